@@ -1,0 +1,1 @@
+"""Runtime library that jobs, Lambdas, constructs and the command line share."""

@@ -1,0 +1,1 @@
+"""Data contracts: the compiled form that deployed code reads, and the compiler that makes it."""

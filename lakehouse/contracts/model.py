@@ -1,0 +1,252 @@
+"""The compiled form of a data contract: what every emitter, job, Lambda and construct reads (standard library only)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+FORMAT = "lakehouse.contract/1"
+"""Version of the canonical JSON; readers refuse any other."""
+
+Severity = Literal["info", "warning", "error", "critical"]
+Action = Literal["record", "warn", "quarantine", "halt"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A top-level column as the contract describes it.
+
+    Attributes:
+        id: Stable id of the property; survives renames.
+        name: Name in the table.
+        field_id: Iceberg field id, from the lock file.
+        type: Iceberg type: a string such as `decimal(15, 2)`, or the JSON object of a nested type.
+        required: Whether NULL is a fault.
+        source: Raw column that feeds it, or None if `logic` computes it or a transform does.
+        logic: Spark SQL expression over the raw columns, or None for a plain cast of `source`.
+        format: JDK pattern by which a date or timestamp is parsed, or None for ISO 8601.
+        classification: public, internal, confidential or restricted.
+        pii: Kind of personal data (`email`, `name`), or None.
+        description: Sentence for people.
+    """
+
+    id: str
+    name: str
+    field_id: int
+    type: str | dict[str, Any]
+    required: bool
+    source: str | None
+    logic: str | None
+    format: str | None
+    classification: str
+    pii: str | None
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionField:
+    """One field of the partition spec; transform in Iceberg's words, such as `month` or `bucket[16]`."""
+
+    column: str
+    source_id: int
+    transform: str
+    name: str
+    field_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SortField:
+    """One field of the sort order."""
+
+    column: str
+    source_id: int
+    direction: Literal["asc", "desc"]
+    null_order: Literal["nulls-first", "nulls-last"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write:
+    """How rows enter the table; keys are the primary key.
+
+    Attributes:
+        mode: `merge` by key, the only mode today.
+        sequence_by: Column whose larger value is the newer row of a key; None = the order of arrival decides.
+    """
+
+    mode: Literal["merge"] = "merge"
+    sequence_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """How files of the dataset look as they land in raw.
+
+    Attributes:
+        formats: Accepted file formats, of csv, json (one document a line) and parquet.
+        encoding: Character encoding of text files; only UTF-8 today.
+        header: Whether CSV files begin with the column names.
+        delimiter: CSV delimiter.
+        quote: CSV quote character; doubled inside quotes.
+        null_value: CSV text that means NULL, when not quoted.
+        on_extra_column: `warn`: kept in `_extra`, the run warns; `halt`: the file is rejected.
+        on_missing_column: `halt`: the file is rejected; `warn`: read as NULL.
+    """
+
+    formats: tuple[str, ...] = ("csv", "json", "parquet")
+    encoding: str = "UTF-8"
+    header: bool = True
+    delimiter: str = ","
+    quote: str = '"'
+    null_value: str = ""
+    on_extra_column: Literal["warn", "halt"] = "warn"
+    on_missing_column: Literal["warn", "halt"] = "halt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One check of the quality gate.
+
+    Attributes:
+        id: Unique in the contract, such as `o_orderstatus.in_set`.
+        level: `row` judges each row, `table` judges the rows that survive.
+        kind: Row: not_null, in_set, pattern, range, length, predicate. Table: unique, duplicates, null_count, invalid_count, row_count, sql, relationship.
+        code: Reason code of a quarantined row (row level), or "" (table level).
+        column: Column that it watches, or None.
+        severity: info, warning, error or critical.
+        action: What follows: record, warn, quarantine (row rules) or halt.
+        dimension: Dimension of data quality, such as completeness.
+        args: What the kind needs: `values`; `pattern`; `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum`; `min_length`, `max_length`;
+            `expression` (Spark SQL, true = good); `columns` (unique, duplicates); `query`; `to_table`, `to_columns` (relationship).
+        operator: Table rules: eq, ne, lt, le, gt, ge against `threshold`; None for row rules and `unique`.
+        threshold: Number that the operator compares with.
+        unit: `rows` or `percent`.
+    """
+
+    id: str
+    level: Literal["row", "table"]
+    kind: str
+    code: str
+    column: str | None
+    severity: Severity
+    action: Action
+    dimension: str
+    args: dict[str, Any] = field(default_factory=dict)
+    operator: str | None = None
+    threshold: float | None = None
+    unit: Literal["rows", "percent"] = "rows"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """The quality gate of a dataset.
+
+    Attributes:
+        rules: Checks in the order of the contract.
+        score_threshold: Least share of the error and critical rules that must hold on the surviving rows, 0-100.
+        max_quarantine_percent: Most rows of a run that may go to quarantine, in percent; 100 switches the breaker off.
+    """
+
+    rules: tuple[Rule, ...]
+    score_threshold: float = 95.0
+    max_quarantine_percent: float = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledContract:
+    """A contract after validation: one canonical JSON document.
+
+    Attributes:
+        id: `<domain>.<dataset>`; never renamed.
+        version: Semantic version of the contract.
+        status: draft, active, deprecated or retired.
+        zone: `silver` or `gold`.
+        domain: Domain of data.
+        dataset: Name of the table.
+        description: Purpose.
+        owner: Team that answers for it.
+        columns: Columns in order.
+        keys: Names of the primary key's columns, in order.
+        partition: Partition spec.
+        sort: Sort order.
+        write: How rows enter.
+        source: How raw files look; None for a dataset that only a transform writes.
+        quality: The gate.
+        retention_days: Longest age of rows, or None.
+        tags: Free words.
+        sla: Service levels as authored, for alarms and docs.
+    """
+
+    id: str
+    version: str
+    status: str
+    zone: Literal["silver", "gold"]
+    domain: str
+    dataset: str
+    description: str
+    owner: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]
+    partition: tuple[PartitionField, ...]
+    sort: tuple[SortField, ...]
+    write: Write
+    source: Source | None
+    quality: Quality
+    retention_days: int | None = None
+    tags: tuple[str, ...] = ()
+    sla: tuple[dict[str, Any], ...] = ()
+
+    def column(self, name: str) -> Column:
+        """The column of that name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.id} has no column {name!r}: it has {', '.join(column.name for column in self.columns)}")
+
+    @property
+    def raw_columns(self) -> tuple[str, ...]:
+        """Raw columns that the contract knows, in the order of its columns, each once."""
+        return tuple(dict.fromkeys(column.source for column in self.columns if column.source is not None))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The canonical document as plain Python."""
+        return {"format": FORMAT, **asdict(self)}
+
+    def to_json(self) -> str:
+        """The canonical document: sorted keys, no blanks, equal contracts give equal bytes."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> CompiledContract:
+        """Read the canonical document.
+
+        Raises:
+            ValueError: The document has another format.
+        """
+        if document.get("format") != FORMAT:
+            raise ValueError(f"this reads contracts of format {FORMAT!r}, got {document.get('format')!r}: deploy jobs and contracts together")
+        data = {key: value for key, value in document.items() if key != "format"}
+        return cls(
+            **{
+                **data,
+                "columns": tuple(Column(**column) for column in data["columns"]),
+                "keys": tuple(data["keys"]),
+                "partition": tuple(PartitionField(**part) for part in data["partition"]),
+                "sort": tuple(SortField(**part) for part in data["sort"]),
+                "write": Write(**data["write"]),
+                "source": None if data["source"] is None else Source(**{**data["source"], "formats": tuple(data["source"]["formats"])}),
+                "quality": Quality(**{**data["quality"], "rules": tuple(Rule(**rule) for rule in data["quality"]["rules"])}),
+                "tags": tuple(data["tags"]),
+                "sla": tuple(data["sla"]),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> CompiledContract:
+        """Read the canonical JSON."""
+        return cls.from_dict(json.loads(text))

@@ -1,0 +1,150 @@
+"""Names of everything that the platform creates or reads: the one place where a name is spelled."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+ZONES = ("raw", "bronze", "silver", "gold", "quarantine", "logs", "query-results")
+"""Zones of the lake; each is a bucket."""
+
+TABLE_ZONES = ("bronze", "silver", "gold", "quarantine")
+"""Zones that hold Iceberg tables, and so are never archived or expired by lifecycle rules."""
+
+RUN_TABLES = ("audit", "control", "watermarks", "lineage")
+"""DynamoDB tables that hold the state of runs."""
+
+CATALOG = "lake"
+"""Name of the Iceberg catalog in every Spark session."""
+
+METRICS_NAMESPACE = "Lakehouse"
+"""CloudWatch namespace of every metric that the platform emits."""
+
+_PART = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class DatasetName:
+    """A dataset in a zone, written `<zone>.<domain>.<dataset>` in specs and `<zone>_<domain>.<dataset>` in SQL."""
+
+    zone: str
+    domain: str
+    dataset: str
+
+    @classmethod
+    def parse(cls, text: str) -> DatasetName:
+        """Read `silver.sales.orders`.
+
+        Raises:
+            ValueError: The text does not have three parts, a part is malformed or the zone holds no tables.
+        """
+        parts = text.split(".")
+        if len(parts) != 3 or not all(_PART.fullmatch(part) for part in parts[1:]):  # noqa: PLR2004 - zone, domain, dataset
+            raise ValueError(f"{text!r} is not a dataset name: write <zone>.<domain>.<dataset>, such as silver.sales.orders")
+        if parts[0] not in TABLE_ZONES:
+            raise ValueError(f"{text!r} names the zone {parts[0]!r}: tables live in {', '.join(TABLE_ZONES)}")
+        return cls(zone=parts[0], domain=parts[1], dataset=parts[2])
+
+    @property
+    def contract_id(self) -> str:
+        """Id of the contract that describes it, `<domain>.<dataset>`."""
+        return f"{self.domain}.{self.dataset}"
+
+    def database(self, prefix: str = "") -> str:
+        """Catalog database that holds it."""
+        return f"{prefix}{self.zone}_{self.domain}"
+
+    def table(self, prefix: str = "") -> str:
+        """Name in the catalog and in SQL, `<database>.<table>`."""
+        return f"{self.database(prefix)}.{self.dataset}"
+
+    def __str__(self) -> str:
+        return f"{self.zone}.{self.domain}.{self.dataset}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Names of one environment; account and region may be CloudFormation tokens.
+
+    Attributes:
+        project: Name of the project, first part of every parameter path.
+        env: Environment, second part of every parameter path.
+        prefix: First part of every physical name; `<project>-<env>` unless the config says otherwise.
+        account: AWS account id.
+        region: AWS region.
+        database_prefix: Put before every catalog database, for environments that share an account and region.
+    """
+
+    project: str
+    env: str
+    prefix: str
+    account: str
+    region: str
+    database_prefix: str = ""
+
+    def bucket(self, zone: str) -> str:
+        """Bucket of a zone."""
+        if zone not in ZONES:
+            raise ValueError(f"there is no zone {zone!r}: the zones are {', '.join(ZONES)}")
+        return f"{self.prefix}-{zone}-{self.account}-{self.region}"
+
+    def run_table(self, kind: str) -> str:
+        """DynamoDB table that holds one kind of run state."""
+        if kind not in RUN_TABLES:
+            raise ValueError(f"there is no run table {kind!r}: there are {', '.join(RUN_TABLES)}")
+        return f"{self.prefix}-{kind}"
+
+    def database(self, zone: str, domain: str) -> str:
+        """Catalog database of a domain in a zone."""
+        return f"{self.database_prefix}{zone}_{domain}"
+
+    def parameter(self, component: str, key: str) -> str:
+        """Path in Parameter Store; the environment is the second part, so that IAM can scope by it."""
+        return f"/{self.project}/{self.env}/{component}/{key}"
+
+    def state_machine(self, pipeline: str) -> str:
+        """State machine of a pipeline."""
+        return f"{self.prefix}-{pipeline}"
+
+    def job(self, pipeline: str, step: str) -> str:
+        """Job of a step of a pipeline."""
+        return f"{self.prefix}-{pipeline}-{step}"
+
+    def arrivals_queue(self, pipeline: str) -> str:
+        """Queue that collects what starts a pipeline."""
+        return f"{self.prefix}-arrivals-{pipeline}"
+
+    def dead_letter_queue(self, pipeline: str) -> str:
+        """Queue of arrivals that could not start their pipeline."""
+        return f"{self.arrivals_queue(pipeline)}-dlq"
+
+    def function(self, purpose: str) -> str:
+        """Lambda function."""
+        return f"{self.prefix}-{purpose}"
+
+    def topic(self, severity: str) -> str:
+        """SNS topic of alerts, `critical` or `warning`."""
+        return f"{self.prefix}-{severity}"
+
+    def log_group(self, kind: str, name: str) -> str:
+        """Log group; kind is `jobs`, `functions` or `pipelines`."""
+        return f"/{self.project}/{self.env}/{kind}/{name}"
+
+    def raw_prefix(self, contract_id: str) -> str:
+        """Folder of the raw bucket where files of a dataset land."""
+        return contract_id.replace(".", "/") + "/"
+
+    @property
+    def workgroup(self) -> str:
+        """Athena workgroup."""
+        return self.prefix
+
+    @property
+    def operator_role(self) -> str:
+        """Role that the command line acts as."""
+        return f"{self.prefix}-operator"
+
+    @property
+    def operator_role_arn(self) -> str:
+        """ARN of the operator's role, in the standard partition."""
+        return f"arn:aws:iam::{self.account}:role/{self.operator_role}"
