@@ -46,6 +46,21 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RawColumn:
+    """A column of the raw files; bronze and quarantine hold it as a string.
+
+    Attributes:
+        name: Name in the files and in bronze.
+        field_id: Iceberg field id in bronze and quarantine, from the lock file.
+        active: Whether the contract still reads it; a retired one stays in bronze, and files need not have it.
+    """
+
+    name: str
+    field_id: int
+    active: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartitionField:
     """One field of the partition spec; transform in Iceberg's words, such as `month` or `bucket[16]`."""
 
@@ -173,6 +188,7 @@ class CompiledContract:
         write: How rows enter.
         source: How raw files look; None for a dataset that only a transform writes.
         quality: The gate.
+        raw: Raw columns that the contract reads or once read, in the order of their field ids; empty without a source.
         retention_days: Longest age of rows, or None.
         tags: Free words.
         sla: Service levels as authored, for alarms and docs.
@@ -193,6 +209,7 @@ class CompiledContract:
     write: Write
     source: Source | None
     quality: Quality
+    raw: tuple[RawColumn, ...] = ()
     retention_days: int | None = None
     tags: tuple[str, ...] = ()
     sla: tuple[dict[str, Any], ...] = ()
@@ -210,8 +227,8 @@ class CompiledContract:
 
     @property
     def raw_columns(self) -> tuple[str, ...]:
-        """Raw columns that the contract knows, in the order of its columns, each once."""
-        return tuple(dict.fromkeys(column.source for column in self.columns if column.source is not None))
+        """Names of the raw columns that files must have."""
+        return tuple(column.name for column in self.raw if column.active)
 
     def to_dict(self) -> dict[str, Any]:
         """The canonical document as plain Python."""
@@ -241,6 +258,7 @@ class CompiledContract:
                 "write": Write(**data["write"]),
                 "source": None if data["source"] is None else Source(**{**data["source"], "formats": tuple(data["source"]["formats"])}),
                 "quality": Quality(**{**data["quality"], "rules": tuple(Rule(**rule) for rule in data["quality"]["rules"])}),
+                "raw": tuple(RawColumn(**column) for column in data["raw"]),
                 "tags": tuple(data["tags"]),
                 "sla": tuple(data["sla"]),
             }
