@@ -1,0 +1,37 @@
+"""Time as the platform writes it: one fixed UTC text, so that timestamps compare and sort as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Gives the present moment, aware and in UTC; tests pass their own."""
+
+
+def utc_now() -> datetime:
+    """The present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def to_text(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, such as `2026-11-22T05:20:03.123Z`.
+
+    Raises:
+        ValueError: The moment has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone: pass an aware datetime, such as datetime.now(UTC)")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def from_text(text: str) -> datetime:
+    """Read any ISO 8601 timestamp that has a zone.
+
+    Raises:
+        ValueError: The text is no timestamp, or has no zone.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone: write it in UTC, such as 2026-11-22T05:20:03.123Z")
+    return moment.astimezone(UTC)
