@@ -1,0 +1,1 @@
+"""One adapter package around MiniStack: the local AWS, made as strict as AWS is."""

@@ -1,0 +1,44 @@
+"""Entry of the local AWS: `python -m local.aws.server` registers the adapter, then runs MiniStack; the platform starts it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from typing import NoReturn
+
+from local.aws import door, guard, seam
+
+log = logging.getLogger("lake.server")
+
+ADAPTERS = (guard, door)
+"""Modules of the adapter, in the order in which they register: the door wraps what the others have put in place."""
+
+
+def register() -> None:
+    """Put the adapter in place."""
+    seam.module("app")._port_is_bindable = lambda *_: False  # leave port 443 to others
+    for adapter in ADAPTERS:
+        adapter.register()
+
+
+def main() -> int:
+    """Serve until somebody ends the process."""
+    register()
+    try:
+        seam.verify()
+    except seam.PinMismatch as mismatch:
+        print(mismatch, file=sys.stderr)  # noqa: T201 - the platform shows it to the user
+        return 1
+    sys.argv = [sys.argv[0]]
+    seam.module("app").main()
+    return 0
+
+
+def _leave(*_: object) -> NoReturn:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the command that waits for us
+    sys.exit(main())
