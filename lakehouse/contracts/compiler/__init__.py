@@ -1,0 +1,1 @@
+"""Compiler of data contracts: authoring time only, never deployed."""

@@ -1,0 +1,407 @@
+"""One authored contract: ODCS under our profile, before the lock file gives it field ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lakehouse.contracts.compiler import types
+from lakehouse.contracts.compiler.columns import AuthoredColumn, parse_column
+from lakehouse.contracts.compiler.documents import Document, Place, nearest
+from lakehouse.contracts.compiler.expressions import check_expression
+from lakehouse.contracts.compiler.extensions import extension_place, extensions
+from lakehouse.contracts.compiler.quality import parse_quality
+from lakehouse.contracts.model import Quality, Rule, SortField, Source, Write
+from lakehouse.errors import Fault
+
+STATUSES = ("draft", "active", "deprecated", "retired")
+"""States of a contract; a draft is checked and not deployed."""
+
+VARIABLES = ("RAW_BUCKET", "AWS_ACCOUNT_ID", "AWS_REGION")
+"""Variables that a server may name; the environment gives their values at deployment."""
+
+FORMATS = ("csv", "json", "parquet")
+"""File formats that ingest reads."""
+
+_SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+_ID = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)")
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthoredContract:
+    """A contract before the lock file numbers it.
+
+    Attributes:
+        document: The YAML document.
+        columns: Columns in order; those with faults are left out.
+        rules: Rules of the gate in the order of the contract.
+        sort: Sort order as pairs of column and direction and null order.
+    """
+
+    document: Document
+    id: str
+    version: str
+    status: str
+    zone: Literal["silver", "gold"]
+    domain: str
+    dataset: str
+    description: str
+    owner: str
+    columns: tuple[AuthoredColumn, ...]
+    sort: tuple[SortField, ...]
+    write: Write
+    source: Source | None
+    quality: Quality
+    tags: tuple[str, ...]
+    sla: tuple[dict[str, Any], ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Columns of the primary key in order."""
+        ranked = [(column.key_position, column.name) for column in self.columns if column.key_position is not None]
+        return tuple(name for _, name in sorted(ranked))
+
+    @property
+    def partitioned(self) -> tuple[AuthoredColumn, ...]:
+        """Columns of the partition spec in order."""
+        return tuple(sorted((column for column in self.columns if column.partition_position is not None), key=lambda column: column.partition_position or 0))
+
+
+def parse_contract(document: Document, faults: list[Fault]) -> AuthoredContract | None:
+    """Read one contract; what is wrong is added to the faults.
+
+    Returns:
+        The contract, or None if it has a fault.
+    """
+    count = len(faults)
+    result = _Contract(document=document, faults=faults).parse()
+    return result if len(faults) == count else None
+
+
+class _Contract:
+    """A contract while it is read."""
+
+    def __init__(self, *, document: Document, faults: list[Fault]) -> None:
+        self.document = document
+        self.root = document.value
+        self.faults = faults
+
+    def _fault(self, place: Place, problem: str, fix: str) -> None:
+        self.faults.append(self.document.fault(place, problem, fix))
+
+    def parse(self) -> AuthoredContract | None:
+        """The contract, as far as it can be read."""
+        self._unique_ids()
+        extensions(self.root, place=(), document=self.document, allowed={}, faults=self.faults)
+        domain, dataset = self._identity()
+        version = self._version()
+        status = self._status()
+        owner = self._owner()
+        zone, source_server = self._servers(domain, dataset)
+        table = self._table(dataset)
+        self._sla_and_roles()
+        if table is None:
+            return None
+        place: Place = ("schema", 0)
+        custom = extensions(
+            table, place=place, document=self.document, allowed={"sortOrder": list, "write": dict, "source": dict, "gate": dict}, faults=self.faults
+        )
+        columns = self._columns(table, place, has_source=source_server is not None)
+        by_name = {column.name: column for column in columns}
+        self._positions(columns)
+        rules = self._rules(table, place, columns, by_name)
+        sort = self._sort(custom.get("sortOrder"), extension_place(table, "sortOrder", place), by_name)
+        write = self._write(custom.get("write"), extension_place(table, "write", place), by_name)
+        source = self._source(custom.get("source"), extension_place(table, "source", place), source_server)
+        score, most = self._gate(custom.get("gate"), extension_place(table, "gate", place))
+        description = self.root.get("description")
+        return AuthoredContract(
+            document=self.document,
+            id=f"{domain}.{dataset}",
+            version=version,
+            status=status,
+            zone=zone,
+            domain=domain,
+            dataset=dataset,
+            description=str(table.get("description") or (description.get("purpose") if isinstance(description, dict) else "") or ""),
+            owner=owner,
+            columns=columns,
+            sort=sort,
+            write=write,
+            source=source,
+            quality=Quality(rules=rules, score_threshold=score, max_quarantine_percent=most),
+            tags=tuple(item for item in self.root.get("tags") or () if isinstance(item, str)),
+            sla=tuple(item for item in self.root.get("slaProperties") or () if isinstance(item, dict)),
+        )
+
+    def _identity(self) -> tuple[str, str]:
+        id_ = self.root.get("id")
+        found = _ID.fullmatch(id_) if isinstance(id_, str) else None
+        if isinstance(id_, str) and found is None:
+            self._fault(("id",), f"{id_!r} is not <domain>.<dataset>", "write it in lower-case letters, digits and underscores, such as sales.orders")
+        domain, dataset = (found[1], found[2]) if found else ("", "")
+        if found:
+            if self.root.get("domain") != domain:
+                self._fault(("domain",), f"{self.root.get('domain')!r} is not the first part of the id {id_!r}", f"write domain: {domain}")
+            if self.root.get("name") not in (None, dataset):
+                self._fault(("name",), f"{self.root.get('name')!r} is not the second part of the id {id_!r}", f"write name: {dataset}")
+            expected = f"{domain}/{dataset}.odcs.yaml"
+            if not self.document.file.endswith(expected):
+                self._fault(("id",), f"{id_!r} does not fit the file {self.document.file}", f"move the file to contracts/{expected}, or change the id")
+        return domain, dataset
+
+    def _version(self) -> str:
+        version = self.root.get("version")
+        if isinstance(version, str) and not _SEMVER.fullmatch(version):
+            self._fault(("version",), f"{version!r} is not a semantic version", "write three numbers, such as 1.2.0")
+        return version if isinstance(version, str) else "0.0.0"
+
+    def _status(self) -> str:
+        status = self.root.get("status")
+        if status is None:
+            self._fault((), "has no status", f"add status, one of {', '.join(STATUSES)}")
+        elif status not in STATUSES:
+            self._fault(("status",), f"{status!r} is not a status", nearest(str(status), STATUSES))
+        return str(status)
+
+    def _owner(self) -> str:
+        team = self.root.get("team")
+        if isinstance(team, list):
+            self._fault(("team",), "is a list, which ODCS deprecated", "write team: {name: order-data, members: [...]}")
+        elif not isinstance(team, dict) or not team.get("name"):
+            self._fault(("team",), "has no name", "add team: {name: order-data}: the team that answers for the dataset")
+        else:
+            return str(team["name"])
+        return ""
+
+    def _servers(self, domain: str, dataset: str) -> tuple[Literal["silver", "gold"], tuple[Place, dict[str, Any]] | None]:
+        raw_servers = self.root.get("servers")
+        servers: list[Any] = raw_servers if isinstance(raw_servers, list) else []
+        zone: Literal["silver", "gold"] = "silver"
+        glue: list[Place] = []
+        raw: list[tuple[Place, dict[str, Any]]] = []
+        types.repeated(servers, "server", ("servers",), self.document, self.faults)
+        for index, server in enumerate(servers):
+            if not isinstance(server, dict):
+                continue
+            place: Place = ("servers", index)
+            self._variables(server, place)
+            extensions(server, place=place, document=self.document, allowed={}, faults=self.faults)
+            kind = server.get("type")
+            if kind == "glue":
+                glue.append(place)
+                database = server.get("database")
+                if database == f"gold_{domain}":
+                    zone = "gold"
+                elif database != f"silver_{domain}" and isinstance(database, str):
+                    self._fault((*place, "database"), f"{database!r} is not a database of the domain {domain!r}", f"write silver_{domain} or gold_{domain}")
+                if server.get("format") not in (None, "iceberg"):
+                    self._fault((*place, "format"), f"{server.get('format')!r} tables cannot be made", "write format: iceberg")
+            elif kind == "s3":
+                raw.append((place, server))
+                expected = f"s3://${{RAW_BUCKET}}/{domain}/{dataset}/"
+                if server.get("location") != expected:
+                    self._fault((*place, "location"), f"{server.get('location')!r} is not where files of {domain}.{dataset} land", f'write "{expected}"')
+            elif isinstance(kind, str):
+                self._fault((*place, "type"), f"{kind} cannot be applied yet", "keep one glue server (the table) and at most one s3 server (the raw files)")
+        if len(glue) != 1:
+            self._fault(("servers",), f"has {len(glue)} glue servers", f"add exactly one: {{server: lake, type: glue, account: \"${{AWS_ACCOUNT_ID}}\", database: silver_{domain}}}")
+        for place, _ in raw[1:]:
+            self._fault(place, "is a second s3 server", "keep one: files of a dataset land in one place")
+        if raw and zone == "gold":
+            self._fault(raw[0][0], "feeds a gold dataset from files", f"remove it, or put the table into silver_{domain}")
+        return zone, raw[0] if raw and zone == "silver" else None
+
+    def _variables(self, server: Mapping[str, Any], place: Place) -> None:
+        for key, value in server.items():
+            for name in _VARIABLE.findall(value) if isinstance(value, str) else ():
+                if name not in VARIABLES:
+                    self._fault((*place, key), f"there is no variable ${{{name}}}", nearest(name, VARIABLES))
+
+    def _table(self, dataset: str) -> dict[str, Any] | None:
+        schema = self.root.get("schema")
+        if not isinstance(schema, list) or len(schema) != 1 or not isinstance(schema[0], dict):
+            count = len(schema) if isinstance(schema, list) else 0
+            self._fault(("schema",), f"describes {count} tables", "describe exactly one table in a contract")
+            return None
+        table: dict[str, Any] = schema[0]
+        place: Place = ("schema", 0)
+        if table.get("name") != dataset:
+            self._fault((*place, "name"), f"{table.get('name')!r} is not the dataset of the id", f"write name: {dataset}")
+        if table.get("physicalType") not in (None, "table"):
+            self._fault((*place, "physicalType"), f"{table.get('physicalType')!r} cannot be made", "write physicalType: table")
+        if not isinstance(table.get("properties"), list) or not table["properties"]:
+            self._fault(place, "has no properties", "list its columns under properties")
+        return table
+
+    def _columns(self, table: Mapping[str, Any], place: Place, *, has_source: bool) -> tuple[AuthoredColumn, ...]:
+        raw = table.get("properties")
+        nodes: list[Any] = raw if isinstance(raw, list) else []
+        columns: list[AuthoredColumn] = []
+        for index, node in enumerate(nodes):
+            if isinstance(node, dict):
+                column = parse_column(node, place=(*place, "properties", index), document=self.document, has_source=has_source, faults=self.faults)
+                if column is not None:
+                    columns.append(column)
+        types.repeated(nodes, "name", (*place, "properties"), self.document, self.faults)
+        for column in columns:
+            if column.logic is not None:
+                check_expression(column.logic, columns=column.sources, place=(*column.place, "transformLogic"), document=self.document, faults=self.faults)
+        return tuple(columns)
+
+    def _positions(self, columns: tuple[AuthoredColumn, ...]) -> None:
+        for flag, key, found in (
+            ("primaryKey", "primaryKeyPosition", [(column.key_position, column) for column in columns if column.key_position is not None]),
+            ("partitioned", "partitionKeyPosition", [(column.partition_position, column) for column in columns if column.partition_position is not None]),
+        ):
+            positions = sorted(position for position, _ in found)
+            if positions != list(range(1, len(positions) + 1)):
+                place = (*found[0][1].place, key)
+                self._fault(place, f"the positions of {flag} are {', '.join(map(str, positions))}", f"count {key} from 1 without gaps")
+        if columns and not any(column.key_position is not None for column in columns):
+            self._fault(("schema", 0), "has no primary key", "add primaryKey: true, primaryKeyPosition: 1 and required: true to the columns that identify a row: rows are merged by it")
+
+    def _rules(
+        self, table: Mapping[str, Any], place: Place, columns: tuple[AuthoredColumn, ...], by_name: Mapping[str, AuthoredColumn]
+    ) -> tuple[Rule, ...]:
+        rules: list[Rule] = []
+        by_index = {column.place[-1]: column for column in columns}
+        properties = table.get("properties")
+        for index, node in enumerate(properties if isinstance(properties, list) else []):
+            column = by_index.get(index)
+            if column is None or not isinstance(node, dict):
+                continue
+            rules += column.rules
+            rules += self._quality(node, column.place, column, by_name)
+        rules += self._quality(table, place, None, by_name)
+        seen: set[str] = set()
+        for rule in rules:
+            if rule.id in seen:
+                self._fault(place, f"two rules have the id {rule.id!r}", "give each its own id")
+            seen.add(rule.id)
+        return tuple(rules)
+
+    def _quality(self, node: Mapping[str, Any], place: Place, column: AuthoredColumn | None, by_name: Mapping[str, AuthoredColumn]) -> list[Rule]:
+        entries = node.get("quality")
+        rules: list[Rule] = []
+        for index, entry in enumerate(entries if isinstance(entries, list) else []):
+            if isinstance(entry, dict):
+                rule = parse_quality(entry, place=(*place, "quality", index), column=column, columns=by_name, document=self.document, faults=self.faults)
+                if rule is not None:
+                    rules.append(rule)
+        return rules
+
+    def _sort(self, authored: Any, place: Place, by_name: Mapping[str, AuthoredColumn]) -> tuple[SortField, ...]:
+        fields: list[SortField] = []
+        for index, item in enumerate(authored or []):
+            here: Place = (*place, index)
+            if not isinstance(item, dict) or "column" not in item or not set(item) <= {"column", "direction", "nullOrder"}:
+                self._fault(here, "is not a sort field", "write {column: customer_id, direction: asc, nullOrder: nulls-last}")
+                continue
+            name, direction, nulls = item["column"], item.get("direction", "asc"), item.get("nullOrder", "nulls-last")
+            column = by_name.get(name)
+            if column is None:
+                self._fault((*here, "column"), f"there is no column {name!r}", nearest(str(name), by_name))
+            elif not isinstance(column.type, str):
+                self._fault((*here, "column"), f"{name!r} is nested, and cannot be sorted by", "sort by another column")
+            if direction not in ("asc", "desc"):
+                self._fault((*here, "direction"), f"{direction!r} is not a direction", "write asc or desc")
+            if nulls not in ("nulls-first", "nulls-last"):
+                self._fault((*here, "nullOrder"), f"{nulls!r} is not an order of nulls", "write nulls-first or nulls-last")
+            fields.append(
+                SortField(
+                    column=str(name),
+                    source_id=0,
+                    direction="desc" if direction == "desc" else "asc",
+                    null_order="nulls-first" if nulls == "nulls-first" else "nulls-last",
+                )
+            )
+        return tuple(fields)
+
+    def _write(self, authored: Any, place: Place, by_name: Mapping[str, AuthoredColumn]) -> Write:
+        value: dict[str, Any] = authored if isinstance(authored, dict) else {}
+        self._known_keys(value, ("mode", "sequenceBy", "scdType", "deleteWhen"), place)
+        if value.get("mode", "merge") != "merge":
+            self._fault((*place, "mode"), f"{value['mode']!r} cannot be applied yet", "write mode: merge")
+        if value.get("scdType", 1) != 1:
+            self._fault((*place, "scdType"), f"{value['scdType']!r} cannot be applied yet", "write scdType: 1, or leave it out: the table holds the latest row of a key")
+        if "deleteWhen" in value:
+            self._fault((*place, "deleteWhen"), "cannot be applied yet", "remove it; keep the flag as a column and filter on it in gold")
+        sequence = value.get("sequenceBy")
+        if sequence is not None:
+            column = by_name.get(sequence) if isinstance(sequence, str) else None
+            if column is None:
+                self._fault((*place, "sequenceBy"), f"there is no column {sequence!r}", nearest(str(sequence), by_name))
+            elif column.type not in ("int", "long", "date", "timestamp", "timestamptz", "string") and not str(column.type).startswith("decimal"):
+                self._fault((*place, "sequenceBy"), f"{sequence!r} has no order that says which row is newer", "use a timestamp, a date, a number or a text that sorts")
+            elif not column.field.required:
+                self._fault((*place, "sequenceBy"), f"{sequence!r} is not required, so a row might have no place in the order", f"add required: true to {sequence}")
+        return Write(mode="merge", sequence_by=sequence if isinstance(sequence, str) else None)
+
+    def _source(self, authored: Any, place: Place, server: tuple[Place, dict[str, Any]] | None) -> Source | None:
+        if server is None:
+            if authored is not None:
+                self._fault(place, "describes raw files, but there is no s3 server", "add the s3 server that they land at, or remove source")
+            return None
+        server_place, node = server
+        value: dict[str, Any] = authored if isinstance(authored, dict) else {}
+        self._known_keys(value, ("formats", "header", "delimiter", "quote", "nullValue", "onExtraColumn", "onMissingColumn"), place)
+        encoding = node.get("encoding", "UTF-8")
+        if str(encoding).upper().replace("_", "-") not in ("UTF-8", "UTF8"):
+            self._fault((*server_place, "encoding"), f"{encoding!r} cannot be read yet", "deliver UTF-8")
+        formats = value.get("formats", list(FORMATS))
+        if not isinstance(formats, list) or not formats or any(item not in FORMATS for item in formats):
+            self._fault((*place, "formats"), f"{formats!r} is not a list of file formats", f"list some of {', '.join(FORMATS)}")
+            formats = list(FORMATS)
+        if node.get("format") is not None and node["format"] not in formats:
+            self._fault((*server_place, "format"), f"{node['format']!r} is not among the formats {', '.join(formats)}", "name one of them")
+        texts = {key: value.get(key, default) for key, default in (("delimiter", ","), ("quote", '"'), ("nullValue", ""))}
+        for key in ("delimiter", "quote"):
+            text = texts[key]
+            if not isinstance(text, str) or len(text) != 1 or not (text.isprintable() or text == "\t") or ord(text) > 127:  # noqa: PLR2004 - ASCII
+                self._fault((*place, key), f"{text!r} is not one character", 'write one ASCII character, quoted, such as "|"')
+        if not isinstance(texts["nullValue"], str):
+            self._fault((*place, "nullValue"), f"{texts['nullValue']!r} is not text", 'write it quoted, such as ""')
+        if texts["delimiter"] == texts["quote"]:
+            self._fault((*place, "quote"), "is the delimiter as well", "choose two characters")
+        header = value.get("header", True)
+        if not isinstance(header, bool):
+            self._fault((*place, "header"), f"{header!r} is not true or false", "write true or false")
+        reactions = {key: value.get(key, default) for key, default in (("onExtraColumn", "warn"), ("onMissingColumn", "halt"))}
+        for key, reaction in reactions.items():
+            if reaction not in ("warn", "halt"):
+                self._fault((*place, key), f"{reaction!r} is not a reaction", "write warn or halt")
+        return Source(
+            formats=tuple(str(item) for item in formats),
+            header=header is True,
+            delimiter=str(texts["delimiter"]),
+            quote=str(texts["quote"]),
+            null_value=str(texts["nullValue"]),
+            on_extra_column="halt" if reactions["onExtraColumn"] == "halt" else "warn",
+            on_missing_column="warn" if reactions["onMissingColumn"] == "warn" else "halt",
+        )
+
+    def _gate(self, authored: Any, place: Place) -> tuple[float, float]:
+        value: dict[str, Any] = authored if isinstance(authored, dict) else {}
+        self._known_keys(value, ("scoreThreshold", "maxQuarantinePercent"), place)
+        numbers = {"scoreThreshold": 95.0, "maxQuarantinePercent": 100.0, **value}
+        for key in ("scoreThreshold", "maxQuarantinePercent"):
+            number = numbers[key]
+            if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 100:  # noqa: PLR2004 - percent
+                self._fault((*place, key), f"{number!r} is not a number from 0 to 100", "write a percentage")
+                numbers[key] = 0
+        return float(numbers["scoreThreshold"]), float(numbers["maxQuarantinePercent"])
+
+    def _sla_and_roles(self) -> None:
+        return
+
+    def _unique_ids(self) -> None:
+        return
+
+    def _known_keys(self, value: Mapping[str, Any], allowed: tuple[str, ...], place: Place) -> None:
+        for key in value:
+            if key not in allowed:
+                self._fault((*place, key), f"{key!r} is not a key of this", nearest(key, allowed))
