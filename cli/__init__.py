@@ -1,0 +1,1 @@
+"""`lake`: the command line of operators and developers, the same verbs against AWS and the laptop."""

@@ -1,0 +1,111 @@
+"""`lake drop`: files go into raw as a producer would put them; a journal remembers them for `lake wait`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+from cli.errors import CommandError, WrongUse, nearest
+from cli.progress import Progress
+from cli.results import Dropped
+from cli.session import Session, read_json_lines
+from lakehouse.clock import to_text, utc_now
+
+MAX_BYTES = 5 * 1024**3
+"""Largest object of one PUT, and only one PUT gives an object whose SHA-256 is that of its bytes."""
+
+
+def drop(session: Session, *, dataset: str, files: Sequence[Path], day: date | None, progress: Progress) -> list[Dropped]:
+    """Put files into the raw folder of a dataset, one after another, in the order given.
+
+    Args:
+        session: Environment.
+        dataset: Contract id, such as `tpch.orders`.
+        files: Files to put.
+        day: Day of the folder; today in UTC if None.
+        progress: Where to show what goes on.
+
+    Raises:
+        WrongUse: No pipeline starts on arrivals of that dataset, or a file is missing, a folder, too large, or named like another one.
+    """
+    check(session, dataset=dataset, files=files)
+    folder = raw_folder(session, dataset=dataset, day=day or utc_now().date())
+    bucket = session.names.bucket("raw")
+    dropped: list[Dropped] = []
+    for number, path in enumerate(files, start=1):
+        progress.update(f"putting {path.name} into s3://{bucket}/{folder} ({number} of {len(files)})")
+        item = _put(session, dataset=dataset, path=path, bucket=bucket, key=folder + path.name)
+        dropped.append(item)
+        _remember(session, item)
+    return dropped
+
+
+def check(session: Session, *, dataset: str, files: Sequence[Path]) -> None:
+    """Refuse a drop that cannot be, before anything is put.
+
+    Raises:
+        WrongUse: The first thing that is wrong.
+    """
+    arrivals = {pipeline.trigger.arrival for pipeline in session.pipelines if pipeline.trigger.arrival is not None}
+    if dataset not in arrivals:
+        if dataset in session.contracts:
+            raise WrongUse(f"no pipeline starts on arrivals of {dataset}: write one with `trigger: {{arrival: {dataset}}}` in pipelines/. {nearest(dataset, arrivals)}")
+        raise WrongUse(f"there is no dataset {dataset!r} to drop files of: {nearest(dataset, arrivals)}")
+    for path in files:
+        if path.is_dir():
+            raise WrongUse(f"{path} is a folder: name the files in it, such as {path}/*")
+        if not path.exists():
+            siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise WrongUse(f"there is no file {path}: {nearest(path.name, siblings)}" if siblings else f"there is no file {path}")
+        if path.stat().st_size > MAX_BYTES:
+            raise WrongUse(f"{path} has {path.stat().st_size} bytes, one PUT takes 5 GiB at most: split it or compress it (.gz)")
+    names = [path.name for path in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise WrongUse(f"{twice[0]} is named twice: files of one drop share a folder in raw, so the second would replace the first. Rename it or drop it on its own")
+
+
+def raw_folder(session: Session, *, dataset: str, day: date) -> str:
+    """Folder of a day in the raw bucket, with a slash at its end."""
+    return f"{session.names.raw_prefix(dataset)}year={day:%Y}/month={day:%m}/day={day:%d}/"
+
+
+def journal(session: Session) -> list[Dropped]:
+    """Every drop so far, oldest first."""
+    return [Dropped(**record) for record in read_json_lines(session.state / "drops.jsonl")]
+
+
+def _put(session: Session, *, dataset: str, path: Path, bucket: str, key: str) -> Dropped:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+            size = file.tell()
+            file.seek(0)
+            answer = session.client("s3").put_object(
+                Bucket=bucket, Key=key, Body=file, ContentLength=size, ChecksumSHA256=base64.b64encode(digest.digest()).decode()
+            )
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror or error}") from error
+    if "VersionId" not in answer:
+        raise CommandError(f"the bucket {bucket} keeps no versions, so arrivals cannot be told apart: run `lake deploy --env {session.env}`")
+    return Dropped(
+        dataset=dataset,
+        file=str(path),
+        bucket=bucket,
+        key=key,
+        version_id=answer["VersionId"],
+        sha256=digest.hexdigest(),
+        size=size,
+        dropped_at=to_text(utc_now()),
+    )
+
+
+def _remember(session: Session, item: Dropped) -> None:
+    session.state.mkdir(parents=True, exist_ok=True)
+    with (session.state / "drops.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(item), sort_keys=True) + "\n")

@@ -1,0 +1,226 @@
+"""The verbs of `lake`: each reads its arguments, calls one function and shows what that returns."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.errors import DONE, FAILED, CommandError, explain
+from cli.output import JsonOutput, Output, TextOutput
+from cli.progress import Progress
+from cli.session import open_session, project_root
+from lakehouse.errors import LakehouseError
+
+DEFAULT_TIMEOUT_SECONDS = 1800.0
+"""How long `lake wait` waits unless told otherwise."""
+
+_INTERRUPTED = 130
+"""What typer ends with after Ctrl-C; ours are the codes of `cli.errors`."""
+
+app = typer.Typer(
+    name="lake",
+    help="Run the lakehouse platform: on this laptop (`--env local`, the default) or in AWS, with the same verbs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Env = Annotated[str, typer.Option("--env", help="Environment: the name of a file in config/.", metavar="NAME")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run as `lake runs` prints it, the beginning of one, or `latest`.")]
+Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="Dataset, `<domain>.<dataset>`, such as `tpch.orders`.")]
+
+
+@app.command()
+def up(env: Env = "local") -> None:
+    """Start the laptop platform and bootstrap it for the CDK."""
+    from cli.platform import up as start  # noqa: PLC0415 - each verb loads only what it needs, so that --help is quick
+
+    with Progress("starting the platform") as progress:
+        done = start(project_root(), env=env, progress=progress)
+    TextOutput().show(done)
+
+
+@app.command()
+def deploy(env: Env = "local") -> None:
+    """Synthesize the environment and deploy every stack with the CDK."""
+    from cli.deploy import deploy as run  # noqa: PLC0415
+
+    with Progress(f"deploying {env}") as progress:
+        done = run(project_root(), env=env, progress=progress)
+    TextOutput().show(done)
+
+
+@app.command()
+def drop(
+    dataset: Dataset,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files to put, in this order.")],
+    date: Annotated[
+        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Day of the raw folder; today in UTC if left out.")
+    ] = None,
+    env: Env = "local",
+) -> None:
+    """Put files into the raw zone, as a producer would."""
+    from cli.drops import drop as put  # noqa: PLC0415
+
+    session = open_session(env)
+    with Progress(f"dropping {len(files)} of {dataset}") as progress:
+        dropped = put(session, dataset=dataset, files=files, day=None if date is None else date.date(), progress=progress)
+    TextOutput().show(dropped)
+
+
+@app.command()
+def wait(
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=1, help="Longest to wait, in seconds.")] = DEFAULT_TIMEOUT_SECONDS,
+    env: Env = "local",
+) -> None:
+    """Wait until every drop has ended and the queues are empty; exit code 1 if a run since the last wait failed."""
+    from cli.waiting import wait as run  # noqa: PLC0415
+
+    session = open_session(env)
+    with Progress(f"waiting for {env}") as progress:
+        waited = run(session, timeout_seconds=timeout, progress=progress)
+    TextOutput().show(waited)
+    if waited.failed or waited.dead_letters:
+        raise CommandError("\n".join([
+            *(f"run {run.run_id} of {run.pipeline} {run.status}: {run.reason}: {run.message}\n  next: lake show {run.run_id}{_suffix(env)}" for run in waited.failed),
+            *(f"{count} arrivals could not start a run and are in {queue}\n  next: lake status{_suffix(env)}" for queue, count in waited.dead_letters.items()),
+        ]))  # fmt: skip
+
+
+@app.command()
+def runs(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002 - typer's way to write a flag
+    """List the newest runs."""
+    from cli.runs import runs as newest  # noqa: PLC0415
+
+    _output(as_json).show(newest(open_session(env)))
+
+
+@app.command()
+def show(run: RunId, as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
+    """Show the audit trail of a run."""
+    from cli.runs import show as detail  # noqa: PLC0415
+
+    _output(as_json).show(detail(open_session(env), run=run))
+
+
+@app.command()
+def logs(run: RunId, env: Env = "local") -> None:
+    """Print what the steps of a run wrote to CloudWatch Logs."""
+    from cli.logs import logs as read  # noqa: PLC0415
+
+    session, output = open_session(env), TextOutput()
+    with Progress(f"looking for run {run}") as progress:
+        steps = [(step, list(lines)) for step, lines in read(session, run=run, progress=progress)]
+    for step, lines in steps:
+        output.heading(f"{step.step}, attempt {step.attempt}: {step.status} ({step.log_group})")
+        output.log_lines(lines)
+
+
+@app.command()
+def sql(query: Annotated[str, typer.Argument(metavar="QUERY", help="One statement of Athena's SQL.")], as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
+    """Run a query in Athena and print its rows."""
+    from cli.sql import query as run  # noqa: PLC0415
+
+    session = open_session(env)
+    with Progress("starting the query") as progress:
+        result = run(session, statement=query, progress=progress)
+    _output(as_json).show(result)
+
+
+@app.command()
+def quarantine(dataset: Dataset, as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
+    """List the rows of a dataset in quarantine, with their reasons."""
+    from cli.quarantine import quarantine as read  # noqa: PLC0415
+
+    session = open_session(env)
+    with Progress(f"reading the quarantine of {dataset}") as progress:
+        found = read(session, dataset=dataset, progress=progress)
+    _output(as_json).show(found)
+
+
+@app.command()
+def status(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
+    """Show what is deployed, what waits, what ran and what is alarmed."""
+    from cli.status import status as read  # noqa: PLC0415
+
+    with Progress(f"looking at {env}"):
+        found = read(project_root(), env=env)
+    _output(as_json).show(found)
+
+
+@app.command()
+def down(
+    wipe: Annotated[bool, typer.Option("--wipe", help="Forget its state as well: tables, files, runs.")] = False,  # noqa: FBT002
+    env: Env = "local",
+) -> None:
+    """Stop the laptop platform and everything it started."""
+    from cli.platform import down as stop  # noqa: PLC0415
+
+    with Progress("stopping the platform") as progress:
+        done = stop(project_root(), env=env, is_wiping=wipe, progress=progress)
+    TextOutput().show(done)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line.
+
+    Returns:
+        Its exit code.
+    """
+    try:
+        typer.main.get_command(app)(args=arguments, prog_name="lake")
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            return _fail("interrupted; what runs in the environment goes on: see `lake status`", code=FAILED)
+        return end.code if isinstance(end.code, int) else FAILED
+    except CommandError as error:
+        return _fail(str(error), code=error.exit_code)
+    except LakehouseError as error:
+        return _fail(str(error), code=FAILED)
+    except (ClientError, BotoCoreError) as error:
+        return _fail(explain(error, env=_env_of(arguments)), code=FAILED)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a sentence, never a stack trace
+        return _fail(f"this is a fault of `lake` itself: {type(error).__name__}: {error}\nSet LAKE_DEBUG=1 and repeat it to see where; please report it", code=FAILED)
+    return DONE
+
+
+def main() -> None:
+    """Entry point of the `lake` script."""
+    raise SystemExit(run(sys.argv[1:]))
+
+
+def _fail(message: str, *, code: int) -> int:
+    if os.environ.get("LAKE_DEBUG"):
+        traceback.print_exc()
+    sys.stderr.write(f"lake: {message}\n")
+    return code
+
+
+def _output(as_json: bool) -> Output:  # noqa: FBT001 - the flag itself
+    return JsonOutput() if as_json else TextOutput()
+
+
+def _suffix(env: str) -> str:
+    return "" if env == "local" else f" --env {env}"
+
+
+def _env_of(arguments: list[str]) -> str:
+    for position, word in enumerate(arguments):
+        if word == "--env" and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if word.startswith("--env="):
+            return word.removeprefix("--env=")
+    return "local"
+
+
+if __name__ == "__main__":
+    main()

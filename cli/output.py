@@ -1,0 +1,259 @@
+"""How results are shown: one way for people, one for programs; stdout carries nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from cli.results import Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Waited
+from lakehouse.clock import from_text
+
+PIPE_WIDTH = 240
+"""Width of tables that do not go to a terminal: ids and reasons stay whole."""
+
+_COLOURS = {
+    "SUCCEEDED": "green",
+    "OK": "green",
+    "RUNNING": "cyan",
+    "SKIPPED": "yellow",
+    "INSUFFICIENT_DATA": "yellow",
+    "FAILED": "red",
+    "TIMED_OUT": "red",
+    "ALARM": "red",
+}
+
+
+class Output(Protocol):
+    """Shows the results of verbs."""
+
+    def show(self, result: Any) -> None:
+        """Write a result."""
+
+
+class JsonOutput:
+    """Writes a result as one JSON document."""
+
+    def show(self, result: Any) -> None:
+        """Write a result as docs/cli.md describes it."""
+        document = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+class TextOutput:
+    """Writes a result as tables and sentences."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        """
+        Args:
+            console: Where to write; stdout if None.
+        """
+        plain = Console(highlight=False)
+        self._console = console or (plain if plain.is_terminal else Console(highlight=False, width=PIPE_WIDTH))
+
+    def show(self, result: Any) -> None:
+        """Write a result in the way that fits its kind."""
+        match result:
+            case Done():
+                self._line(result.text + (f"; next: `{result.next}`" if result.next else ""))
+            case Runs():
+                self._runs(result.runs) if result.runs else self._line(f"no runs in {result.env} yet; drop a file: `lake drop DATASET FILE`")
+            case RunDetail():
+                self._detail(result)
+            case Waited():
+                self._waited(result)
+            case QueryResult():
+                self._query(result)
+            case Quarantine():
+                self._quarantine(result)
+            case Status():
+                self._status(result)
+            case list():
+                self._dropped([item for item in result if isinstance(item, Dropped)])  # pyright: ignore[reportUnknownVariableType] - isinstance says what it is
+            case _:
+                raise TypeError(f"no text form for {type(result).__name__}: add one to cli/output.py")
+
+    def log_lines(self, lines: Iterable[LogLine]) -> None:
+        """Write log lines as they come."""
+        for line in lines:
+            self._console.out(f"{line.at} {line.text}", highlight=False)
+
+    def heading(self, text: str) -> None:
+        """Write a line that begins a part."""
+        self._console.print(f"\n[bold]{escape(text)}[/bold]", soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
+        """Write a table.
+
+        Args:
+            columns: Headings.
+            rows: Cells; None shows as nothing.
+            numbers: Headings of columns that are aligned to the right.
+        """
+        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for name in columns:
+            grid.add_column(escape(name), justify="right" if name in numbers else "left", overflow="fold")
+        for row in rows:
+            grid.add_row(*(_cell(value) for value in row))
+        self._console.print(grid)
+
+    def _line(self, text: str) -> None:
+        self._console.print(escape(text), soft_wrap=True)
+
+    def _dropped(self, items: Sequence[Dropped]) -> None:
+        for item in items:
+            self._line(f"s3://{item.bucket}/{item.key} version {item.version_id} ({item.size} bytes)")
+        self._line("next: `lake wait`")
+
+    def _runs(self, runs: Sequence[Run]) -> None:
+        self.table(
+            ("run", "pipeline", "status", "trigger", "started", "seconds", "rows", "silver", "superseded", "quarantined", "reason"),
+            (
+                (
+                    run.run_id, run.pipeline, run.status, run.trigger, run.started_at, _seconds(run),
+                    *((run.counts.rows_in, run.counts.silver, run.counts.superseded, run.counts.quarantined) if run.counts else ("",) * 4),
+                    run.reason + (f" ({run.source})" if run.source else ""),
+                )
+                for run in runs
+            ),
+            numbers=("seconds", "rows", "silver", "superseded", "quarantined"),
+        )  # fmt: skip
+
+    def _detail(self, detail: RunDetail) -> None:
+        run = detail.run
+        facts: list[tuple[str, object]] = [
+            ("run", run.run_id),
+            ("pipeline", run.pipeline),
+            ("status", run.status),
+            ("reason", f"{run.reason}: {run.message}" if run.reason else ""),
+            ("trigger", f"{run.trigger}, attempt {run.attempt}"),
+            ("time", f"{run.started_at} to {run.ended_at or 'now'}"),
+            ("file", run.source),
+            ("manifest", detail.manifest),
+            ("execution", detail.execution_arn),
+            ("files", _pairs(asdict(run.files)) if run.files else ""),
+            ("records", _accounting(run)),
+            ("quarantine", _pairs(detail.reasons)),
+        ]
+        width = max(len(name) for name, _ in facts)
+        for name, value in facts:
+            if value not in {None, ""}:
+                self._console.print(f"{name:<{width}}  {_cell(value)}", soft_wrap=True)
+        for warning in detail.warnings:
+            self._console.print(f"{'warning':<{width}}  [yellow]{escape(warning)}[/yellow]", soft_wrap=True)
+        if detail.steps:
+            self.heading("steps")
+            self.table(
+                ("step", "attempt", "status", "started", "ended", "counts", "message"),
+                ((step.step, step.attempt, step.status, step.started_at, step.ended_at, _pairs(step.counts), step.message) for step in detail.steps),
+                numbers=("attempt",),
+            )
+        if detail.file_results:
+            self.heading("files that were not plainly loaded")
+            self.table(("file", "outcome", "reason", "message"), ((file.file, file.outcome, file.reason, file.message) for file in detail.file_results))
+        if detail.quality:
+            self.heading("quality")
+            self.table(
+                ("rule", "severity", "action", "passed", "value", "threshold", "failed rows"),
+                ((rule.rule, rule.severity, rule.action, "yes" if rule.passed else "no", rule.value, rule.threshold, rule.failed_rows) for rule in detail.quality),
+                numbers=("value", "threshold", "failed rows"),
+            )
+
+    def _waited(self, waited: Waited) -> None:
+        drops = f"{waited.drops} drop{'s' if waited.drops != 1 else ''} ended"
+        if waited.runs:
+            self._runs(waited.runs)
+        self._line(f"{drops}, {len(waited.runs)} run{'s' if len(waited.runs) != 1 else ''}, {len(waited.failed)} failed")
+
+    def _query(self, result: QueryResult) -> None:
+        numbers = [column.name for column in result.columns if column.type in {"tinyint", "smallint", "integer", "bigint", "double", "float", "real", "decimal"}]
+        if result.columns:
+            null = "[dim]NULL[/dim]"
+            grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+            for column in result.columns:
+                grid.add_column(escape(column.name), justify="right" if column.name in numbers else "left", overflow="fold")
+            for row in result.rows:
+                grid.add_row(*(null if value is None else escape(_text(value)) for value in row))
+            self._console.print(grid)
+        self._line(f"{len(result.rows)} row{'s' if len(result.rows) != 1 else ''}, {result.scanned_bytes} bytes read, {result.seconds:.1f} s")
+
+    def _quarantine(self, found: Quarantine) -> None:
+        if not found.total:
+            self._line(f"nothing of {found.dataset} is in quarantine")
+            return
+        for row in found.rows:
+            self.heading(f"{row.source_file} row {row.row} (run {row.run_id})")
+            for reason in row.reasons:
+                about = " ".join(part for part in (reason.column, f"({reason.rule})" if reason.rule else "") if part)
+                self._console.print(f"  [red]{reason.code}[/red] {escape(about)}{': ' if about and reason.message else ''}{escape(reason.message or '')}", soft_wrap=True)
+            content = row.record if row.record is not None else ", ".join(f"{name}={'NULL' if value is None else value}" for name, value in (row.values | row.extra).items())
+            self._line(f"  {content}")
+        self._line("")
+        shown = f", the newest {len(found.rows)} are shown" if len(found.rows) < found.total else ""
+        self._line(f"{found.total} row{'s' if found.total != 1 else ''} of {found.dataset} in quarantine{shown}: {_pairs(found.by_reason)}")
+
+    def _status(self, found: Status) -> None:
+        where = f" on {found.endpoint}" if found.endpoint else ""
+        self._line(f"{found.env}: platform {found.platform}{where}, {'deployed' if found.deployed else 'not deployed'}")
+        if found.platform == "stopped":
+            self._line("next: `lake up`")
+            return
+        if not found.deployed:
+            self._line(f"next: `lake deploy --env {found.env}`")
+        if found.stacks:
+            self.heading("stacks")
+            self.table(("stack", "status"), ((stack.name, stack.status) for stack in found.stacks))
+        if found.queues:
+            self.heading("arrivals")
+            self.table(
+                ("pipeline", "waiting", "in flight", "dead"),
+                ((queue.pipeline, queue.waiting, queue.in_flight, queue.dead) for queue in found.queues),
+                numbers=("waiting", "in flight", "dead"),
+            )
+        if found.deployed:
+            self.heading("runs of the last 7 days")
+            self._line(_pairs(found.runs))
+        if found.alarms:
+            self.heading("alarms")
+            self.table(("alarm", "state"), ((alarm.name, alarm.state) for alarm in found.alarms))
+        if found.tables:
+            self.heading("tables")
+            self.table(("table", "updated"), ((f"{table.database}.{table.name}", table.updated_at) for table in found.tables))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = escape(_text(value))
+    colour = _COLOURS.get(text)
+    return f"[{colour}]{text}[/{colour}]" if colour else text
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _accounting(run: Run) -> str:
+    if run.counts is None:
+        return ""
+    counts = run.counts
+    return f"{counts.rows_in} = {counts.silver} silver + {counts.superseded} superseded + {counts.quarantined} quarantined"
+
+
+def _seconds(run: Run) -> str:
+    if run.ended_at is None:
+        return ""
+    elapsed: timedelta = from_text(run.ended_at) - from_text(run.started_at)
+    return f"{elapsed.total_seconds():.0f}"

@@ -1,0 +1,55 @@
+"""Progress on stderr: one live line on a terminal, a line a change elsewhere; stdout stays for data."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.status import Status
+
+
+class Progress:
+    """Shows what is going on while a verb works; a context manager.
+
+    On a terminal it is one line that is gone at the end; in a pipe or a log each new text is a line of its own.
+    """
+
+    def __init__(self, text: str, *, console: Console | None = None) -> None:
+        """
+        Args:
+            text: What is being done, such as `waiting for 9 drops`.
+            console: Where to write; stderr if None.
+        """
+        self._console = console or Console(stderr=True, highlight=False)
+        self._text = text
+        self._started = time.monotonic()
+        self._live: Status | None = None
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live = self._console.status(self._text, spinner="dots")
+            self._live.start()
+        else:
+            self._line(self._text)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def update(self, text: str) -> None:
+        """Show a new text; the same text again is no news, but on a terminal its seconds go on."""
+        if self._live is not None:
+            self._live.update(f"{text} ({time.monotonic() - self._started:.0f} s)")
+        elif text != self._text:
+            self._line(f"{text} ({time.monotonic() - self._started:.0f} s)")
+        self._text = text
+
+    def note(self, text: str) -> None:
+        """Write a line that stays."""
+        self._line(text)
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)

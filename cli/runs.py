@@ -1,0 +1,126 @@
+"""`lake runs` and `lake show`: the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cli.errors import WrongUse, nearest
+from cli.results import Counts, FileResult, Files, QualityResult, Run, RunDetail, Runs, Step
+from cli.session import Session
+from lakehouse.audit import ACCOUNTED, RunRecord, RunTrail, StepRecord
+
+SHOWN = 50
+"""Most runs that `lake runs` lists."""
+
+LATEST = "latest"
+"""Word that stands for the newest run where the id of a run is asked for."""
+
+
+def runs(session: Session) -> Runs:
+    """The newest runs of every pipeline."""
+    return Runs(env=session.env, runs=[run_of(record) for record in session.audit.runs(limit=SHOWN)])
+
+
+def show(session: Session, *, run: str) -> RunDetail:
+    """The audit trail of a run.
+
+    Raises:
+        WrongUse: There is no such run.
+    """
+    return detail_of(trail(session, run=run))
+
+
+def trail(session: Session, *, run: str) -> RunTrail:
+    """What the audit holds of a run, named by its id, by the beginning of its id, or by `latest`.
+
+    Raises:
+        WrongUse: There is no such run, or more than one.
+    """
+    record = _find(session, run)
+    return session.audit.trail(record.run_id, pipeline=record.pipeline)
+
+
+def run_of(record: RunRecord) -> Run:
+    """A run as `lake` shows it."""
+    return Run(
+        run_id=record.run_id,
+        pipeline=record.pipeline,
+        status=record.status,
+        reason=record.reason,
+        message=record.message,
+        trigger=record.trigger,
+        attempt=record.attempt,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        counts=Counts(**{name: record.counts.get(name, 0) for name in ACCOUNTED}) if set(ACCOUNTED) & set(record.counts) else None,
+        files=Files(**{name: record.files.get(name, 0) for name in ("loaded", "skipped", "rejected")}) if record.files else None,
+        source=record.source or "",
+    )
+
+
+def detail_of(found: RunTrail) -> RunDetail:
+    """An audit trail as `lake` shows it."""
+    return RunDetail(
+        run=run_of(found.run),
+        manifest=found.run.manifest,
+        batch_id=found.run.batch_id,
+        execution_arn=found.run.execution_arn or "",
+        reasons=found.run.reasons,
+        warnings=list(found.run.warnings),
+        steps=[_step(step) for step in found.steps],
+        quality=[
+            QualityResult(
+                rule=result.rule,
+                level=result.level,
+                column=result.column,
+                dimension=result.dimension,
+                severity=result.severity,
+                action=result.action,
+                passed=result.passed,
+                value=result.value,
+                threshold=result.threshold,
+                failed_rows=result.failed_rows,
+            )
+            for result in found.quality
+        ],
+        file_results=[
+            FileResult(file=file.source, version_id=file.version, outcome=file.outcome, reason=file.reason, message=file.message)
+            for file in found.files
+        ],
+    )
+
+
+def _step(record: StepRecord) -> Step:
+    return Step(
+        step=record.step,
+        attempt=record.attempt,
+        status=record.status,
+        engine=record.engine,
+        job_run_id=record.job_run_id,
+        log_group=record.log_group,
+        log_stream=record.log_stream,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        message=record.message,
+        counts=record.counts,
+        reasons=record.reasons,
+    )
+
+
+def _find(session: Session, run: str) -> RunRecord:
+    exact = session.audit.get_run(run)
+    if exact is not None:
+        return exact
+    known = session.audit.runs(limit=1000)
+    matches = known[:1] if run == LATEST else [record for record in known if record.run_id.startswith(run)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise WrongUse(f"{run!r} begins the ids of {len(matches)} runs: write more of it. {nearest(run, _ids(matches))}")
+    raise WrongUse(f"there is no run {run!r}: {nearest(run, _ids(known))}. `lake runs --env {session.env}` lists them")
+
+
+def _ids(records: Iterable[RunRecord]) -> list[str]:
+    return [record.run_id for record in records]
+
+
