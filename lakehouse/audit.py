@@ -1,13 +1,21 @@
 """The audit trail: what each run did, one DynamoDB item a run, step attempt, quality rule and unusual file.
 
-Keys: partition `pipeline`, sort `sk` = `<run_id>#run`, `<run_id>#step#<name>#<attempt>`, `<run_id>#quality#<dataset>.<rule>`, `<run_id>#file#<16 hex>`.
-Every item carries `kind` (run, step, quality, file) and `expires_at` (TTL). Indexes: `by_run` (run_id, sk) and `by_status` (status, started_at).
+Keys: partition `pipeline`; sort `sk` = `<run_id>#run`, `<run_id>#step#<name>#<attempt>`, `<run_id>#quality#<dataset>.<rule>`,
+`<run_id>#file#<16 hex>`. Every item carries `kind` (run, step, quality, file) and `expires_at` (TTL). Indexes, all attributes projected:
+`by_run` (run_id, sk) and `by_status` (status, started_at).
 
 Life of a run and of a step attempt: RUNNING, then exactly one of SUCCEEDED, FAILED, SKIPPED, TIMED_OUT; who comes second changes nothing.
 
-Actions on the audit table: dynamodb:PutItem, UpdateItem, GetItem, Query (table); Query on `index/by_run` (`get_run` without a pipeline) and `index/by_status` (`runs`).
-start_run, skip_run: PutItem, GetItem. end_run, mark_*, begin_notification: UpdateItem, GetItem. warn: UpdateItem. start_step: Query, UpdateItem, PutItem.
-end_step: UpdateItem, GetItem. record_quality, record_file: PutItem. trail, fail_running_steps: Query (and UpdateItem).
+Actions on the audit table, by method:
+
+- start_run, skip_run: dynamodb:PutItem, GetItem
+- end_run, end_step: UpdateItem, GetItem
+- warn, begin_notification, mark_notified, mark_metered: UpdateItem
+- start_step: Query, UpdateItem, PutItem
+- record_quality, record_file: PutItem
+- fail_running_steps: Query, UpdateItem
+- get_run, trail with a pipeline, get_file: GetItem or Query; without a pipeline also Query on `index/by_run`
+- runs: Query on `index/by_status`
 """
 
 from __future__ import annotations
@@ -465,8 +473,12 @@ class AuditTrail:
 
     def record_file(self, *, pipeline: str, run_id: str, file: FileRecord) -> None:
         """Write the outcome of a file that was not plainly loaded; a later attempt overwrites what an earlier one wrote."""
-        digest = hashlib.sha256(f"{file.source}\n{file.version}".encode()).hexdigest()[:16]
-        self._put(file, kind="file", pipeline=pipeline, run_id=run_id, sk=f"{run_id}#file#{digest}")
+        self._put(file, kind="file", pipeline=pipeline, run_id=run_id, sk=_file_sk(run_id, file.source, file.version))
+
+    def get_file(self, *, pipeline: str, run_id: str, source: str, version: str) -> FileRecord | None:
+        """Outcome of a file of a run, or None if it was plainly loaded."""
+        item = self._table.get({"pipeline": pipeline, "sk": _file_sk(run_id, source, version)})
+        return None if item is None else _record(FileRecord, item)
 
     def get_run(self, run_id: str, *, pipeline: str | None = None) -> RunRecord | None:
         """A run, or None if there is none.
@@ -630,6 +642,10 @@ def _run_key(pipeline: str, run_id: str) -> dict[str, str]:
 
 def _step_sk(run_id: str, step: str, attempt: int) -> str:
     return f"{run_id}#step#{step}#{attempt}"
+
+
+def _file_sk(run_id: str, source: str, version: str) -> str:
+    return f"{run_id}#file#{hashlib.sha256(f'{source}\n{version}'.encode()).hexdigest()[:16]}"
 
 
 def _must_be_final(status: Status) -> None:

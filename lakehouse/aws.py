@@ -1,0 +1,31 @@
+"""Clients of AWS: one a service and process, with deadlines and the SDK's standard retries, which are the only retries there are."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+ATTEMPTS = 5
+"""Calls that one request may make, the first included."""
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 30
+
+
+@cache
+def client(service: str) -> Any:
+    """The client of a service, such as `dynamodb`; made at its first use, in the region and with the endpoint of the environment.
+
+    Args:
+        service: Name of the service as boto3 knows it.
+    """
+    # At the first use, not at import: a function that needs no client pays for none.
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.client(
+        service,
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS}, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+        ),
+    )
