@@ -1,0 +1,1 @@
+"""Tools that set the project up, check it and measure it; never deployed."""

