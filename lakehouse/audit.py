@@ -645,7 +645,8 @@ def _step_sk(run_id: str, step: str, attempt: int) -> str:
 
 
 def _file_sk(run_id: str, source: str, version: str) -> str:
-    return f"{run_id}#file#{hashlib.sha256(f'{source}\n{version}'.encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256(f"{source}\n{version}".encode()).hexdigest()[:16]
+    return f"{run_id}#file#{digest}"
 
 
 def _must_be_final(status: Status) -> None:

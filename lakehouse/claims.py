@@ -2,17 +2,17 @@
 
 Items of the control table (partition `pk`, sort `sk`):
 
-- `claim#<bucket>/<key>` / `<version id>`: who deals with a file version. CLAIMED while a batch is put together (until `claimed_until`, then it
-  is free again), STARTED once its run was started, SKIPPED with a reason if it starts nothing.
+- `claim#<bucket>/<key>` / `<version id>`: who deals with a file version. CLAIMED while a batch is put together (until `claimed_until`,
+  then it is free again), STARTED once its run was started, SKIPPED with a reason if it starts nothing.
 - `claim#after/<pipeline>` / `<execution ARN>`: the same for the success of an upstream run.
 - `content#<domain>.<dataset>` / `<digest>`: which file version holds these bytes, so that the same bytes again are recognised.
-- `launch#<pipeline>` / `<run id>`: a batch that is complete and has its manifest. From here on the run *will* start: whoever is told again of one
-  of its arrivals, even after a crash, starts the very same execution.
+- `launch#<pipeline>` / `<run id>`: a batch that is complete and has its manifest. From here on the run *will* start: whoever is told
+  again of one of its arrivals, even after a crash, starts the very same execution.
 
-The status of a claim's run is read from the audit. A claim whose run FAILED or TIMED_OUT may be taken again, as the next attempt; of a run that
-failed with `files_rejected` only the rejected files may.
+The status of a claim's run is read from the audit. A claim whose run FAILED or TIMED_OUT may be taken again, as the next attempt; of a
+run that failed with `files_rejected` only the rejected files may.
 
-Actions on the control table: dynamodb:GetItem, PutItem, UpdateItem, Query. On the audit table: dynamodb:GetItem (status of runs, rejected files).
+Actions on the control table: dynamodb:GetItem, PutItem, UpdateItem, Query. On the audit table: dynamodb:GetItem.
 """
 
 from __future__ import annotations

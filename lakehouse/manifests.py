@@ -1,6 +1,7 @@
 """Manifests: which versions of which files one run loads, as a document that the same files always give byte for byte.
 
-Actions: s3:PutObject on `<logs bucket>/manifests/<domain>/<dataset>/*` and kms:GenerateDataKey on its key (write); s3:GetObject, kms:Decrypt (read).
+Actions on `<logs bucket>/manifests/<domain>/<dataset>/*` and the bucket's key: s3:PutObject, kms:GenerateDataKey (write);
+s3:GetObject, kms:Decrypt (read).
 """
 
 from __future__ import annotations
