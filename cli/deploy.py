@@ -24,7 +24,7 @@ def deploy(root: Path, *, env: str, progress: Progress) -> Done:
     """Synthesize an environment and deploy all of its stacks.
 
     Raises:
-        WrongUse: There is no such environment.
+        WrongUseError: There is no such environment.
         CommandError: The synth or the deployment failed; the whole text is in the log that it names.
     """
     load_config(root, env)
@@ -50,14 +50,14 @@ def synthesize(root: Path, *, env: str) -> Path:
     Raises:
         CommandError: The app refused the config, a contract or a pipeline, or failed.
     """
-    from local.toolchain import Toolchain  # noqa: PLC0415 - only deploying needs Node
+    from local.toolchain import Toolchain
 
     assembly = root / "cdk.out" / env
     # The CDK CLI would give the app the context of cdk.json in the same way.
     settings: dict[str, object] = json.loads((root / "cdk.json").read_text(encoding="utf-8")).get("context", {})
     context = json.dumps({**settings, "env": env})
     environment = {**os.environ, **Toolchain(root=root).environment(), "CDK_CONTEXT_JSON": context, "CDK_OUTDIR": str(assembly)}
-    result = subprocess.run(  # noqa: S603 - our own app
+    result = subprocess.run(
         [sys.executable, "app.py"], cwd=root, env=environment, capture_output=True, text=True, errors="replace", check=False
     )
     log = _log(root, env, "synth.log", [result.stdout, result.stderr])
@@ -67,7 +67,7 @@ def synthesize(root: Path, *, env: str) -> Path:
 
 
 def first_fault(lines: Iterable[str]) -> str:
-    """The line of a deployment's output that says why it failed: the first resource that failed, else the CDK's own error, else the last line."""
+    """The line that says why a deployment failed: the first resource that failed, else the CDK's own error, else the last line."""
     texts = [line.strip() for line in lines if line.strip()]
     failed = [text for text in texts if _FAULT_LINE.search(text)]
     own = [text for text in texts if "❌" in text or "rror:" in text]
@@ -75,16 +75,16 @@ def first_fault(lines: Iterable[str]) -> str:
 
 
 def _require_platform(root: Path) -> None:
-    from local.platform import Platform  # noqa: PLC0415 - only the laptop needs it
+    from local.platform import Platform
 
     if not Platform(root).status().is_running:
         raise CommandError("the platform is not running: start it with `lake up`, then `lake deploy`")
 
 
 def _deploy_local(root: Path, assembly: Path, progress: Progress) -> None:
-    from local.deploy import deploy as deploy_assembly  # noqa: PLC0415 - only the laptop needs it
-    from local.platform import Platform  # noqa: PLC0415
-    from local.toolchain import Toolchain  # noqa: PLC0415
+    from local.deploy import deploy as deploy_assembly
+    from local.platform import Platform
+    from local.toolchain import Toolchain
 
     lines: list[str] = []
 
@@ -97,19 +97,24 @@ def _deploy_local(root: Path, assembly: Path, progress: Progress) -> None:
     except LakehouseError as error:
         log = _log(root, LOCAL, "deploy.log", [*lines, str(error)])
         fault = first_fault(lines or str(error).splitlines())
-        raise CommandError(f"the deployment failed: {fault}\nWhat the CDK wrote is in {log}; what failed is rolled back, so `lake deploy` can be repeated") from error
+        raise CommandError(
+            f"the deployment failed: {fault}\nWhat the CDK wrote is in {log}; what failed is rolled back, so `lake deploy` can be repeated"
+        ) from error
     _log(root, LOCAL, "deploy.log", lines)
 
 
 def _deploy_aws(root: Path, assembly: Path, *, env: str) -> None:
     """Run the CDK on the user's own terminal: it asks before it widens permissions."""
-    from local.toolchain import Toolchain  # noqa: PLC0415 - only deploying needs Node
+    from local.toolchain import Toolchain
 
     toolchain = Toolchain(root=root)
     command = [*toolchain.cdk, "deploy", "--all", f"--app={assembly}", f"--output={assembly}"]
-    result = subprocess.run(command, cwd=root / ".lake", env={**os.environ, **toolchain.environment()}, stdout=sys.stderr, check=False)  # noqa: S603 - the CDK that set-up installed
+    result = subprocess.run(command, cwd=root / ".lake", env={**os.environ, **toolchain.environment()}, stdout=sys.stderr, check=False)
     if result.returncode != 0:
-        raise CommandError(f"the CDK ended with code {result.returncode} and said why above; CloudFormation rolled back what failed, so `lake deploy --env {env}` can be repeated")
+        raise CommandError(
+            f"the CDK ended with code {result.returncode} and said why above; "
+            f"CloudFormation rolled back what failed, so `lake deploy --env {env}` can be repeated"
+        )
 
 
 def _log(root: Path, env: str, name: str, lines: Iterable[str]) -> Path:

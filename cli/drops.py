@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from cli.errors import CommandError, WrongUse, nearest
+from cli.errors import CommandError, WrongUseError, nearest
 from cli.progress import Progress
 from cli.results import Dropped
 from cli.session import Session, read_json_lines
@@ -31,7 +31,7 @@ def drop(session: Session, *, dataset: str, files: Sequence[Path], day: date | N
         progress: Where to show what goes on.
 
     Raises:
-        WrongUse: No pipeline starts on arrivals of that dataset, or a file is missing, a folder, too large, or named like another one.
+        WrongUseError: No pipeline starts on arrivals of that dataset, or a file is missing, a folder, too large, or named like another one.
     """
     check(session, dataset=dataset, files=files)
     folder = raw_folder(session, dataset=dataset, day=day or utc_now().date())
@@ -49,25 +49,31 @@ def check(session: Session, *, dataset: str, files: Sequence[Path]) -> None:
     """Refuse a drop that cannot be, before anything is put.
 
     Raises:
-        WrongUse: The first thing that is wrong.
+        WrongUseError: The first thing that is wrong.
     """
     arrivals = {pipeline.trigger.arrival for pipeline in session.pipelines if pipeline.trigger.arrival is not None}
     if dataset not in arrivals:
         if dataset in session.contracts:
-            raise WrongUse(f"no pipeline starts on arrivals of {dataset}: write one with `trigger: {{arrival: {dataset}}}` in pipelines/. {nearest(dataset, arrivals)}")
-        raise WrongUse(f"there is no dataset {dataset!r} to drop files of: {nearest(dataset, arrivals)}")
+            raise WrongUseError(
+                f"no pipeline starts on arrivals of {dataset}: write one with `trigger: {{arrival: {dataset}}}` in pipelines/. "
+                f"{nearest(dataset, arrivals)}"
+            )
+        raise WrongUseError(f"there is no dataset {dataset!r} to drop files of: {nearest(dataset, arrivals)}")
     for path in files:
         if path.is_dir():
-            raise WrongUse(f"{path} is a folder: name the files in it, such as {path}/*")
+            raise WrongUseError(f"{path} is a folder: name the files in it, such as {path}/*")
         if not path.exists():
             siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise WrongUse(f"there is no file {path}: {nearest(path.name, siblings)}" if siblings else f"there is no file {path}")
+            raise WrongUseError(f"there is no file {path}: {nearest(path.name, siblings)}" if siblings else f"there is no file {path}")
         if path.stat().st_size > MAX_BYTES:
-            raise WrongUse(f"{path} has {path.stat().st_size} bytes, one PUT takes 5 GiB at most: split it or compress it (.gz)")
+            raise WrongUseError(f"{path} has {path.stat().st_size} bytes, one PUT takes 5 GiB at most: split it or compress it (.gz)")
     names = [path.name for path in files]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise WrongUse(f"{twice[0]} is named twice: files of one drop share a folder in raw, so the second would replace the first. Rename it or drop it on its own")
+        raise WrongUseError(
+            f"{twice[0]} is named twice: files of one drop share a folder in raw, so the second would replace the first. "
+            "Rename it or drop it on its own"
+        )
 
 
 def raw_folder(session: Session, *, dataset: str, day: date) -> str:
@@ -92,7 +98,9 @@ def _put(session: Session, *, dataset: str, path: Path, bucket: str, key: str) -
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror or error}") from error
     if "VersionId" not in answer:
-        raise CommandError(f"the bucket {bucket} keeps no versions, so arrivals cannot be told apart: run `lake deploy --env {session.env}`")
+        raise CommandError(
+            f"the bucket {bucket} keeps no versions, so arrivals cannot be told apart: run `lake deploy --env {session.env}`"
+        )
     return Dropped(
         dataset=dataset,
         file=str(path),

@@ -2,7 +2,7 @@
 
 LakehouseError
 └── CommandError     a verb could not be done: exit code 1
-    └── WrongUse     the command line itself is wrong: exit code 2
+    └── WrongUseError     the command line itself is wrong: exit code 2
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError as BotoConnectionError,
     CredentialRetrievalError,
     EndpointConnectionError,
     HTTPClientError,
@@ -23,6 +22,9 @@ from botocore.exceptions import (
     ProfileNotFound,
     SSLError,
     TokenRetrievalError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
 )
 
 from lakehouse.errors import LakehouseError
@@ -38,8 +40,18 @@ EXIT_CODES = {
 }
 """Every exit code of `lake`."""
 
+SIGN_IN = "Sign in as for the AWS CLI (`aws sso login`, AWS_PROFILE or AWS_ACCESS_KEY_ID) and try again"
+"""Next step of somebody without credentials."""
+
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "UnauthorizedException"}
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+_EXPIRED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+}
 _MISSING = {
     "ResourceNotFoundException",
     "NoSuchBucket",
@@ -61,7 +73,7 @@ class CommandError(LakehouseError):
     exit_code = FAILED
 
 
-class WrongUse(CommandError):
+class WrongUseError(CommandError):
     """The command line names something that does not exist or cannot be."""
 
     exit_code = WRONG_USE
@@ -94,9 +106,10 @@ def explain(error: BotoCoreError | ClientError | BotoConnectionError | HTTPClien
     if isinstance(error, ClientError):
         return _explain_answer(error, env=env)
     if isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError | TokenRetrievalError | ProfileNotFound):
-        return f"there are no AWS credentials for {env}: {error}. Sign in as for the AWS CLI (`aws sso login`, AWS_PROFILE or AWS_ACCESS_KEY_ID) and try again"
+        return f"there are no AWS credentials for {env}: {error}. {SIGN_IN}"
     if isinstance(error, SSLError):
-        return f"the connection is not trusted: {error}. {'Start the platform anew: `lake down`, then `lake up`' if local else 'Check AWS_CA_BUNDLE'}"
+        fix = "Start the platform anew: `lake down`, then `lake up`" if local else "Check AWS_CA_BUNDLE"
+        return f"the connection is not trusted: {error}. {fix}"
     if isinstance(error, EndpointConnectionError | BotoConnectionError | HTTPClientError):
         return f"no answer from {env}: {error}. {'Start the platform: `lake up`' if local else 'Check the network and the region'}"
     return str(error)

@@ -18,7 +18,7 @@ def logs(session: Session, *, run: str, progress: Progress) -> Iterator[tuple[St
     """Attempts of a run's steps, oldest first, each with its lines.
 
     Raises:
-        WrongUse: There is no such run.
+        WrongUseError: There is no such run.
         CommandError: No step of it began.
     """
     found = trail(session, run=run)

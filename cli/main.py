@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.errors import DONE, FAILED, CommandError, explain
 from cli.output import JsonOutput, Output, TextOutput
 from cli.progress import Progress
+from cli.results import Waited
 from cli.session import open_session, project_root
 from lakehouse.errors import LakehouseError
 
@@ -42,7 +43,7 @@ Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="Dataset, `<doma
 @app.command()
 def up(env: Env = "local") -> None:
     """Start the laptop platform and bootstrap it for the CDK."""
-    from cli.platform import up as start  # noqa: PLC0415 - each verb loads only what it needs, so that --help is quick
+    from cli.platform import up as start
 
     with Progress("starting the platform") as progress:
         done = start(project_root(), env=env, progress=progress)
@@ -52,7 +53,7 @@ def up(env: Env = "local") -> None:
 @app.command()
 def deploy(env: Env = "local") -> None:
     """Synthesize the environment and deploy every stack with the CDK."""
-    from cli.deploy import deploy as run  # noqa: PLC0415
+    from cli.deploy import deploy as run
 
     with Progress(f"deploying {env}") as progress:
         done = run(project_root(), env=env, progress=progress)
@@ -64,12 +65,13 @@ def drop(
     dataset: Dataset,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files to put, in this order.")],
     date: Annotated[
-        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Day of the raw folder; today in UTC if left out.")
+        datetime | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Day of the raw folder; today in UTC if left out."),
     ] = None,
     env: Env = "local",
 ) -> None:
     """Put files into the raw zone, as a producer would."""
-    from cli.drops import drop as put  # noqa: PLC0415
+    from cli.drops import drop as put
 
     session = open_session(env)
     with Progress(f"dropping {len(files)} of {dataset}") as progress:
@@ -83,23 +85,20 @@ def wait(
     env: Env = "local",
 ) -> None:
     """Wait until every drop has ended and the queues are empty; exit code 1 if a run since the last wait failed."""
-    from cli.waiting import wait as run  # noqa: PLC0415
+    from cli.waiting import wait as run
 
     session = open_session(env)
     with Progress(f"waiting for {env}") as progress:
         waited = run(session, timeout_seconds=timeout, progress=progress)
     TextOutput().show(waited)
     if waited.failed or waited.dead_letters:
-        raise CommandError("\n".join([
-            *(f"run {run.run_id} of {run.pipeline} {run.status}: {run.reason}: {run.message}\n  next: lake show {run.run_id}{_suffix(env)}" for run in waited.failed),
-            *(f"{count} arrivals could not start a run and are in {queue}\n  next: lake status{_suffix(env)}" for queue, count in waited.dead_letters.items()),
-        ]))  # fmt: skip
+        raise CommandError(_failures(waited, suffix=_suffix(env)))
 
 
 @app.command()
 def runs(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002 - typer's way to write a flag
     """List the newest runs."""
-    from cli.runs import runs as newest  # noqa: PLC0415
+    from cli.runs import runs as newest
 
     _output(as_json).show(newest(open_session(env)))
 
@@ -107,7 +106,7 @@ def runs(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002 -
 @app.command()
 def show(run: RunId, as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
     """Show the audit trail of a run."""
-    from cli.runs import show as detail  # noqa: PLC0415
+    from cli.runs import show as detail
 
     _output(as_json).show(detail(open_session(env), run=run))
 
@@ -115,7 +114,7 @@ def show(run: RunId, as_json: AsJson = False, env: Env = "local") -> None:  # no
 @app.command()
 def logs(run: RunId, env: Env = "local") -> None:
     """Print what the steps of a run wrote to CloudWatch Logs."""
-    from cli.logs import logs as read  # noqa: PLC0415
+    from cli.logs import logs as read
 
     session, output = open_session(env), TextOutput()
     with Progress(f"looking for run {run}") as progress:
@@ -126,9 +125,13 @@ def logs(run: RunId, env: Env = "local") -> None:
 
 
 @app.command()
-def sql(query: Annotated[str, typer.Argument(metavar="QUERY", help="One statement of Athena's SQL.")], as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One statement of Athena's SQL.")],
+    as_json: AsJson = False,  # noqa: FBT002
+    env: Env = "local",
+) -> None:
     """Run a query in Athena and print its rows."""
-    from cli.sql import query as run  # noqa: PLC0415
+    from cli.sql import query as run
 
     session = open_session(env)
     with Progress("starting the query") as progress:
@@ -139,7 +142,7 @@ def sql(query: Annotated[str, typer.Argument(metavar="QUERY", help="One statemen
 @app.command()
 def quarantine(dataset: Dataset, as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
     """List the rows of a dataset in quarantine, with their reasons."""
-    from cli.quarantine import quarantine as read  # noqa: PLC0415
+    from cli.quarantine import quarantine as read
 
     session = open_session(env)
     with Progress(f"reading the quarantine of {dataset}") as progress:
@@ -150,7 +153,7 @@ def quarantine(dataset: Dataset, as_json: AsJson = False, env: Env = "local") ->
 @app.command()
 def status(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
     """Show what is deployed, what waits, what ran and what is alarmed."""
-    from cli.status import status as read  # noqa: PLC0415
+    from cli.status import status as read
 
     with Progress(f"looking at {env}"):
         found = read(project_root(), env=env)
@@ -163,7 +166,7 @@ def down(
     env: Env = "local",
 ) -> None:
     """Stop the laptop platform and everything it started."""
-    from cli.platform import down as stop  # noqa: PLC0415
+    from cli.platform import down as stop
 
     with Progress("stopping the platform") as progress:
         done = stop(project_root(), env=env, is_wiping=wipe, progress=progress)
@@ -189,7 +192,10 @@ def run(arguments: list[str]) -> int:
     except (ClientError, BotoCoreError) as error:
         return _fail(explain(error, env=_env_of(arguments)), code=FAILED)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a sentence, never a stack trace
-        return _fail(f"this is a fault of `lake` itself: {type(error).__name__}: {error}\nSet LAKE_DEBUG=1 and repeat it to see where; please report it", code=FAILED)
+        return _fail(
+            f"this is a fault of `lake` itself: {type(error).__name__}: {error}\nRepeat it with LAKE_DEBUG=1 to see where, and please report it",
+            code=FAILED,
+        )
     return DONE
 
 
@@ -207,6 +213,19 @@ def _fail(message: str, *, code: int) -> int:
 
 def _output(as_json: bool) -> Output:  # noqa: FBT001 - the flag itself
     return JsonOutput() if as_json else TextOutput()
+
+
+def _failures(waited: Waited, *, suffix: str) -> str:
+    """What failed, each with the next command."""
+    lines: list[str] = []
+    for failed in waited.failed:
+        lines += [
+            f"run {failed.run_id} of {failed.pipeline} {failed.status}: {failed.reason}: {failed.message}",
+            f"  next: lake show {failed.run_id}{suffix}",
+        ]
+    for queue, count in waited.dead_letters.items():
+        lines += [f"{count} arrivals could not start a run and are in {queue}", f"  next: lake status{suffix}"]
+    return "\n".join(lines)
 
 
 def _suffix(env: str) -> str:

@@ -65,7 +65,9 @@ class TextOutput:
             case Done():
                 self._line(result.text + (f"; next: `{result.next}`" if result.next else ""))
             case Runs():
-                self._runs(result.runs) if result.runs else self._line(f"no runs in {result.env} yet; drop a file: `lake drop DATASET FILE`")
+                self._runs(result.runs) if result.runs else self._line(
+                    f"no runs in {result.env} yet; drop a file: `lake drop DATASET FILE`"
+                )
             case RunDetail():
                 self._detail(result)
             case Waited():
@@ -153,17 +155,26 @@ class TextOutput:
             self.heading("steps")
             self.table(
                 ("step", "attempt", "status", "started", "ended", "counts", "message"),
-                ((step.step, step.attempt, step.status, step.started_at, step.ended_at, _pairs(step.counts), step.message) for step in detail.steps),
+                (
+                    (step.step, step.attempt, step.status, step.started_at, step.ended_at, _pairs(step.counts), step.message)
+                    for step in detail.steps
+                ),
                 numbers=("attempt",),
             )
         if detail.file_results:
             self.heading("files that were not plainly loaded")
-            self.table(("file", "outcome", "reason", "message"), ((file.file, file.outcome, file.reason, file.message) for file in detail.file_results))
+            self.table(
+                ("file", "outcome", "reason", "message"),
+                ((file.file, file.outcome, file.reason, file.message) for file in detail.file_results),
+            )
         if detail.quality:
             self.heading("quality")
             self.table(
                 ("rule", "severity", "action", "passed", "value", "threshold", "failed rows"),
-                ((rule.rule, rule.severity, rule.action, "yes" if rule.passed else "no", rule.value, rule.threshold, rule.failed_rows) for rule in detail.quality),
+                (
+                    (rule.rule, rule.severity, rule.action, "yes" if rule.passed else "no", rule.value, rule.threshold, rule.failed_rows)
+                    for rule in detail.quality
+                ),
                 numbers=("value", "threshold", "failed rows"),
             )
 
@@ -174,7 +185,11 @@ class TextOutput:
         self._line(f"{drops}, {len(waited.runs)} run{'s' if len(waited.runs) != 1 else ''}, {len(waited.failed)} failed")
 
     def _query(self, result: QueryResult) -> None:
-        numbers = [column.name for column in result.columns if column.type in {"tinyint", "smallint", "integer", "bigint", "double", "float", "real", "decimal"}]
+        numbers = [
+            column.name
+            for column in result.columns
+            if column.type in {"tinyint", "smallint", "integer", "bigint", "double", "float", "real", "decimal"}
+        ]
         if result.columns:
             null = "[dim]NULL[/dim]"
             grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -183,7 +198,9 @@ class TextOutput:
             for row in result.rows:
                 grid.add_row(*(null if value is None else escape(_text(value)) for value in row))
             self._console.print(grid)
-        self._line(f"{len(result.rows)} row{'s' if len(result.rows) != 1 else ''}, {result.scanned_bytes} bytes read, {result.seconds:.1f} s")
+        self._line(
+            f"{len(result.rows)} row{'s' if len(result.rows) != 1 else ''}, {result.scanned_bytes} bytes read, {result.seconds:.1f} s"
+        )
 
     def _quarantine(self, found: Quarantine) -> None:
         if not found.total:
@@ -193,8 +210,15 @@ class TextOutput:
             self.heading(f"{row.source_file} row {row.row} (run {row.run_id})")
             for reason in row.reasons:
                 about = " ".join(part for part in (reason.column, f"({reason.rule})" if reason.rule else "") if part)
-                self._console.print(f"  [red]{reason.code}[/red] {escape(about)}{': ' if about and reason.message else ''}{escape(reason.message or '')}", soft_wrap=True)
-            content = row.record if row.record is not None else ", ".join(f"{name}={'NULL' if value is None else value}" for name, value in (row.values | row.extra).items())
+                self._console.print(
+                    f"  [red]{reason.code}[/red] {escape(about)}{': ' if about and reason.message else ''}{escape(reason.message or '')}",
+                    soft_wrap=True,
+                )
+            content = (
+                row.record
+                if row.record is not None
+                else ", ".join(f"{name}={'NULL' if value is None else value}" for name, value in (row.values | row.extra).items())
+            )
             self._line(f"  {content}")
         self._line("")
         shown = f", the newest {len(found.rows)} are shown" if len(found.rows) < found.total else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.errors import WrongUse
+from cli.errors import WrongUseError
 from cli.progress import Progress
 from cli.results import Done
 from cli.session import LOCAL, load_config
@@ -14,12 +14,14 @@ def up(root: Path, *, env: str, progress: Progress) -> Done:
     """Start the laptop platform with the state of its last stop, and bootstrap it for the CDK.
 
     Raises:
-        WrongUse: The environment is not the laptop.
+        WrongUseError: The environment is not the laptop.
     """
-    _require_local(root, env=env, verb="up", instead="run `cdk bootstrap aws://ACCOUNT/REGION` once for its account, then `lake deploy --env {env}`")
-    from local.deploy import bootstrap  # noqa: PLC0415 - only the laptop needs it
-    from local.platform import Platform  # noqa: PLC0415
-    from local.toolchain import Toolchain  # noqa: PLC0415
+    _require_local(
+        root, env=env, verb="up", instead="run `cdk bootstrap aws://ACCOUNT/REGION` once for its account, then `lake deploy --env {env}`"
+    )
+    from local.deploy import bootstrap
+    from local.platform import Platform
+    from local.toolchain import Toolchain
 
     cdk = Toolchain(root=root).cdk
     platform = Platform(root)
@@ -41,10 +43,10 @@ def down(root: Path, *, env: str, is_wiping: bool, progress: Progress) -> Done:
         progress: Where to show what goes on.
 
     Raises:
-        WrongUse: The environment is not the laptop.
+        WrongUseError: The environment is not the laptop.
     """
     _require_local(root, env=env, verb="down", instead="docs/deploying.md says how to tear it down")
-    from local.platform import Platform  # noqa: PLC0415 - only the laptop needs it
+    from local.platform import Platform
 
     platform = Platform(root)
     was_running = platform.stop(progress=progress.update)
@@ -60,7 +62,7 @@ def down(root: Path, *, env: str, is_wiping: bool, progress: Progress) -> Done:
 def _require_local(root: Path, *, env: str, verb: str, instead: str) -> None:
     load_config(root, env)
     if env != LOCAL:
-        raise WrongUse(f"`lake {verb}` is for the laptop platform, {env} is in AWS: {instead.format(env=env)}")
+        raise WrongUseError(f"`lake {verb}` is for the laptop platform, {env} is in AWS: {instead.format(env=env)}")
 
 
 def _forget(root: Path) -> None:

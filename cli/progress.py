@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.status import Status
@@ -26,7 +27,7 @@ class Progress:
         self._started = time.monotonic()
         self._live: Status | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live = self._console.status(self._text, spinner="dots")
             self._live.start()

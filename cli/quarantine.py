@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from cli.errors import WrongUse
+from cli.errors import WrongUseError
 from cli.progress import Progress
 from cli.results import Quarantine, QuarantinedRow, QueryResult, Reason
 from cli.session import Session
@@ -22,11 +22,11 @@ def quarantine(session: Session, *, dataset: str, progress: Progress) -> Quarant
     """Rows of a dataset in quarantine, newest first, and their number by reason.
 
     Raises:
-        WrongUse: There is no such dataset, or nothing lands in it.
+        WrongUseError: There is no such dataset, or nothing lands in it.
     """
     contract = session.contract(_without_zone(dataset))
     if contract.source is None:
-        raise WrongUse(f"{contract.id} has no quarantine: a transform writes it, no file lands in it")
+        raise WrongUseError(f"{contract.id} has no quarantine: a transform writes it, no file lands in it")
     table = f'"{session.names.database("quarantine", contract.domain)}"."{contract.dataset}"'
     raw = contract.raw_columns
     counts = query(session, statement=_count_statement(table), progress=progress)
@@ -61,7 +61,8 @@ def _row_statement(table: str, raw: tuple[str, ...]) -> str:
     reasons = 'json_format(CAST(transform(_reasons, r -> ARRAY[r.code, r."column", r."rule", r.message]) AS JSON))'
     return (
         f"SELECT _source_file, _source_version, _row, {reasons}, {values}, json_format(CAST(_extra AS JSON)), to_base64(_record),"  # noqa: S608 - names of our own contracts
-        f" _run_id, to_iso8601(_quarantined_at) FROM {table} ORDER BY _quarantined_at DESC, _source_file, _source_version, _row LIMIT {SHOWN}"
+        f" _run_id, to_iso8601(_quarantined_at) FROM {table}"
+        f" ORDER BY _quarantined_at DESC, _source_file, _source_version, _row LIMIT {SHOWN}"
     )
 
 
@@ -95,6 +96,6 @@ def _bytes(text: str) -> bytes:
 
 
 def readable(record: bytes) -> str:
-    """Bytes as text: what is not UTF-8, and control characters, as `\\xNN`; nothing that a terminal would obey."""
+    r"""Bytes as text: what is not UTF-8, and control characters, as `\xNN`; nothing that a terminal would obey."""
     text = record.decode("utf-8", errors="backslashreplace")
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", lambda match: f"\\x{ord(match.group()):02x}", text)

@@ -276,14 +276,15 @@ class QueryResult:
     Attributes:
         query_id: Athena's id of the execution.
         columns: Columns in order.
-        rows: Rows in order; a value is null, boolean, a number (integers and floats) or text (everything else: decimals keep their digits, dates and timestamps are ISO 8601, bytes are hex pairs).
+        rows: Rows in order; a value is null, boolean, a number (integers and floats) or text (all else: decimals keep their digits,
+            dates and timestamps are ISO 8601, bytes are pairs of hex digits).
         scanned_bytes: Data that the query read.
         seconds: Time that the engine took.
     """
 
     query_id: str
     columns: list[QueryColumn]
-    rows: list[list[None | bool | int | float | str]]
+    rows: list[list[bool | int | float | str | None]]
     scanned_bytes: int
     seconds: float
 
@@ -307,7 +308,7 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class QuarantinedRow:
-    """A record in quarantine.
+    r"""A record in quarantine.
 
     Attributes:
         source_file: `s3://` address of its file.
@@ -316,7 +317,7 @@ class QuarantinedRow:
         reasons: Why it is here, at least one.
         values: Raw columns as they came in.
         extra: Columns that the contract does not know.
-        record: The record as text if it could not be parsed (bytes that are not UTF-8 as `\\xNN`), else null.
+        record: The record as text if it could not be parsed (bytes that are not UTF-8 as `\xNN`), else null.
         run_id: Run that put it here.
         quarantined_at: When, UTC.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cli.errors import WrongUse, nearest
+from cli.errors import WrongUseError, nearest
 from cli.results import Counts, FileResult, Files, QualityResult, Run, RunDetail, Runs, Step
 from cli.session import Session
 from lakehouse.audit import ACCOUNTED, RunRecord, RunTrail, StepRecord
@@ -25,7 +25,7 @@ def show(session: Session, *, run: str) -> RunDetail:
     """The audit trail of a run.
 
     Raises:
-        WrongUse: There is no such run.
+        WrongUseError: There is no such run.
     """
     return detail_of(trail(session, run=run))
 
@@ -34,7 +34,7 @@ def trail(session: Session, *, run: str) -> RunTrail:
     """What the audit holds of a run, named by its id, by the beginning of its id, or by `latest`.
 
     Raises:
-        WrongUse: There is no such run, or more than one.
+        WrongUseError: There is no such run, or more than one.
     """
     record = _find(session, run)
     return session.audit.trail(record.run_id, pipeline=record.pipeline)
@@ -116,11 +116,9 @@ def _find(session: Session, run: str) -> RunRecord:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise WrongUse(f"{run!r} begins the ids of {len(matches)} runs: write more of it. {nearest(run, _ids(matches))}")
-    raise WrongUse(f"there is no run {run!r}: {nearest(run, _ids(known))}. `lake runs --env {session.env}` lists them")
+        raise WrongUseError(f"{run!r} begins the ids of {len(matches)} runs: write more of it. {nearest(run, _ids(matches))}")
+    raise WrongUseError(f"there is no run {run!r}: {nearest(run, _ids(known))}. `lake runs --env {session.env}` lists them")
 
 
 def _ids(records: Iterable[RunRecord]) -> list[str]:
     return [record.run_id for record in records]
-
-

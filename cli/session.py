@@ -17,7 +17,7 @@ from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshabl
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session as BotocoreSession
 
-from cli.errors import CommandError, WrongUse, nearest
+from cli.errors import CommandError, WrongUseError, nearest
 from lakehouse.audit import AuditTrail
 from lakehouse.naming import Names
 
@@ -90,14 +90,14 @@ class Session:
     @cached_property
     def contracts(self) -> dict[str, CompiledContract]:
         """Contracts of the project by id."""
-        from lakehouse.contracts.compiler import compile_contracts  # noqa: PLC0415 - PyYAML and jsonschema only if needed
+        from lakehouse.contracts.compiler.project import compile_contracts
 
-        return {contract.id: contract for contract in compile_contracts(self.root / "contracts")}
+        return compile_contracts(self.root / "contracts")
 
     @cached_property
     def pipelines(self) -> tuple[PipelineSpec, ...]:
         """Pipelines of the project."""
-        from lakehouse.pipelines import load_pipelines  # noqa: PLC0415 - PyYAML only if needed
+        from lakehouse.pipelines import load_pipelines
 
         return load_pipelines(self.root / "pipelines", self.contracts)
 
@@ -105,10 +105,10 @@ class Session:
         """The contract of a dataset, named `<domain>.<dataset>`.
 
         Raises:
-            WrongUse: There is none.
+            WrongUseError: There is none.
         """
         if dataset not in self.contracts:
-            raise WrongUse(f"there is no dataset {dataset!r}: {nearest(dataset, self.contracts)}")
+            raise WrongUseError(f"there is no dataset {dataset!r}: {nearest(dataset, self.contracts)}")
         return self.contracts[dataset]
 
     @cached_property
@@ -116,7 +116,9 @@ class Session:
         source = _user(self.access)
         credentials = source.get_credentials()
         if credentials is None:
-            raise CommandError(f"there are no AWS credentials for {self.env}: sign in as for the AWS CLI (AWS_PROFILE, `aws sso login`) and try again")
+            raise CommandError(
+                f"there are no AWS credentials for {self.env}: sign in as for the AWS CLI (AWS_PROFILE, `aws sso login`) and try again"
+            )
         fetcher = AssumeRoleCredentialFetcher(
             client_creator=lambda service, **keys: source.client(service, **keys, **_client_options(self.access)),
             source_credentials=credentials,
@@ -125,7 +127,7 @@ class Session:
         )
         session = BotocoreSession()
         # The documented way to chain refreshable credentials: a run can outlive the hour that a chained role lasts.
-        session._credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=lambda: _assumed(fetcher, self))  # pyright: ignore[reportAttributeAccessIssue, reportPrivateUsage] # noqa: SLF001
+        session._credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=lambda: _assumed(fetcher, self))  # pyright: ignore[reportAttributeAccessIssue, reportPrivateUsage]
         return boto3.Session(botocore_session=session, region_name=self.access.region)
 
 
@@ -133,26 +135,26 @@ def project_root() -> Path:
     """The project that this command line belongs to, or else the one around the current folder.
 
     Raises:
-        WrongUse: Neither is a project.
+        WrongUseError: Neither is a project.
     """
     here = Path.cwd()
     for folder in (Path(__file__).resolve().parents[1], here, *here.parents):
         if (folder / "config" / "base.yaml").is_file():
             return folder
-    raise WrongUse(f"no project found in {here} or above it: run `lake` in the folder that holds config/base.yaml")
+    raise WrongUseError(f"no project found in {here} or above it: run `lake` in the folder that holds config/base.yaml")
 
 
 def load_config(root: Path, env: str) -> Environment:
     """Config of an environment.
 
     Raises:
-        WrongUse: There is no such environment.
+        WrongUseError: There is no such environment.
     """
-    from lakehouse.environments import load_environment  # noqa: PLC0415 - pydantic and PyYAML only if needed
+    from lakehouse.environments import load_environment
 
     known = environments(root)
     if env not in known:
-        raise WrongUse(f"there is no environment {env!r}: {nearest(env, known)}")
+        raise WrongUseError(f"there is no environment {env!r}: {nearest(env, known)}")
     return load_environment(root / "config", env)
 
 
@@ -165,14 +167,19 @@ def open_session(env: str) -> Session:
     """The session of an environment: the laptop platform's endpoint for `local`, the user's own credentials for all others.
 
     Raises:
-        WrongUse: There is no such environment.
+        WrongUseError: There is no such environment.
         CommandError: The laptop platform is not running, or AWS does not know the caller.
     """
     root = project_root()
     config = load_config(root, env)
     if env == LOCAL:
         access = local_access(root)
-        return Session(root=root, config=config, names=config.names(account=_account_of(config, access), region=access.region or "us-east-1"), access=access)
+        return Session(
+            root=root,
+            config=config,
+            names=config.names(account=_account_of(config, access), region=access.region or "us-east-1"),
+            access=access,
+        )
     access = _aws_access(config.region)
     region = access.region
     if region is None:
@@ -186,7 +193,7 @@ def local_access(root: Path) -> Access:
     Raises:
         CommandError: It is not running.
     """
-    from local.platform import Platform  # noqa: PLC0415 - only the laptop needs it
+    from local.platform import Platform
 
     platform = Platform(root)
     if not platform.status().is_running:
@@ -202,7 +209,9 @@ def local_access(root: Path) -> Access:
 
 
 def _aws_access(region: str | None) -> Access:
-    return Access(region=region or boto3.Session().region_name, endpoint=os.environ.get("AWS_ENDPOINT_URL"), ca_bundle=os.environ.get("AWS_CA_BUNDLE"))
+    return Access(
+        region=region or boto3.Session().region_name, endpoint=os.environ.get("AWS_ENDPOINT_URL"), ca_bundle=os.environ.get("AWS_CA_BUNDLE")
+    )
 
 
 def _account_of(config: Environment, access: Access) -> str:
@@ -236,7 +245,9 @@ def _assumed(fetcher: AssumeRoleCredentialFetcher, session: Session) -> dict[str
             f"If {session.env} is not deployed yet, run `lake deploy --env {session.env}`; else ask for sts:AssumeRole on that role"
         ) from error
     except BotoCoreError as error:
-        raise CommandError(f"cannot reach {session.env}: {error}. {'Start the platform: `lake up`' if session.env == LOCAL else 'Check the network'}") from error
+        raise CommandError(
+            f"cannot reach {session.env}: {error}. {'Start the platform: `lake up`' if session.env == LOCAL else 'Check the network'}"
+        ) from error
 
 
 def _session_name() -> str:

@@ -21,16 +21,14 @@ def status(root: Path, *, env: str) -> Status:
     """State of an environment; for the laptop also whether its platform runs.
 
     Raises:
-        WrongUse: There is no such environment.
+        WrongUseError: There is no such environment.
     """
     load_config(root, env)
     if env == LOCAL:
-        from local.platform import Platform  # noqa: PLC0415 - only the laptop needs it
+        from local.platform import Platform
 
         if not Platform(root).status().is_running:
-            return Status(
-                env=env, platform="stopped", endpoint=None, deployed=False, stacks=[], queues=[], runs={}, alarms=[], tables=[]
-            )
+            return Status(env=env, platform="stopped", endpoint=None, deployed=False, stacks=[], queues=[], runs={}, alarms=[], tables=[])
     return status_of(open_session(env))
 
 
@@ -57,13 +55,22 @@ def stacks(session: Session) -> list[Stack]:
     """Stacks of the environment, by the tags that it gives all of them."""
     pages = session.client("cloudformation").get_paginator("describe_stacks").paginate()
     mine = {"project": session.names.project, "env": session.names.env}
-    found = [stack for page in pages for stack in page["Stacks"] if mine.items() <= {tag["Key"].lower(): tag["Value"] for tag in stack.get("Tags", [])}.items()]
+    found = [
+        stack
+        for page in pages
+        for stack in page["Stacks"]
+        if mine.items() <= {tag["Key"].lower(): tag["Value"] for tag in stack.get("Tags", [])}.items()
+    ]
     return sorted((Stack(name=stack["StackName"], status=stack["StackStatus"]) for stack in found), key=lambda stack: stack.name)
 
 
 def alarms(session: Session) -> list[Alarm]:
     """Alarms of the environment, by the prefix of its names."""
-    pages = session.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{session.names.prefix}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    pages = (
+        session.client("cloudwatch")
+        .get_paginator("describe_alarms")
+        .paginate(AlarmNamePrefix=f"{session.names.prefix}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    )
     return [
         Alarm(name=alarm["AlarmName"], state=alarm["StateValue"], reason=alarm.get("StateReason", ""))
         for page in pages
@@ -84,5 +91,7 @@ def tables(session: Session) -> list[Table]:
                 continue
             for table in (table for page in pages for table in page["TableList"]):
                 updated = table.get("UpdateTime")
-                found.append(Table(zone=zone, database=database, name=table["Name"], updated_at=None if updated is None else to_text(updated)))
+                found.append(
+                    Table(zone=zone, database=database, name=table["Name"], updated_at=None if updated is None else to_text(updated))
+                )
     return found

@@ -147,7 +147,9 @@ def pipelines_owed(follows: Mapping[str, Sequence[str]], runs: Sequence[RunRecor
     owed: list[str] = []
     for pipeline, upstream in follows.items():
         # Its state machine succeeds for a skipped run too; a file that was skipped before it never had an execution.
-        ends = [run.ended_at or "" for run in runs if run.pipeline in upstream and run.execution_arn and run.status in {"SUCCEEDED", "SKIPPED"}]
+        ends = [
+            run.ended_at or "" for run in runs if run.pipeline in upstream and run.execution_arn and run.status in {"SUCCEEDED", "SKIPPED"}
+        ]
         starts = [run.started_at for run in runs if run.pipeline == pipeline]
         if ends and max(ends) > max(starts, default=""):
             owed.append(pipeline)
@@ -183,7 +185,9 @@ def _has_ended(session: Session, drop: Dropped) -> bool:
 
 def _executions(session: Session, pipeline: str) -> int:
     machine = f"arn:aws:states:{session.names.region}:{session.names.account}:stateMachine:{session.names.state_machine(pipeline)}"
-    return len(session.client("stepfunctions").list_executions(stateMachineArn=machine, statusFilter="RUNNING", maxResults=100)["executions"])
+    return len(
+        session.client("stepfunctions").list_executions(stateMachineArn=machine, statusFilter="RUNNING", maxResults=100)["executions"]
+    )
 
 
 def _pipeline_of(session: Session, drop: Dropped) -> str:

@@ -124,9 +124,7 @@ DIRTY_FILES = (
         name="missing-column.csv",
         dataset="tpch.orders",
         fault="the column o_totalprice is not there: the file is rejected and kept in raw",
-        content=_csv(
-            f"{FIRST_KEY + 50},1,O,{DIRTY_DAY},5-LOW,Clerk#000000001,0,no price", header=_HEADER.replace("o_totalprice,", "")
-        ),
+        content=_csv(f"{FIRST_KEY + 50},1,O,{DIRTY_DAY},5-LOW,Clerk#000000001,0,no price", header=_HEADER.replace("o_totalprice,", "")),
         outcome="rejected",
         reason="missing_column",
     ),

@@ -26,7 +26,8 @@ SOURCE = "source"
 _SELECTION = {
     "orders": "SELECT * FROM orders WHERE o_orderdate = DATE '{day}' ORDER BY o_orderkey",
     "lineitem": (
-        "SELECT lineitem.* FROM lineitem JOIN orders ON l_orderkey = o_orderkey WHERE o_orderdate = DATE '{day}' ORDER BY l_orderkey, l_linenumber"
+        "SELECT lineitem.* FROM lineitem JOIN orders ON l_orderkey = o_orderkey "
+        "WHERE o_orderdate = DATE '{day}' ORDER BY l_orderkey, l_linenumber"
     ),
     "customer": (
         "SELECT customer.* FROM customer JOIN "
@@ -113,9 +114,21 @@ def _generate_source(*, scale: float, source: Path) -> None:
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
     executable = Path(sysconfig.get_path("scripts")) / "tpchgen-cli"
-    command = [str(executable), "parquet", "-s", str(scale), "-T", ",".join(DATASETS), "-o", str(source), "--overwrite", "--quiet", "--no-progress"]
+    command = [
+        str(executable),
+        "parquet",
+        "-s",
+        str(scale),
+        "-T",
+        ",".join(DATASETS),
+        "-o",
+        str(source),
+        "--overwrite",
+        "--quiet",
+        "--no-progress",
+    ]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise TerminalError("the TPC-H generator tpchgen-cli is not installed: run `make setup`") from error
     if result.returncode != 0:

@@ -38,4 +38,6 @@ def daily_revenue(source: Path, *, days: Collection[date]) -> tuple[DailyRevenue
     files = [str(source / f"{table}.parquet") for table in ("orders", "customer", "lineitem")]
     with duckdb.connect() as database:
         rows = database.execute(_DAILY_REVENUE, [*files, list(days)]).fetchall()
-    return tuple(DailyRevenue(o_orderdate=day, c_mktsegment=segment, revenue=revenue, orders=orders) for day, segment, revenue, orders in rows)
+    return tuple(
+        DailyRevenue(o_orderdate=day, c_mktsegment=segment, revenue=revenue, orders=orders) for day, segment, revenue, orders in rows
+    )
