@@ -1,0 +1,242 @@
+"""EventBridge, SNS and S3 deliver only where the target's policy, or the role they were given, lets them; the rest goes to the DLQ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import Any
+
+from local.aws import guard, key_use, message_keys, seam
+
+ACTIONS = {
+    "lambda": "lambda:InvokeFunction", "sqs": "sqs:SendMessage", "sns": "sns:Publish", "states": "states:StartExecution",
+    "events": "events:PutEvents",
+}  # fmt: skip
+"""What a delivery does to its target, by the target's service; targets of other services are refused."""
+
+BY_POLICY = frozenset({"lambda", "sqs", "sns"})
+"""Targets whose own policy decides, unless the source was given a role."""
+
+_arn = seam.module("core.arn")
+_cloudwatch = seam.module("services.cloudwatch")
+_events = seam.module("services.eventbridge")
+_lambda = seam.module("services.lambda_svc")
+_responses = seam.module("core.responses")
+_s3 = seam.module("services.s3")
+_sns = seam.module("services.sns")
+_sqs = seam.module("services.sqs")
+
+
+def register() -> None:
+    """Ask before each delivery."""
+    seam.replace("services.eventbridge._invoke_target", _invoke_target)
+    seam.replace("services.eventbridge._dispatch_to_lambda", _dispatch_to_lambda)
+    seam.replace("services.lambda_svc._route_async_failure", _route_async_failure)
+    seam.original("services.lambda_svc.invoke_async_with_retry")
+    seam.replace("services.sns._deliver_to_sqs", _deliver_to_sqs)
+    seam.replace("services.sns._deliver_to_lambda", _deliver_to_lambda)
+    seam.replace("services.sns.topic_policy_allows", _topic_policy_allows)
+    seam.replace("services.s3._deliver_event_to_lambda", _deliver_event_to_lambda)
+    seam.replace("services.s3._validate_notification_configs", _validate_notification_configs)
+    seam.original("services.cloudwatch._store_datum")
+
+
+# ---- EventBridge rules and schedules -------------------------------------------------------------------------------
+
+
+def _invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> Any:  # noqa: ANN401
+    source, name = rule.get("Arn", ""), rule.get("Name", "")
+    scheduler = source.startswith("arn:aws:scheduler:")
+    principal, via = ("scheduler" if scheduler else "events") + ".amazonaws.com", f"{'scheduler' if scheduler else 'events'}:{name}"
+    denied = _event_denied(target, source=source, principal=principal, via=via)
+    if denied is None:
+        if not scheduler:
+            _count("AWS/Events", "Invocations", RuleName=name)
+        return guard.as_service(seam.original("services.eventbridge._invoke_target"), target, event, rule, view, via=via)
+    _events.logger.warning("EventBridge: %s not delivered to %s: %s", source, target.get("Arn"), denied)
+    space, dimensions = (
+        ("AWS/Scheduler", {"ScheduleGroup": rule.get("GroupName", "default")}) if scheduler else ("AWS/Events", {"RuleName": name})
+    )
+    _count(space, "TargetErrorCount" if scheduler else "FailedInvocations", **dimensions)
+    _to_dead_letters(target, event, view, denied=denied, source=source, principal=principal, via=via, space=space, dimensions=dimensions)
+    return None
+
+
+def _event_denied(target: dict[str, Any], *, source: str, principal: str, via: str) -> guard.Denied | None:
+    arn, role = target.get("Arn", ""), target.get("RoleArn", "")
+    service = _arn.parse_arn(arn).service
+    action = ACTIONS.get(service)
+    if action is None:
+        return guard.Denied(
+            principal=principal, action=f"{service}:*", resource=arn,
+            reason=f"because targets of {service} are not implemented on the laptop platform; implemented: {', '.join(sorted(ACTIONS))}",
+        )  # fmt: skip
+    if role:
+        return guard.authorize_role(
+            role, service=principal, session=_responses.new_uuid().replace("-", ""), action=action, resource=arn, via=via, source_arn=source
+        )
+    if service == "events":
+        return None  # another bus of the account; its policy is asked by MiniStack
+    if service not in BY_POLICY or principal.startswith("scheduler"):
+        return guard.Denied(principal=principal, action=action, resource=arn, reason="because the target has no role")
+    denied = guard.authorize_service(principal, action=action, resource=arn, source_arn=source, via=via)
+    return denied or _key_denied(service, arn, principal=principal, source=source, via=via)
+
+
+def _key_denied(service: str, arn: str, *, principal: str, source: str, via: str) -> guard.Denied | None:
+    """Whether the key of an encrypted queue or topic lets the source's service use it."""
+    key = {"sqs": message_keys.queue_key, "sns": message_keys.topic_key}.get(service, lambda _: "")(arn)
+    return key_use.ask_for_service(principal, key_id=key, actions=key_use.WRITE, source_arn=source, via=via)
+
+
+def _to_dead_letters(
+    target: dict[str, Any], event: dict[str, Any], view: Any, *, denied: guard.Denied, source: str, principal: str, via: str,  # noqa: ANN401
+    space: str, dimensions: dict[str, str],
+) -> None:  # fmt: skip
+    queue = (target.get("DeadLetterConfig") or {}).get("Arn")
+    if not queue:
+        return
+    scheduler = principal.startswith("scheduler")
+    refused = (
+        guard.authorize_role(target.get("RoleArn", ""), service=principal, session="dlq", action="sqs:SendMessage", resource=queue, via=via)
+        if scheduler
+        else guard.authorize_service(principal, action="sqs:SendMessage", resource=queue, source_arn=source, via=via)
+        or _key_denied("sqs", queue, principal=principal, source=source, via=via)
+    )
+    payload = target.get("Input") or json.dumps((view or _events._pattern_event_view(event)).event_with_detail())
+    attributes = {
+        "SCHEDULE_ARN" if scheduler else "RULE_ARN": source,
+        "TARGET_ARN": target.get("Arn", ""),
+        "ERROR_CODE": "AccessDeniedException" if scheduler else "NO_PERMISSIONS",
+        "ERROR_MESSAGE": str(denied),
+    }
+    sent = refused is None and send(queue, payload, attributes)
+    if scheduler:
+        _count(space, "InvocationsSentToDeadLetterCount" if sent else "InvocationsFailedToBeSentToDeadLetterCount", **dimensions)
+    else:
+        _count(space, "InvocationsSentToDlq" if sent else "InvocationsFailedToBeSentToDlq", **dimensions)
+
+
+def _dispatch_to_lambda(arn: str, payload: str) -> None:
+    """Invoke asynchronously, as EventBridge does: a failed function is tried again, then goes to its own dead letters."""
+    try:
+        event = json.loads(payload)
+    except (json.JSONDecodeError, TypeError):
+        event = {"body": payload}
+    function, config, name = _lambda._get_func_record_for_ref(arn)
+    if not function or not config:
+        _events.logger.warning("EventBridge: function %s does not exist", name)
+        return
+    _lambda.invoke_async_with_retry(_lambda._execution_record_for_config(function, config), event)
+
+
+def _route_async_failure(destination: str, function: str, event: Any, result: Any) -> Any:  # noqa: ANN401
+    """An event that failed for good goes to the function's dead letters, if the function's role may send there."""
+    _, config, _ = _lambda._get_func_record_for_ref(function)
+    service = _arn.parse_arn(destination).service
+    denied = guard.authorize_role(
+        (config or {}).get("Role", ""), service="lambda.amazonaws.com", session=function, action=ACTIONS.get(service, f"{service}:Send"),
+        resource=destination, via=f"lambda:{function}",
+    )  # fmt: skip
+    if denied:
+        _count("AWS/Lambda", "DeadLetterErrors", FunctionName=function)
+        _lambda.logger.warning("Lambda: %s", denied)
+        return None
+    return seam.original("services.lambda_svc._route_async_failure")(destination, function, event, result)
+
+
+# ---- SNS subscriptions -----------------------------------------------------------------------------------------------
+
+
+def _deliver_to_sqs(endpoint: str, envelope: str, raw: bool, raw_message: str, *args: Any, topic_arn: str = "", **kwargs: Any) -> Any:  # noqa: ANN401, FBT001
+    via = f"sns:{topic_arn}"
+    denied = guard.authorize_service(
+        "sns.amazonaws.com", action="sqs:SendMessage", resource=endpoint, source_arn=topic_arn, via=via
+    ) or _key_denied("sqs", endpoint, principal="sns.amazonaws.com", source=topic_arn, via=via)
+    if denied:
+        return _not_notified(topic_arn, endpoint, raw_message if raw else envelope, denied)
+    return seam.original("services.sns._deliver_to_sqs")(endpoint, envelope, raw, raw_message, *args, topic_arn=topic_arn, **kwargs)
+
+
+def _deliver_to_lambda(endpoint: str, envelope: str, topic_arn: str, *args: Any) -> Any:  # noqa: ANN401
+    via = f"sns:{topic_arn}"
+    denied = guard.authorize_service("sns.amazonaws.com", action="lambda:InvokeFunction", resource=endpoint, source_arn=topic_arn, via=via)
+    if denied:
+        return _not_notified(topic_arn, endpoint, envelope, denied)
+    return guard.as_service(seam.original("services.sns._deliver_to_lambda"), endpoint, envelope, topic_arn, *args, via=via)
+
+
+def _not_notified(topic_arn: str, endpoint: str, body: str, denied: guard.Denied) -> None:
+    _sns.logger.warning("SNS: %s", denied)
+    _count("AWS/SNS", "NumberOfNotificationsFailed", TopicName=topic_arn.rsplit(":", 1)[-1])
+    subscriptions = (_sns._topic_by_arn_any_scope(topic_arn) or {}).get("subscriptions", [])
+    attributes = next((s.get("attributes", {}) for s in subscriptions if s.get("endpoint") == endpoint), {})
+    queue = json.loads(attributes.get("RedrivePolicy") or "{}").get("deadLetterTargetArn")
+    if queue and guard.authorize_service("sns.amazonaws.com", action="sqs:SendMessage", resource=queue, source_arn=topic_arn) is None:
+        send(queue, body, {})
+        _count("AWS/SNS", "NumberOfNotificationsRedrivenToDlq", TopicName=topic_arn.rsplit(":", 1)[-1])
+
+
+def _topic_policy_allows(topic_arn: str, service: str, source_arn: str, source_account: str) -> bool:
+    via = f"{service.split('.')[0]}:{source_arn}"
+    denied = guard.authorize_service(
+        service, action="sns:Publish", resource=topic_arn, source_arn=source_arn, source_account=source_account, via=via
+    ) or _key_denied("sns", topic_arn, principal=service, source=source_arn, via=via)
+    if denied:
+        _sns.logger.warning("SNS: %s", denied)
+    return denied is None
+
+
+# ---- S3 notifications straight to functions; queues and topics are asked by MiniStack ---------------------------------
+
+
+def _deliver_event_to_lambda(arn: str, payload: dict[str, Any], bucket_region: str) -> Any:  # noqa: ANN401
+    bucket = payload["Records"][0]["s3"]["bucket"]["name"]
+    if not _bucket_may_invoke(arn, bucket):
+        _s3.logger.warning("S3 notification: %s may not invoke %s", bucket, arn)
+        return None
+    return guard.as_service(seam.original("services.s3._deliver_event_to_lambda"), arn, payload, bucket_region, via=f"s3:{bucket}")
+
+
+def _validate_notification_configs(
+    configs: list[dict[str, Any]], bucket_region: str, bucket_name: str = "", skip_destination_validation: bool = False  # noqa: FBT001, FBT002
+) -> Any:  # noqa: ANN401
+    error = seam.original("services.s3._validate_notification_configs")(configs, bucket_region, bucket_name, skip_destination_validation)
+    if error is None and not skip_destination_validation:
+        for config in configs:
+            if config["type"] == "lambda" and not _bucket_may_invoke(config["arn"], bucket_name):
+                return _s3._error("InvalidArgument", "Unable to validate the following destination configurations", 400)
+    return error
+
+
+def _bucket_may_invoke(function: str, bucket: str) -> bool:
+    denied = guard.authorize_service(
+        "s3.amazonaws.com", action="lambda:InvokeFunction", resource=function, source_arn=f"arn:aws:s3:::{bucket}",
+        source_account=_s3._bucket_owner_account(bucket), via=f"s3:{bucket}",
+    )  # fmt: skip
+    return denied is None
+
+
+# ---- what deliveries are made with ---------------------------------------------------------------------------------
+
+
+def send(queue_arn: str, body: str, attributes: dict[str, str]) -> bool:
+    """Put a message into a queue as a service does; whether there is such a queue."""
+    queue = _sqs._queue_by_arn(queue_arn)
+    if queue is None:
+        return False
+    typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+    now = time.time()
+    message = {
+        "id": _responses.new_uuid(), "body": body, "md5": hashlib.md5(body.encode()).hexdigest(),  # noqa: S324 - SQS's checksum
+        "message_attributes": typed, "md5_attrs": _sqs._md5_msg_attrs(typed), "receipt_handle": None, "sent_at": now,
+        "visible_at": now, "receive_count": 0,
+    }  # fmt: skip
+    _sqs._ensure_msg_fields(message)
+    queue["messages"].append(message)
+    return True
+
+
+def _count(namespace: str, name: str, **dimensions: str) -> None:
+    _cloudwatch._store_datum(namespace, name, dimensions, time.time(), "Count", 1.0, None, None, None)

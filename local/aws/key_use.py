@@ -1,0 +1,85 @@
+"""Use of customer keys by services: whoever writes or reads encrypted data must be allowed to use the key as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from local.aws import guard, recorder, seam
+
+WRITE = ("kms:GenerateDataKey", "kms:Decrypt")
+"""What a sender into an encrypted queue or topic needs."""
+
+READ = ("kms:Decrypt",)
+"""What a reader needs."""
+
+_kms = seam.module("services.kms")
+_responses = seam.module("core.responses")
+
+
+def key_arn(key_id: str) -> str:
+    """ARN of a customer key, from its id, ARN or alias; empty if it is an AWS managed key or does not exist."""
+    if not key_id or "alias/aws/" in key_id:
+        return ""
+    record = _kms._resolve_key(key_id)
+    return str(record["Arn"]) if record else ""
+
+
+def is_usable(key_id: str) -> bool:
+    """Whether a key exists and is enabled; AWS managed keys always are."""
+    if "alias/aws/" in key_id:
+        return True
+    record = _kms._resolve_key(key_id)
+    return record is not None and record.get("KeyState") in (None, "Enabled")
+
+
+def ask(key: str, *, key_id: str, actions: Iterable[str], service: str, context: Mapping[str, Any] | None = None) -> guard.Denied | None:
+    """Whether a caller may use a resource's key through a service.
+
+    Args:
+        key: Caller's access key; an empty one is MiniStack's own and always may.
+        key_id: Key as the resource names it; AWS managed keys are open to every caller of the service.
+        actions: What is asked of KMS.
+        service: Service that asks, such as `sqs`.
+        context: More condition keys, such as an encryption context.
+    """
+    arn = key_arn(key_id)
+    if not key or not arn:
+        return None
+    keys = via_service(service) | dict(context or {})
+    for action in actions:
+        denied = guard.authorize(key, action=action, resource=arn, context=keys, via=f"{service}>{recorder.via.get()}")
+        if denied:
+            return denied
+    return None
+
+
+def ask_for_service(
+    principal: str, *, key_id: str, actions: Iterable[str], source_arn: str, via: str
+) -> guard.Denied | None:
+    """Whether a service principal may use a resource's key: only the key policy counts, and AWS managed keys admit no service."""
+    if not key_id:
+        return None
+    arn = key_arn(key_id)
+    if not arn:
+        if is_usable(key_id):
+            return guard.Denied(
+                principal=principal, action=next(iter(actions)), resource=key_id,
+                reason="because an AWS managed key cannot be used by another service",
+            )  # fmt: skip
+        return guard.Denied(principal=principal, action=next(iter(actions)), resource=key_id, reason="because there is no such key")
+    for action in actions:
+        denied = guard.authorize_service(principal, action=action, resource=arn, source_arn=source_arn, via=via)
+        if denied:
+            return denied
+    return None
+
+
+def via_service(service: str) -> dict[str, Any]:
+    """Condition keys of a call that a service makes on a caller's behalf."""
+    return {"kms:ViaService": f"{service}.{_responses.get_region()}.amazonaws.com", "kms:CallerAccount": _responses.get_account_id()}
+
+
+def register() -> None:
+    """Note what this leans on."""
+    seam.original("services.kms._resolve_key")

@@ -1,0 +1,269 @@
+"""Step Functions: every integration runs with the state machine's role, and fails with AWS's error name when it may not."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from botocore.loaders import Loader
+
+from local.aws import door, guard, recorder, seam
+
+SERVICE = "states.amazonaws.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Integration:
+    """How an optimised integration calls its service and how its denial is named.
+
+    Attributes:
+        scope: Signing name of the service.
+        target: `x-amz-target` of the call; empty for the query protocol.
+        error: Error name that a Catch sees.
+        sdk: Service name in the cause, as SDK v1 writes it.
+        status: HTTP status of the denial.
+        code: Error code of the denial.
+    """
+
+    scope: str
+    target: str
+    error: str
+    sdk: str
+    status: int = 400
+    code: str = "AccessDeniedException"
+
+
+INTEGRATIONS: dict[str, Integration] = {
+    "sqs:sendMessage": Integration(
+        scope="sqs", target="AmazonSQS.SendMessage", error="SQS.AmazonSQSException", sdk="AmazonSQS", status=403, code="AccessDenied"
+    ),
+    "sns:publish": Integration(
+        scope="sns", target="", error="SNS.AuthorizationErrorException", sdk="AmazonSNS", status=403, code="AuthorizationError"
+    ),
+    "events:putEvents": Integration(
+        scope="events", target="AWSEvents.PutEvents", error="EventBridge.AmazonEventBridgeException", sdk="AmazonEventBridge"
+    ),
+    "glue:startJobRun": Integration(scope="glue", target="AWSGlue.StartJobRun", error="Glue.AccessDeniedException", sdk="AWSGlue"),
+    "athena:startQueryExecution": Integration(
+        scope="athena", target="AmazonAthena.StartQueryExecution", error="Athena.AmazonAthenaException", sdk="AmazonAthena"
+    ),
+    "states:startExecution": Integration(
+        scope="states", target="AWSStepFunctions.StartExecution", error="StepFunctions.AWSStepFunctionsException", sdk="AWSStepFunctions"
+    ),
+    **{
+        f"dynamodb:{name}": Integration(
+            scope="dynamodb", target=f"DynamoDB_20120810.{name[0].upper()}{name[1:]}", error="DynamoDB.AmazonDynamoDBException",
+            sdk="AmazonDynamoDBv2",
+        )
+        for name in ("putItem", "getItem", "updateItem", "deleteItem")
+    },
+}  # fmt: skip
+"""Optimised integrations that run here, besides `lambda:invoke`; others fail, and say that they are not implemented."""
+
+_FORBIDDEN_STATUS = frozenset({"s3", "sqs", "sns", "lambda", "ec2", "iam", "sts", "rds", "cloudwatch"})
+_MODELS = {"sfn": "stepfunctions", "eventbridge": "events", "cloudwatchlogs": "logs", "rdsdata": "rds-data"}
+_DENIAL_CODES = {"sns": "AuthorizationError", "ec2": "UnauthorizedOperation"}
+
+_app = seam.module("app")
+_states = seam.module("services.stepfunctions")
+_responses = seam.module("core.responses")
+
+_execution: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("lake_execution", default=None)
+_sdk_service: contextvars.ContextVar[str] = contextvars.ContextVar("lake_sdk_service", default="")
+
+
+# ---- for the engines' integrations -----------------------------------------------------------------------------------
+
+
+def session_key() -> str:
+    """Access key of the running state machine's role.
+
+    Raises:
+        Exception: MiniStack's `_ExecutionError`, if the role does not trust Step Functions any more.
+    """
+    running = _execution.get()
+    if running is None:
+        raise RuntimeError("no state machine is running in this context: copy the context into the thread that works for it")
+    role, session = running
+    try:
+        return guard.role_session(role, SERVICE, session)
+    except guard.Denied as denied:
+        fail("States.Runtime", f"The role {role} cannot be assumed by {SERVICE}: {denied}")
+
+
+def require(integration: str, *, action: str, resource: str, context: Mapping[str, Any] | None = None) -> None:
+    """Fail the task, as AWS does, if the state machine's role may not do *action*.
+
+    Args:
+        integration: Entry of `INTEGRATIONS` whose error names are used, such as `glue:startJobRun`.
+        action: IAM action, such as `glue:GetJobRun`.
+        resource: ARN.
+        context: Condition keys.
+    """
+    denied = guard.authorize(session_key(), action=action, resource=resource, context=context)
+    if denied:
+        _fail_denied(denied, INTEGRATIONS[integration])
+
+
+def fail(error: str, cause: str) -> NoReturn:
+    """End the task with an error name and a cause."""
+    raise _states._ExecutionError(error, cause)
+
+
+# ---- MiniStack's execution, with the role --------------------------------------------------------------------------
+
+
+def register() -> None:
+    """Run executions with their role."""
+    seam.replace("services.stepfunctions._run_execution", _run_execution)
+    seam.replace("services.stepfunctions._invoke_resource", _invoke_resource)
+    seam.replace("services.stepfunctions._invoke_with_callback", _invoke_with_callback)
+    seam.replace("services.stepfunctions._invoke_aws_sdk_integration", _invoke_aws_sdk_integration)
+    seam.replace("services.stepfunctions._s3_object_text", _s3_object_text)
+    seam.replace("services.stepfunctions._read_map_items", _read_map_items)
+    seam.replace("app.call_service_handler_sync", _call_service_handler_sync)
+
+
+def _run_execution(execution_arn: str) -> Any:  # noqa: ANN401 - MiniStack's signature
+    run = seam.original("services.stepfunctions._run_execution")
+    execution = _states._executions.get(execution_arn)
+    machine = _states._state_machines.get(execution["stateMachineArn"]) if execution else None
+    if not machine:
+        return run(execution_arn)
+
+    def as_role() -> Any:  # noqa: ANN401
+        _execution.set((machine["roleArn"], execution["name"].replace("-", "")[:32]))
+        return run(execution_arn)
+
+    return guard.as_service(as_role, via=f"states:{machine['name']}")
+
+
+def _invoke_resource(resource: str, data: Any) -> Any:  # noqa: ANN401
+    run = seam.original("services.stepfunctions._invoke_resource")
+    if _execution.get() is None:
+        return run(resource, data)
+    _check(resource, data)
+    return guard.as_service(run, resource, data, key=session_key())
+
+
+def _invoke_with_callback(resource: str, data: Any, token: str, state: Any) -> Any:  # noqa: ANN401
+    if _execution.get() is not None:
+        _check(resource, data)
+    return seam.original("services.stepfunctions._invoke_with_callback")(resource, data, token, state)
+
+
+def _check(resource: str, data: Any) -> None:  # noqa: ANN401
+    """Ask whether the role may make the call that an integration is about to make."""
+    if "aws-sdk:" in resource or ":activity:" in resource:
+        return  # each call of the SDK integration is asked when it is made; an activity asks nothing of the role
+    function = (data or {}).get("FunctionName", "") if "states:::lambda:invoke" in resource else _states._extract_lambda_ref(resource)
+    if function:
+        denied = guard.authorize(session_key(), action="lambda:InvokeFunction", resource=_function_arn(str(function), data))
+        if denied:
+            _fail_denied(
+                denied, Integration(scope="lambda", target="", error="Lambda.AWSLambdaException", sdk="AWSLambda", status=403)
+            )
+        return
+    name = resource.split(":::", 1)[-1].split(".")[0]
+    integration = INTEGRATIONS.get(name)
+    if integration is None:
+        fail("States.Runtime", f"{resource} is not implemented on the laptop platform. Implemented: lambda:invoke, {', '.join(sorted(INTEGRATIONS))}")
+    denied = _dry_run(name, integration, data)
+    if denied:
+        _fail_denied(denied, integration)
+
+
+def _dry_run(name: str, integration: Integration, data: dict[str, Any]) -> guard.Denied | None:
+    headers = {"host": f"{integration.scope}.{_responses.get_region()}.amazonaws.com"}
+    if name == "sns:publish":
+        query = {"Action": ["Publish"]} | {key: [value] for key, value in data.items() if isinstance(value, str)}
+        headers["content-type"] = "application/x-www-form-urlencoded"
+        return door.authorize_request(session_key(), scope="sns", headers=headers, query=query)
+    body = {"stateMachineArn": data.get("StateMachineArn", data.get("stateMachineArn"))} if name == "states:startExecution" else data
+    headers |= {"content-type": "application/x-amz-json-1.0", "x-amz-target": integration.target}
+    return door.authorize_request(session_key(), scope=integration.scope, headers=headers, body=json.dumps(body))
+
+
+def _function_arn(function: str, data: Any) -> str:  # noqa: ANN401
+    arn = (
+        function
+        if function.startswith("arn:")
+        else f"arn:aws:lambda:{_responses.get_region()}:{_responses.get_account_id()}:function:{function.rsplit(':function:', maxsplit=1)[-1]}"
+    )
+    qualifier = data.get("Qualifier") if isinstance(data, dict) else None
+    return f"{arn}:{qualifier}" if qualifier and arn.count(":") == 6 else arn  # noqa: PLR2004 - an unqualified function's ARN
+
+
+def _fail_denied(denied: guard.Denied, integration: Integration) -> NoReturn:
+    fail(
+        integration.error,
+        f"{denied} (Service: {integration.sdk}; Status Code: {integration.status}; Error Code: {integration.code}; "
+        f"Request ID: {uuid.uuid4()}; Proxy: null)",
+    )
+
+
+# ---- aws-sdk:* integrations: each ends in a real request, made with the role ------------------------------------------
+
+
+def _invoke_aws_sdk_integration(resource: str, data: Any) -> Any:  # noqa: ANN401
+    token = _sdk_service.set(resource.split("aws-sdk:", 1)[-1].split(":")[0].lower())
+    try:
+        return seam.original("services.stepfunctions._invoke_aws_sdk_integration")(resource, data)
+    finally:
+        _sdk_service.reset(token)
+
+
+def _call_service_handler_sync(
+    handler: Any, method: str, path: str, headers: dict[str, str], body: Any, query: Any, timeout: float | None = None  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    call = seam.original("app.call_service_handler_sync")
+    service = _sdk_service.get()
+    if _execution.get() is None or not service:
+        return call(handler, method, path, headers, body, query, timeout)
+    key, scope = session_key(), headers["authorization"].split("/")[3]
+    denied = door.authorize_request(key, scope=scope, headers=headers, body=body, query=query, method=method, path=path)
+    if denied:
+        error, prefix = _sdk_error(service)
+        status = 403 if service in _FORBIDDEN_STATUS else 400
+        fail(error, f"{denied} (Service: {prefix}, Status Code: {status}, Request ID: {uuid.uuid4()}) (SDK Attempt Count: 1)")
+    return call(handler, method, path, {**headers, "authorization": door.authorization(key, scope)}, body, query, timeout)
+
+
+def _sdk_error(service: str) -> tuple[str, str]:
+    """Name of a denial: SDK v2 names a modelled error by its class, anything else `<Service>.<Service>Exception`."""
+    prefix = str(_states._AWS_SDK_ERROR_PREFIX.get(service, service.capitalize()))
+    if service == "s3":  # botocore models S3's AccessDenied now; Step Functions answers S3.S3Exception
+        return "S3.S3Exception", prefix
+    shapes: dict[str, Any] = Loader().load_service_model(_MODELS.get(service, service), "service-2")["shapes"]
+    code = _DENIAL_CODES.get(service, "AccessDenied")
+    for name, shape in shapes.items():
+        if shape.get("exception") and code in (name, shape.get("error", {}).get("code"), name.removesuffix("Exception")):
+            return f"{prefix}.{name.removesuffix('Exception')}Exception", prefix
+    return f"{prefix}.{prefix}Exception", prefix
+
+
+# ---- Distributed Map reads S3 itself --------------------------------------------------------------------------------
+
+
+def _s3_object_text(bucket: str, key: str) -> Any:  # noqa: ANN401
+    _require_item_reader("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
+    return seam.original("services.stepfunctions._s3_object_text")(bucket, key)
+
+
+def _read_map_items(reader: dict[str, Any], effective: Any, context: Any) -> Any:  # noqa: ANN401
+    if reader.get("Resource", "").endswith("s3:listObjectsV2"):
+        parameters = _states._resolve_params_obj(reader.get("Parameters") or reader.get("Arguments") or {}, effective, context)
+        _require_item_reader("s3:ListBucket", f"arn:aws:s3:::{parameters.get('Bucket')}")
+    return seam.original("services.stepfunctions._read_map_items")(reader, effective, context)
+
+
+def _require_item_reader(action: str, resource: str) -> None:
+    if _execution.get() is None:
+        return
+    denied = guard.authorize(session_key(), action=action, resource=resource, via=recorder.via.get())
+    if denied:
+        fail("States.ItemReaderFailed", str(denied))
