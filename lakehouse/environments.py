@@ -1,0 +1,296 @@
+"""Environments: config/base.yaml and config/<env>.yaml, layered, validated and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lakehouse.contracts.compiler.documents import Document, Place, dotted, nearest, read_document
+from lakehouse.errors import ConfigurationError, Fault
+from lakehouse.naming import METRICS_NAMESPACE, Names
+
+BASE = "base"
+"""Name of the file that every environment starts from."""
+
+LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+"""Retention periods that CloudWatch Logs offers."""
+
+MAX_PREFIX = 20
+"""Longest name prefix: the longest bucket name, `<prefix>-query-results-<account>-ap-southeast-1`, then has 62 of the 63 characters allowed."""
+
+MIN_SCAN_LIMIT_MB = 10
+"""Athena's floor."""
+
+
+class _Section(BaseModel):
+    """A part of an environment file: unknown keys and values of another type are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Alerts(_Section):
+    """Who hears of failures."""
+
+    emails: Annotated[tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...], Field(strict=False)] = Field(
+        default=(), description="Addresses that are subscribed to the critical and warning topics; each confirms by mail."
+    )
+
+
+class Arrivals(_Section):
+    """How arriving files are collected into runs."""
+
+    batch_seconds: int = Field(default=60, ge=0, le=300, description="Longest wait for more files before a run starts.")
+    batch_size: int = Field(default=1000, ge=1, le=1000, description="Most events that one call of the arrival starter takes.")
+
+    @model_validator(mode="after")
+    def _window_for_large_batches(self) -> Arrivals:
+        if self.batch_size > 10 and self.batch_seconds < 1:  # noqa: PLR2004 - Lambda's limit for a batch without a window
+            raise ValueError("batch_seconds must be at least 1 if batch_size is more than 10: Lambda asks for it")
+        return self
+
+
+class Glue(_Section):
+    """Size of Spark jobs on Glue."""
+
+    version: Literal["5.1", "6.0"] = Field(default="6.0", description="Glue release.")
+    worker_type: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = Field(default="G.1X", description="Type of worker.")
+    workers: int = Field(default=2, ge=2, le=299, description="Number of workers of a job, the driver included.")
+    timeout_minutes: int = Field(default=60, ge=1, le=1440, description="A job run that takes longer is stopped.")
+
+
+class Athena(_Section):
+    """Limits of SQL."""
+
+    scan_limit_mb: int = Field(default=10_000, ge=MIN_SCAN_LIMIT_MB, description=f"Most data that one query may read; Athena's floor is {MIN_SCAN_LIMIT_MB}.")
+
+
+class Lifecycle(_Section):
+    """Ages, in days, at which objects move or go. Tables are never archived or expired by these rules."""
+
+    standard_ia_days: int = Field(default=30, ge=30, description="Raw files move to Standard-IA; S3's floor is 30.")
+    glacier_ir_days: int = Field(default=90, ge=1, description="Raw files move to Glacier Instant Retrieval.")
+    deep_archive_days: int = Field(default=365, ge=1, description="Raw files move to Deep Archive.")
+    expire_days: int = Field(default=2555, ge=1, description="Raw files are deleted.")
+    noncurrent_days: int = Field(default=7, ge=1, description="Overwritten and deleted versions are deleted for good.")
+    abort_multipart_days: int = Field(default=7, ge=1, description="Unfinished uploads are deleted.")
+    logs_expire_days: int = Field(default=365, ge=1, description="Manifests and access logs are deleted.")
+    query_results_expire_days: int = Field(default=30, ge=1, description="Results of Athena queries are deleted.")
+
+    @model_validator(mode="after")
+    def _ladder(self) -> Lifecycle:
+        # S3 wants an object to stay at least 30 days in Standard-IA and 90 in Glacier Instant Retrieval before it moves on.
+        if self.glacier_ir_days < self.standard_ia_days + 30:
+            raise ValueError(f"glacier_ir_days must be at least standard_ia_days + 30 = {self.standard_ia_days + 30}, got {self.glacier_ir_days}")
+        if self.deep_archive_days < self.glacier_ir_days + 90:
+            raise ValueError(f"deep_archive_days must be at least glacier_ir_days + 90 = {self.glacier_ir_days + 90}, got {self.deep_archive_days}")
+        if self.expire_days <= self.deep_archive_days:
+            raise ValueError(f"expire_days must be more than deep_archive_days = {self.deep_archive_days}, got {self.expire_days}")
+        return self
+
+
+class Audit(_Section):
+    """What the audit keeps."""
+
+    ttl_days: int = Field(default=90, ge=1, le=3650, description="Age at which items of runs are deleted.")
+
+
+class Environment(_Section):
+    """One environment: what differs from the others."""
+
+    env: str = Field(description="Name of the environment; it is the name of its file and is not written into it.")
+    project: str = Field(pattern=r"^[a-z][a-z0-9-]{0,19}$", description="Name of the project, first part of parameter paths and log groups.")
+    name_prefix: str = Field(
+        default="", pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$", max_length=MAX_PREFIX, description="First part of every physical name; `<project>-<env>` if left out."
+    )
+    database_prefix: str = Field(
+        default="", pattern=r"^([a-z][a-z0-9_]*_)?$", description="Put before every catalog database, for environments that share an account and region."
+    )
+    account: str | None = Field(default=None, pattern=r"^[0-9]{12}$", description="AWS account id; if left out, that of the credentials at deployment.")
+    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="AWS region; if left out, that of the credentials at deployment.")
+    removal: Literal["retain", "destroy"] = Field(default="retain", description="What happens to data when its stack goes; destroying also needs the context flag.")
+    termination_protection: bool = Field(default=False, description="Whether CloudFormation refuses to delete the stacks.")
+    permissions_boundary: str | None = Field(default=None, min_length=1, description="Name of the managed policy that bounds every role.")
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags of every resource, beside project and environment.")
+    log_retention_days: int = Field(default=90, description="Age at which log events are deleted; one of the periods of CloudWatch Logs.")
+    alerts: Alerts = Field(default_factory=Alerts)
+    arrivals: Arrivals = Field(default_factory=Arrivals)
+    glue: Glue = Field(default_factory=Glue)
+    athena: Athena = Field(default_factory=Athena)
+    lifecycle: Lifecycle = Field(default_factory=Lifecycle)
+    audit: Audit = Field(default_factory=Audit)
+
+    @model_validator(mode="after")
+    def _retention_exists(self) -> Environment:
+        if self.log_retention_days not in LOG_RETENTION_DAYS:
+            raise ValueError(f"log_retention_days must be one of {', '.join(map(str, LOG_RETENTION_DAYS))}, got {self.log_retention_days}")
+        if self.removal == "destroy" and self.termination_protection:
+            raise ValueError("removal: destroy and termination_protection: true contradict each other: keep one")
+        return self
+
+    @property
+    def metrics_namespace(self) -> str:
+        """CloudWatch namespace of every metric."""
+        return METRICS_NAMESPACE
+
+    def names(self, *, account: str | None = None, region: str | None = None) -> Names:
+        """Names of this environment.
+
+        Args:
+            account: Account id, or a CloudFormation token; the config's by default.
+            region: Region, or a CloudFormation token; the config's by default.
+
+        Raises:
+            ValueError: Neither the call nor the config says it.
+        """
+        account, region = account or self.account, region or self.region
+        if account is None or region is None:
+            raise ValueError(f"the environment {self.env!r} has no account and region: pass them, or set account and region in config/{self.env}.yaml")
+        return Names(project=self.project, env=self.env, prefix=self.name_prefix, account=account, region=region, database_prefix=self.database_prefix)
+
+
+def environment_names(folder: Path) -> tuple[str, ...]:
+    """Names of the environments that a config folder describes, sorted."""
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml") if path.stem != BASE))
+
+
+def load_environment(folder: Path, env: str | None, *, root: Path | None = None) -> Environment:
+    """Load one environment, and check that it shares no names with the others.
+
+    Args:
+        folder: Folder with base.yaml and <env>.yaml.
+        env: Name of the environment.
+        root: Folder that paths in errors are relative to; the parent of `folder` by default.
+
+    Raises:
+        ConfigurationError: There is no such environment, a file has faults, or two environments would share names.
+    """
+    root = folder.parent if root is None else root
+    known = environment_names(folder)
+    if env is None or env not in known:
+        problem = "no environment is given" if env is None else f"there is no environment {env!r}"
+        fix = nearest(env or "", known) if known else f"write {folder.name}/base.yaml and {folder.name}/dev.yaml"
+        raise ConfigurationError([Fault(file=f"{folder.name}/", line=0, place="env", problem=problem, fix=fix)])
+    faults: list[Fault] = []
+    base = read_document(folder / f"{BASE}.yaml", root=root, faults=faults)
+    loaded: dict[str, Environment] = {}
+    for name in (env, *(other for other in known if other != env)):
+        mine: list[Fault] = []
+        document = read_document(folder / f"{name}.yaml", root=root, faults=mine)
+        environment = _validated(name, base, document, mine) if base is not None and document is not None else None
+        if environment is not None:
+            loaded[name] = environment
+            if name != env and env in loaded:
+                faults += _shared(loaded[env], environment, document)
+        if name == env:
+            faults += mine
+    if faults:
+        raise ConfigurationError(faults)
+    return loaded[env]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layers:
+    """The two documents of an environment."""
+
+    base: Document
+    top: Document
+
+    def fault(self, place: Place, problem: str, fix: str) -> Fault:
+        """A fault in the layer that says the value."""
+        return (self.top if _has(self.top.value, place) or not _has(self.base.value, place) else self.base).fault(place, problem, fix)
+
+
+def _validated(name: str, base: Document, document: Document, faults: list[Fault]) -> Environment | None:
+    layers = _Layers(base=base, top=document)
+    merged = _merged(base.value, document.value)
+    if "env" in merged:
+        faults.append(layers.fault(("env",), "is written in the file", f"remove it: the environment is named by its file, {name}.yaml"))
+    merged["env"] = name
+    if "name_prefix" not in merged and isinstance(merged.get("project"), str):
+        merged["name_prefix"] = f"{merged['project']}-{name}"
+    try:
+        environment = Environment.model_validate(merged)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            place: Place = tuple(detail["loc"])
+            problem, fix = _explained(detail, place)
+            faults.append(layers.fault(place, problem, fix))
+        return None
+    return environment
+
+
+def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _has(value: Any, place: Place) -> bool:
+    for part in place:
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return False
+    return True
+
+
+def _explained(detail: Any, place: Place) -> tuple[str, str]:
+    """What is wrong and what to write, from pydantic's account of it."""
+    kind, given, context = detail["type"], detail.get("input"), detail.get("ctx") or {}
+    if kind == "extra_forbidden":
+        section = _section(place[:-1])
+        return f"there is no key {place[-1]!r}", nearest(str(place[-1]), [key for key in section.model_fields if key != "env"])
+    if kind == "missing":
+        return "is missing", f"add {place[-1]} to config/base.yaml"
+    if kind == "value_error":
+        problem, _, fix = str(context.get("error")).partition(", got ")
+        return (f"{problem}, got {fix}" if fix else problem), "correct the values in this section"
+    if kind == "literal_error":
+        return f"{given!r} is not allowed", f"use {context.get('expected')}"
+    description = _description(place)
+    return f"{given!r} is wrong: {detail['msg']}", description[0].lower() + description[1:] if description else f"correct {dotted(place)}"
+
+
+def _section(place: Place) -> type[BaseModel]:
+    section: type[BaseModel] = Environment
+    for part in place:
+        field = section.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            section = annotation
+    return section
+
+
+def _description(place: Place) -> str:
+    names = [part for part in place if isinstance(part, str)]
+    field = _section(tuple(names[:-1])).model_fields.get(names[-1]) if names else None
+    return (field.description or "") if field else ""
+
+
+def _shared(mine: Environment, other: Environment, document: Document | None) -> list[Fault]:
+    """Faults of two environments that would give the same name to two things."""
+    faults: list[Fault] = []
+    file = document.file if document else f"{other.env}.yaml"
+
+    def differ(a: str | None, b: str | None) -> bool:
+        return a is not None and b is not None and a != b
+
+    if differ(mine.account, other.account):
+        return faults
+    line = document.line(("name_prefix",)) if document else 0
+    if mine.name_prefix == other.name_prefix and not differ(mine.region, other.region):
+        problem = f"the environments {mine.env!r} and {other.env!r} share the name prefix {mine.name_prefix!r}"
+        faults.append(Fault(file=file, line=line, place="name_prefix", problem=problem, fix="give each its own name_prefix, or its own account"))
+    same_place = mine.account is not None and mine.account == other.account and mine.region is not None and mine.region == other.region
+    if same_place and mine.database_prefix == other.database_prefix:
+        problem = f"the environments {mine.env!r} and {other.env!r} share an account, a region and the catalog databases"
+        faults.append(Fault(file=file, line=line, place="database_prefix", problem=problem, fix=f"add database_prefix: {other.env}_ to {file}"))
+    return faults
