@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local.aws import seam
 from local.toolchain import Toolchain
 
 if TYPE_CHECKING:
@@ -33,6 +32,11 @@ def authorities() -> Path:
     return Path(os.environ["AWS_CA_BUNDLE"])
 
 
+def region() -> str:
+    """Region of the local AWS."""
+    return os.environ["AWS_REGION"]
+
+
 def spark() -> SparkEngine:
     """The Spark engine."""
     with _lock:
@@ -43,5 +47,4 @@ def spark() -> SparkEngine:
 def _spark() -> SparkEngine:
     from local.engines.spark import SparkEngine  # noqa: PLC0415 - at first use
 
-    region = seam.module("core.responses").get_region()
-    return SparkEngine(toolchain=Toolchain(), aws_url=aws_url(), authorities=authorities(), region=region, folder=folder() / "spark")
+    return SparkEngine(toolchain=Toolchain(), aws_url=aws_url(), authorities=authorities(), region=region(), folder=folder() / "spark")

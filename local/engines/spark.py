@@ -1,0 +1,263 @@
+"""Spark behind the local Glue: starts one driver process a run, as a role, small, and never longer than the platform lives."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from local.engines.role_endpoint import RoleEndpoint, Seat
+from local.engines.spark_archive import SparkArchive
+from local.toolchain import Toolchain
+
+HERE = Path(__file__).resolve().parent
+
+ICEBERG_JAR = "iceberg-spark-runtime"
+"""Start of the name of the jar that a job gets only if it asks for the format, as on Glue."""
+
+TRUST_STORE_PASSWORD = "changeit"  # noqa: S105 - Java insists on one; the store holds public certificates
+"""Password of the trust store."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkSize:
+    """How big a driver is on a laptop; workers and worker types of the job are not looked at.
+
+    Attributes:
+        memory_mb: Heap of the driver, which is the executor too.
+        cores: Tasks at a time.
+    """
+
+    memory_mb: int = 1536
+    cores: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkWork:
+    """What a driver is to run.
+
+    Attributes:
+        script: Python script, on this machine.
+        arguments: What the script sees behind its name in `sys.argv`.
+        python_path: Archives and folders put before everything else on the Python path.
+        conf: Spark properties of the job; they win over the platform's.
+    """
+
+    script: Path
+    arguments: tuple[str, ...]
+    python_path: tuple[Path, ...]
+    conf: Mapping[str, str]
+
+
+class SparkDriver:
+    """A driver process, before or while it runs its one script."""
+
+    def __init__(self, *, process: subprocess.Popen[bytes], seat: Seat, folder: Path, endpoint: RoleEndpoint) -> None:
+        self._process, self._seat, self._endpoint = process, seat, endpoint
+        self.folder = folder
+        self._ended = threading.Event()
+
+    @property
+    def output(self) -> IO[bytes]:
+        """What the driver prints, both streams in one; ends with the process."""
+        if self._process.stdout is None:
+            raise RuntimeError("the driver was started without a pipe for its output")
+        return self._process.stdout
+
+    @property
+    def pid(self) -> int:
+        """Process that leads the driver's group."""
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def run(self, work: SparkWork, credentials: Callable[[], Mapping[str, str]]) -> None:
+        """Hand the driver its script.
+
+        Args:
+            work: What to run.
+            credentials: Gives the role's credentials, anew at each call, as a credentials endpoint answers them.
+        """
+        self._seat.assign(
+            {
+                "script": str(work.script),
+                "arguments": list(work.arguments),
+                "path": [str(path) for path in work.python_path],
+                "conf": {
+                    **{name: value for name, value in work.conf.items() if name.startswith("spark.")},
+                    "spark.submit.pyFiles": ",".join(str(path) for path in work.python_path),
+                },
+            },
+            credentials,
+        )
+
+    def wait(self, timeout_seconds: float | None = None) -> int:
+        """Exit code of the driver.
+
+        Raises:
+            TimeoutError: It still runs.
+        """
+        try:
+            return self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired as late:
+            raise TimeoutError(f"the driver still runs after {timeout_seconds} s") from late
+
+    @property
+    def error(self) -> str:
+        """What the script failed with, as far as it could say so; empty otherwise."""
+        return str((self._seat.outcome or {}).get("error", ""))
+
+    def stop(self) -> None:
+        """End the driver and everything that it started."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+        try:
+            self._process.wait(8)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(5)
+
+    def close(self) -> None:
+        """Forget the process, which has ended, and remove what it left."""
+        self._endpoint.leave(self._seat)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SparkEngine:
+    """Starts drivers; one engine a platform.
+
+    Attributes:
+        endpoint: Loopback endpoint that gives the drivers their roles.
+    """
+
+    def __init__(
+        self, *, toolchain: Toolchain, aws_url: str, authorities: Path, region: str, folder: Path, size: SparkSize | None = None
+    ) -> None:
+        """
+        Args:
+            toolchain: Where Java, Spark and the jars are.
+            aws_url: Address of the local AWS.
+            authorities: PEM file of the authorities that drivers trust.
+            region: Region of the local AWS.
+            folder: Where runs have their working folders; they are removed when they end.
+            size: How big a driver is.
+        """
+        self._toolchain, self._aws_url, self._region = toolchain, aws_url, region
+        self._authorities, self._folder = authorities, folder
+        self._size = size if size is not None else SparkSize()
+        self.endpoint = RoleEndpoint()
+        self._archive = SparkArchive(toolchain=toolchain)
+        self._lock = threading.Lock()
+        self._trust_store: Path | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start_driver(self, *, iceberg: bool) -> SparkDriver:
+        """Start a driver that waits for its script.
+
+        Args:
+            iceberg: Whether Iceberg is on the class path (`--datalake-formats iceberg`).
+        """
+        seat = self.endpoint.seat()
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._folder))
+        command = [sys.executable, str(HERE / "lifeline.py"), *self._command(folder, iceberg=iceberg)]
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, cwd=folder, env=self._environment(seat), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        return SparkDriver(process=process, seat=seat, folder=folder, endpoint=self.endpoint)
+
+    def _command(self, folder: Path, *, iceberg: bool) -> Sequence[str]:
+        jars = [jar for jar in self._archive.class_path if iceberg or not jar.name.startswith(ICEBERG_JAR)]
+        archive = self._archive.options() if iceberg else ()
+        conf = {**self._conf(folder)}
+        return (
+            str(self._archive.java),
+            f"-Xmx{self._size.memory_mb}m",
+            *self._archive.java_options,
+            *archive,
+            f"-Djavax.net.ssl.trustStore={self._ensure_trust_store()}",
+            f"-Djavax.net.ssl.trustStorePassword={TRUST_STORE_PASSWORD}",
+            f"-Dlog4j2.configurationFile={HERE / 'spark_log4j2.properties'}",
+            f"-Djava.io.tmpdir={folder}",
+            "-cp",
+            os.pathsep.join(str(jar) for jar in jars),
+            "org.apache.spark.deploy.SparkSubmit",
+            *(part for name, value in conf.items() for part in ("--conf", f"{name}={value}")),
+            str(HERE / "spark_driver.py"),
+        )
+
+    def _conf(self, folder: Path) -> dict[str, str]:
+        """What is so because the cluster is this machine and AWS is the local one; a job's own properties win."""
+        return {
+            "spark.master": f"local[{self._size.cores}]",
+            "spark.driver.memory": f"{self._size.memory_mb}m",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.ui.enabled": "false",
+            "spark.eventLog.enabled": "false",
+            "spark.local.dir": str(folder),
+            "spark.sql.warehouse.dir": str(folder / "warehouse"),
+            "spark.sql.catalogImplementation": "in-memory",
+            "spark.sql.shuffle.partitions": str(self._size.cores),
+            "spark.default.parallelism": str(self._size.cores),
+            "spark.sql.session.timeZone": "UTC",
+            "spark.pyspark.python": sys.executable,
+            "spark.pyspark.driver.python": sys.executable,
+            "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            "spark.hadoop.fs.s3a.endpoint": self._aws_url,
+            "spark.hadoop.fs.s3a.endpoint.region": self._region,
+            "spark.hadoop.fs.s3a.aws.credentials.provider": "software.amazon.awssdk.auth.credentials.ContainerCredentialsProvider",
+            "spark.hadoop.fs.s3a.buffer.dir": str(folder),
+        }
+
+    def _environment(self, seat: Seat) -> dict[str, str]:
+        """The process's environment; nothing of the server's own AWS settings gets through."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SPARK_", "PYSPARK_", "LAKE_", "PYTHON"))}
+        return {
+            **kept,
+            **self.endpoint.environment(seat),
+            "AWS_ENDPOINT_URL": self._aws_url,
+            "AWS_REGION": self._region,
+            "AWS_DEFAULT_REGION": self._region,
+            "AWS_CA_BUNDLE": str(self._authorities),
+            "SSL_CERT_FILE": str(self._authorities),
+            "SPARK_HOME": str(self._toolchain.spark_home),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYTHONUNBUFFERED": "1",
+            "NO_PROXY": "localhost,127.0.0.1",
+            "no_proxy": "localhost,127.0.0.1",
+        }
+
+    def _ensure_trust_store(self) -> Path:
+        with self._lock:
+            if self._trust_store is None:
+                self._trust_store = _write_trust_store(self._authorities, self._folder / "trust.p12")
+            return self._trust_store
+
+    def close(self) -> None:
+        """Stop the endpoint; drivers end by themselves when this process does."""
+        self.endpoint.close()
+
+
+def _write_trust_store(authorities: Path, store: Path) -> Path:
+    """The PEM file as a PKCS12 store that Java reads."""
+    from cryptography import x509  # noqa: PLC0415 - takes a while to load and is needed once
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415
+
+    found = x509.load_pem_x509_certificates(authorities.read_bytes())
+    named = [pkcs12.PKCS12Certificate(certificate, f"authority-{number}".encode()) for number, certificate in enumerate(found)]
+    partial = store.with_suffix(".partial")
+    partial.write_bytes(pkcs12.serialize_java_truststore(named, BestAvailableEncryption(TRUST_STORE_PASSWORD.encode())))
+    partial.replace(store)
+    return store
