@@ -51,7 +51,7 @@ def check(session: Session, *, dataset: str, files: Sequence[Path]) -> None:
     Raises:
         WrongUseError: The first thing that is wrong.
     """
-    arrivals = {pipeline.trigger.arrival for pipeline in session.pipelines if pipeline.trigger.arrival is not None}
+    arrivals = session.arrivals
     if dataset not in arrivals:
         if dataset in session.contracts:
             raise WrongUseError(

@@ -193,7 +193,7 @@ def run(arguments: list[str]) -> int:
         return _fail(explain(error, env=_env_of(arguments)), code=FAILED)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a sentence, never a stack trace
         return _fail(
-            f"this is a fault of `lake` itself: {type(error).__name__}: {error}\nRepeat it with LAKE_DEBUG=1 to see where, and please report it",
+            f"this is a fault of `lake` itself: {type(error).__name__}: {error}\nRepeat it with LAKE_DEBUG=1 to see where",
             code=FAILED,
         )
     return DONE

@@ -10,17 +10,16 @@ from cli.session import Session
 
 
 def queues(session: Session) -> Iterator[Queue]:
-    """Queues of every pipeline that something other than the clock starts."""
+    """Queues of every pipeline; files or other pipelines start each of them."""
     for pipeline in session.pipelines:
-        if pipeline.trigger.arrival or pipeline.trigger.after:
-            arrivals = _counts(session, session.names.arrivals_queue(pipeline.name))
-            dead = _counts(session, session.names.dead_letter_queue(pipeline.name))
-            yield Queue(
-                pipeline=pipeline.name,
-                waiting=arrivals["ApproximateNumberOfMessages"] + arrivals["ApproximateNumberOfMessagesDelayed"],
-                in_flight=arrivals["ApproximateNumberOfMessagesNotVisible"],
-                dead=dead["ApproximateNumberOfMessages"] + dead["ApproximateNumberOfMessagesNotVisible"],
-            )
+        arrivals = _counts(session, session.names.arrivals_queue(pipeline.name))
+        dead = _counts(session, session.names.dead_letter_queue(pipeline.name))
+        yield Queue(
+            pipeline=pipeline.name,
+            waiting=arrivals["ApproximateNumberOfMessages"] + arrivals["ApproximateNumberOfMessagesDelayed"],
+            in_flight=arrivals["ApproximateNumberOfMessagesNotVisible"],
+            dead=dead["ApproximateNumberOfMessages"] + dead["ApproximateNumberOfMessagesNotVisible"],
+        )
 
 
 _COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")

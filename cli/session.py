@@ -101,6 +101,20 @@ class Session:
 
         return load_pipelines(self.root / "pipelines", self.contracts)
 
+    @cached_property
+    def arrivals(self) -> dict[str, str]:
+        """Pipelines by the dataset whose arrivals start them."""
+        from lakehouse.pipelines import Arrival
+
+        return {pipeline.trigger.dataset: pipeline.name for pipeline in self.pipelines if isinstance(pipeline.trigger, Arrival)}
+
+    @cached_property
+    def follows(self) -> dict[str, tuple[str, ...]]:
+        """Pipelines that a pipeline is started after, by its name; only those that follow any."""
+        from lakehouse.pipelines import After
+
+        return {pipeline.name: pipeline.trigger.pipelines for pipeline in self.pipelines if isinstance(pipeline.trigger, After)}
+
     def contract(self, dataset: str) -> CompiledContract:
         """The contract of a dataset, named `<domain>.<dataset>`.
 
@@ -150,17 +164,12 @@ def load_config(root: Path, env: str) -> Environment:
     Raises:
         WrongUseError: There is no such environment.
     """
-    from lakehouse.environments import load_environment
+    from lakehouse.environments import environment_names, load_environment
 
-    known = environments(root)
+    known = environment_names(root / "config")
     if env not in known:
         raise WrongUseError(f"there is no environment {env!r}: {nearest(env, known)}")
     return load_environment(root / "config", env)
-
-
-def environments(root: Path) -> tuple[str, ...]:
-    """Environments of a project, by their files in `config/`."""
-    return tuple(sorted(path.stem for path in (root / "config").glob("*.yaml") if path.stem != "base"))
 
 
 def open_session(env: str) -> Session:

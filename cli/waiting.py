@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from cli.results import Dropped, Queue, Waited
 from cli.runs import run_of
 from cli.session import Session
 from lakehouse.audit import UNSUCCESSFUL, RunRecord
-from lakehouse.state_table import StateTable
+from lakehouse.claims import AFTER, Claim, Claims
 
 POLL_SECONDS = 1.0
 """Pause between two looks."""
@@ -49,7 +49,7 @@ class Look:
         runs: Runs since the bookmark, newest first.
         executions: Executions that are running, by pipeline.
         queues: Arrivals by pipeline.
-        owed: Pipelines that must still start because one that they follow has ended.
+        owed: Pipelines that have not dealt with the success of one that they follow.
     """
 
     open_drops: tuple[Dropped, ...]
@@ -75,15 +75,15 @@ class Look:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing is under way but drops, which a dead-letter queue may have taken."""
-        return not (self.running or self.waiting or self.owed)
+        """Whether nothing runs or waits in a queue."""
+        return not (self.running or self.waiting)
 
     def __str__(self) -> str:
         parts = [
             f"{len(self.open_drops)} drop{'s' if len(self.open_drops) != 1 else ''} under way" if self.open_drops else "",
             f"running: {', '.join(self.running)}" if self.running else "",
             f"in queues: {self.waiting}" if self.waiting else "",
-            f"to start: {', '.join(self.owed)}" if self.owed else "",
+            f"to follow: {', '.join(self.owed)}" if self.owed else "",
         ]
         return "; ".join(part for part in parts if part) or "settling"
 
@@ -117,9 +117,9 @@ def wait(
     while True:
         look = _look(session, drops=drops[bookmark.drops :], bookmark=bookmark)
         dead = look.dead_since(bookmark)
-        # A drop whose arrival went to the dead-letter queue will never have a run.
-        lost = bool(dead) and all(_pipeline_of(session, drop) in dead for drop in look.open_drops)
-        quiet = quiet + 1 if look.is_quiet and (lost or not look.open_drops) else 0
+        # What went to the dead-letter queue will never have a run.
+        lost = all(_pipeline_of(session, drop) in dead for drop in look.open_drops) and all(pipeline in dead for pipeline in look.owed)
+        quiet = quiet + 1 if look.is_quiet and lost else 0
         if quiet >= QUIET_LOOKS:
             break
         progress.update(str(look))
@@ -137,49 +137,38 @@ def wait(
     )
 
 
-def pipelines_owed(follows: Mapping[str, Sequence[str]], runs: Sequence[RunRecord]) -> tuple[str, ...]:
-    """Pipelines that have not started since one that they follow has succeeded.
-
-    Args:
-        follows: Pipelines that each pipeline is started after.
-        runs: Runs, in any order.
-    """
-    owed: list[str] = []
-    for pipeline, upstream in follows.items():
-        # Its state machine succeeds for a skipped run too; a file that was skipped before it never had an execution.
-        ends = [
-            run.ended_at or "" for run in runs if run.pipeline in upstream and run.execution_arn and run.status in {"SUCCEEDED", "SKIPPED"}
-        ]
-        starts = [run.started_at for run in runs if run.pipeline == pipeline]
-        if ends and max(ends) > max(starts, default=""):
-            owed.append(pipeline)
-    return tuple(owed)
-
-
 def _look(session: Session, *, drops: Sequence[Dropped], bookmark: Bookmark) -> Look:
-    seen = tuple(session.audit.runs(since=bookmark.newest_run or None, limit=None))
-    runs = tuple(run for run in seen if run.started_at > bookmark.newest_run or run.status == "RUNNING")
+    since = tuple(run for run in session.audit.runs(since=bookmark.newest_run or None, limit=None) if run.started_at > bookmark.newest_run)
     # What still runs from before the bookmark counts too.
-    running = tuple(session.audit.runs(statuses=("RUNNING",), limit=None))
-    known = {run.run_id for run in runs}
-    follows = {pipeline.name: pipeline.trigger.after for pipeline in session.pipelines if pipeline.trigger.after}
+    known = {run.run_id for run in since}
+    runs = since + tuple(run for run in session.audit.runs(statuses=("RUNNING",), limit=None) if run.run_id not in known)
+    claims = Claims(client=session.client("dynamodb"), table=session.names.run_table("control"), audit=session.audit)
     return Look(
-        open_drops=tuple(drop for drop in drops if not _has_ended(session, drop)),
-        runs=runs + tuple(run for run in running if run.run_id not in known),
+        open_drops=tuple(
+            drop for drop in drops if not _has_ended(session, claims.get(bucket=drop.bucket, key=drop.key, version_id=drop.version_id))
+        ),
+        runs=runs,
         executions={pipeline.name: _executions(session, pipeline.name) for pipeline in session.pipelines},
         queues=tuple(queues(session)),
-        owed=pipelines_owed(follows, runs),
+        owed=tuple(_owed(session, claims, runs)),
     )
 
 
-def _has_ended(session: Session, drop: Dropped) -> bool:
-    table = StateTable(client=session.client("dynamodb"), name=session.names.run_table("control"))
-    claim = table.get({"pk": f"claim#{drop.bucket}/{drop.key}", "sk": drop.version_id})
+def _owed(session: Session, claims: Claims, runs: Sequence[RunRecord]) -> Iterator[str]:
+    """Pipelines that have not dealt with the success of one that they follow."""
+    succeeded = [run for run in runs if run.status == "SUCCEEDED" and run.execution_arn is not None]
+    for pipeline, upstream in session.follows.items():
+        told = [run.execution_arn or "" for run in succeeded if run.pipeline in upstream]
+        if not all(_has_ended(session, claims.get(bucket=AFTER, key=pipeline, version_id=execution)) for execution in told):
+            yield pipeline
+
+
+def _has_ended(session: Session, claim: Claim | None) -> bool:
     if claim is None:
         return False
-    if claim["status"] == "SKIPPED":
+    if claim.status == "SKIPPED":
         return True
-    run = session.audit.get_run(claim["run_id"], pipeline=claim["pipeline"])
+    run = session.audit.get_run(claim.run_id, pipeline=claim.pipeline)
     return run is not None and run.is_ended
 
 
@@ -191,7 +180,7 @@ def _executions(session: Session, pipeline: str) -> int:
 
 
 def _pipeline_of(session: Session, drop: Dropped) -> str:
-    return next((pipeline.name for pipeline in session.pipelines if pipeline.trigger.arrival == drop.dataset), "")
+    return session.arrivals.get(drop.dataset, "")
 
 
 def _overdue(look: Look, seconds: float, session: Session) -> str:
