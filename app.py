@@ -1,0 +1,25 @@
+"""The CDK app: `cdk synth -c env=prod`, or `python app.py prod` without the CDK's command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from lakehouse.errors import ConfigurationError
+from stacks.synthesis import synthesize
+
+
+def main(argv: list[str]) -> int:
+    """Synthesize one environment; 0 done, 1 something that a person wrote is wrong."""
+    context = json.loads(os.environ.get("CDK_CONTEXT_JSON", "{}"))
+    try:
+        synthesize(argv[0] if argv else context.get("env"))
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,112 @@
+"""The Athena workgroup that people and pipelines query by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_athena as athena
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from constructs_lib.arns import workgroup_arn
+from constructs_lib.checks import require
+from constructs_lib.permissions import allow
+from constructs_lib.storage.data_lake import LakeBuckets
+
+MIN_SCAN_LIMIT_MB = 10
+"""Athena's floor."""
+
+RUN_QUERIES = (
+    "athena:GetQueryExecution",
+    "athena:GetQueryResults",
+    "athena:StartQueryExecution",
+    "athena:StopQueryExecution",
+)
+
+
+class AthenaWorkgroup(Construct):
+    """Athena workgroup that caps every scan, settles where results go and reports metrics.
+
+    Attributes:
+        workgroup_name: Name that queries choose it by.
+        workgroup_arn: Its ARN.
+        results_location: `s3://` folder that receives results.
+        grants: Permissions on it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        name: str,
+        lake: LakeBuckets,
+        scan_limit_mb: int = 10_000,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        """
+        Args:
+            name: Name that analysts choose the workgroup by; unique in the account.
+            lake: Buckets of the lake; results go to its zone `query-results`.
+            scan_limit_mb: Most data that one query may read, in MB; Athena's floor is 10.
+            removal_policy: What happens to it, its named queries and its history when the stack goes.
+        """
+        super().__init__(scope, id)
+        require(
+            scan_limit_mb >= MIN_SCAN_LIMIT_MB, f"scan_limit_mb must be at least {MIN_SCAN_LIMIT_MB} (Athena's floor), got {scan_limit_mb}"
+        )
+        self.results_location = f"s3://{lake.bucket_name('query-results')}/{name}/"
+        resource = athena.CfnWorkGroup(
+            self,
+            "Resource",
+            name=name,
+            recursive_delete_option=removal_policy == RemovalPolicy.DESTROY,
+            work_group_configuration=_configuration(self.results_location, lake.key_arn, scan_limit_mb),
+        )
+        resource.apply_removal_policy(removal_policy)
+        self.workgroup_name = name
+        self.workgroup_arn = workgroup_arn(name)
+        self.grants = AthenaWorkgroupGrants(name, lake)
+
+    def metric_scanned_bytes(self) -> cloudwatch.Metric:
+        """Bytes that queries read, summed over five minutes."""
+        return cloudwatch.Metric(
+            namespace="AWS/Athena",
+            metric_name="ProcessedBytes",
+            dimensions_map={"WorkGroup": self.workgroup_name},
+            statistic="Sum",
+        )
+
+
+class AthenaWorkgroupGrants:
+    """Permissions on a workgroup; what a query reads has to be granted besides."""
+
+    def __init__(self, name: str, lake: LakeBuckets) -> None:
+        self._name = name
+        self._lake = lake
+
+    def run_queries(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it start, watch and stop queries, and read their results."""
+        results = self._lake.grants
+        prefix = f"{self._name}/"
+        results.read(grantee, "query-results", prefix=prefix)
+        results.put(grantee, "query-results", prefix=prefix)
+        # Athena asks where the bucket is before it writes a result.
+        allow(grantee, actions=["s3:GetBucketLocation"], resources=[self._lake.bucket_arn("query-results")])
+        return allow(grantee, actions=RUN_QUERIES, resources=[workgroup_arn(self._name)])
+
+
+def _configuration(results_location: str, key_arn: str, scan_limit_mb: int) -> dict[str, Any]:
+    return {
+        "bytesScannedCutoffPerQuery": scan_limit_mb * 1_000_000,
+        "enforceWorkGroupConfiguration": True,
+        "engineVersion": {"selectedEngineVersion": "Athena engine version 3"},
+        "publishCloudWatchMetricsEnabled": True,
+        "requesterPaysEnabled": False,
+        "resultConfiguration": {
+            "encryptionConfiguration": {"encryptionOption": "SSE_KMS", "kmsKey": key_arn},
+            "outputLocation": results_location,
+        },
+    }

@@ -1,0 +1,71 @@
+"""An Iceberg table that follows a contract."""
+
+from __future__ import annotations
+
+from aws_cdk import CustomResource, RemovalPolicy, Stack
+from constructs import Construct
+
+from constructs_lib.catalog.catalog_database import CatalogDatabase
+from constructs_lib.catalog.table_function import TableFunction
+from constructs_lib.catalog.table_grants import CatalogTable
+from constructs_lib.checks import require
+from lakehouse.contracts.tables import TableDefinition
+
+
+class IcebergTable(Construct):
+    """Iceberg table in the Glue catalog: created, evolved, and kept when the stack goes.
+
+    Attributes:
+        table: The table by name, with its place.
+        database_name: Its database.
+        table_name: Its name.
+        grants: Permissions on it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        definition: TableDefinition,
+        table: CatalogTable,
+        database: CatalogDatabase,
+        function: TableFunction,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        """
+        Args:
+            definition: The table as the contract wants it.
+            table: Where it lives.
+            database: Database that holds it.
+            function: Function that creates and evolves it.
+            removal_policy: RETAIN keeps catalog entry and rows when the stack goes; DESTROY drops the entry, its files stay until the bucket goes.
+        """
+        super().__init__(scope, id)
+        require(
+            table.dataset == definition.dataset,
+            f"the definition is of {definition.dataset}, the place is of {table.dataset}: give both for the same table",
+        )
+        drops = removal_policy == RemovalPolicy.DESTROY
+        grant = function.manage(table, may_drop=drops)
+        resource = CustomResource(
+            self,
+            "Resource",
+            resource_type="Custom::IcebergTable",
+            service_token=function.function_arn,
+            properties={
+                "Database": table.database,
+                "Table": definition.name,
+                "Location": table.location,
+                "Definition": definition.to_json(),
+                "OnDelete": "drop" if drops else "keep",
+            },
+        )
+        resource.node.add_dependency(database.resource, function.function)
+        grant.apply_before(resource)
+        self.table = table
+        self.database_name = table.database
+        self.table_name = definition.name
+        self.grants = table.grants
+        self.resource = resource
+        self.stack = Stack.of(self)

@@ -1,0 +1,72 @@
+"""The function behind every Iceberg table of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from constructs_lib.arns import catalog_arn, database_arn, table_arn
+from constructs_lib.catalog.table_grants import CatalogTable
+from constructs_lib.functions import PlatformFunction
+from constructs_lib.permissions import allow
+
+
+class TableFunction(PlatformFunction):
+    """Custom resource function that creates and evolves Iceberg tables through Glue's own API.
+
+    CloudFormation's `AWS::Glue::Table` knows neither nested types nor evolution, and its first update strips what makes the table an Iceberg table.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        name: str,
+        log_group_name: str,
+        log_key: kms.IKey,
+        environment: Mapping[str, str],
+        log_retention_days: int = 30,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        """
+        Args:
+            name: Name of the function.
+            log_group_name: Log group that it writes to.
+            log_key: Key of the log group.
+            environment: Environment variables.
+            log_retention_days: Days for which the log is kept.
+            removal_policy: What happens to the log when the stack goes.
+        """
+        super().__init__(
+            scope,
+            id,
+            name=name,
+            package="iceberg_table",
+            description="Creates and evolves Iceberg tables",
+            log_group_name=log_group_name,
+            log_key=log_key,
+            environment=environment,
+            timeout_seconds=120,
+            memory_mb=256,
+            log_retention_days=log_retention_days,
+            removal_policy=removal_policy,
+        )
+
+    def manage(self, table: CatalogTable, *, may_drop: bool) -> iam.Grant:
+        """Let it create and evolve one table.
+
+        Glue writes the table's first metadata file with the caller's rights and reads the newest before it changes the table.
+        """
+        database = table.database
+        grants = table.lake.grants
+        grants.read(self.role, table.dataset.zone, prefix=table.prefix)
+        grants.put(self.role, table.dataset.zone, prefix=table.prefix)
+        actions = ["glue:CreateTable", "glue:GetTable", "glue:UpdateTable", *(["glue:DeleteTable"] if may_drop else [])]
+        return allow(
+            self.role, actions=actions, resources=[catalog_arn(), database_arn(database), table_arn(database, table.dataset.dataset)]
+        )

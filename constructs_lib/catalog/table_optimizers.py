@@ -1,0 +1,119 @@
+"""The upkeep of Iceberg tables that Glue does by itself: small files, old snapshots, files that nothing refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Aws
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from constructs_lib.catalog.iceberg_table import IcebergTable
+from constructs_lib.catalog.table_grants import CatalogTable
+from constructs_lib.checks import require
+from constructs_lib.log_group import log_group_arn
+from constructs_lib.permissions import allow, service_principal_conditions
+
+OPTIMIZER_LOG_GROUP = "/aws-glue/iceberg-compaction/logs"
+"""Log group that Glue's optimizers write to; the name is Glue's own."""
+
+
+class OptimizerRole(Construct):
+    """Role that Glue's table optimizers act as: the tables that it is given, nothing else.
+
+    Attributes:
+        role: The role.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, tables: Sequence[CatalogTable]) -> None:
+        """
+        Args:
+            tables: Tables that the optimizers keep in order.
+        """
+        super().__init__(scope, id)
+        require(bool(tables), "tables is empty: an optimizer role needs at least one table to look after")
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("glue.amazonaws.com", conditions=service_principal_conditions(account=Aws.ACCOUNT_ID)),
+            description="Compacts tables, expires snapshots and deletes orphan files",
+        )
+        for table in tables:
+            table.grants.write(self.role)
+            table.lake.grants.list(self.role, table.dataset.zone, prefix=table.prefix)
+        arn = log_group_arn(OPTIMIZER_LOG_GROUP)
+        allow(
+            self.role,
+            actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            resources=[arn, f"{arn}:*"],
+        )
+
+
+class TableOptimizers(Construct):
+    """Compaction, snapshot expiry and orphan file deletion of one table."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        table: IcebergTable,
+        role: OptimizerRole,
+        keep_snapshots_days: int = 5,
+        keep_snapshots: int = 1,
+        orphan_files_after_days: int = 3,
+    ) -> None:
+        """
+        Args:
+            table: The table.
+            role: Role that Glue acts as.
+            keep_snapshots_days: Age up to which snapshots are kept, for time travel and for readers that are still at work.
+            keep_snapshots: Least number of snapshots that are kept whatever their age.
+            orphan_files_after_days: Age from which a file that no snapshot refers to is deleted; a younger one may belong to a commit under way.
+        """
+        super().__init__(scope, id)
+        require(keep_snapshots_days >= 1, f"keep_snapshots_days must be at least 1, got {keep_snapshots_days}")
+        require(keep_snapshots >= 1, f"keep_snapshots must be at least 1, got {keep_snapshots}")
+        require(
+            orphan_files_after_days >= 1,
+            f"orphan_files_after_days must be at least 1 (a commit under way may own a younger file), got {orphan_files_after_days}",
+        )
+        role_arn = role.role.role_arn
+        configurations = {
+            "Compaction": ("compaction", {}),
+            "Retention": (
+                "retention",
+                {
+                    "retentionConfiguration": {
+                        "icebergConfiguration": {
+                            "snapshotRetentionPeriodInDays": keep_snapshots_days,
+                            "numberOfSnapshotsToRetain": keep_snapshots,
+                            "cleanExpiredFiles": True,
+                        }
+                    }
+                },
+            ),
+            "OrphanFiles": (
+                "orphan_file_deletion",
+                {
+                    "orphanFileDeletionConfiguration": {
+                        "icebergConfiguration": {
+                            "orphanFileRetentionPeriodInDays": orphan_files_after_days,
+                            "location": table.table.location,
+                        }
+                    }
+                },
+            ),
+        }
+        for optimizer_id, (kind, configuration) in configurations.items():
+            optimizer = glue.CfnTableOptimizer(
+                self,
+                optimizer_id,
+                catalog_id=Aws.ACCOUNT_ID,
+                database_name=table.database_name,
+                table_name=table.table_name,
+                type=kind,
+                table_optimizer_configuration={"enabled": True, "roleArn": role_arn, **configuration},
+            )
+            optimizer.node.add_dependency(table.resource, role)

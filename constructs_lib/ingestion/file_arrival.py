@@ -1,0 +1,294 @@
+"""What starts a pipeline: events are collected in a queue, and a function turns each batch into one run."""
+
+from __future__ import annotations
+
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from constructs_lib.arns import execution_arn, queue_arn, rule_arn, state_machine_arn
+from constructs_lib.checks import require
+from constructs_lib.functions import PlatformFunction
+from constructs_lib.orchestration.run_tables import RunTableNames
+from constructs_lib.permissions import allow, service_principal_conditions
+from constructs_lib.security.data_keys import READ
+from constructs_lib.storage.data_lake import LakeBuckets
+from lakehouse.naming import Names
+
+MAX_BATCH_SECONDS = 300
+MAX_BATCH_SIZE = 10_000
+MAX_RECEIVES = 3
+DEAD_LETTER_DAYS = 14
+STARTER_TIMEOUT_SECONDS = 120
+STARTER_CONCURRENCY = 2
+"""Least that Lambda allows for an event source mapping; arrivals of one dataset gain nothing from more."""
+
+
+class Trigger(Protocol):
+    """What kind of event starts a pipeline."""
+
+    kind: str
+
+    def event_pattern(self) -> dict[str, Any]:
+        """EventBridge pattern of the events."""
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """What the starter has to know."""
+        ...
+
+    def grant(self, starter: iam.IGrantable) -> None:
+        """What the starter has to be allowed."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesLanded:
+    """Files of one dataset land in raw.
+
+    Attributes:
+        lake: Buckets of the lake.
+        contract_id: Dataset, `<domain>.<dataset>`.
+        prefix: Folder of the raw bucket where its files land.
+        formats: File formats that the dataset accepts.
+        kind: Word for it in runs.
+    """
+
+    lake: LakeBuckets
+    contract_id: str
+    prefix: str
+    formats: tuple[str, ...]
+    kind: str = "arrival"
+
+    def event_pattern(self) -> dict[str, Any]:
+        """Objects created under the dataset's folder."""
+        return {
+            "source": ["aws.s3"],
+            "detail-type": ["Object Created"],
+            "detail": {"bucket": {"name": [self.lake.bucket_name("raw")]}, "object": {"key": [{"prefix": self.prefix}]}},
+        }
+
+    def environment(self) -> dict[str, str]:
+        """Dataset and its formats."""
+        return {"DATASET": self.contract_id, "SOURCE_FORMATS": ",".join(self.formats)}
+
+    def grant(self, starter: iam.IGrantable) -> None:
+        """Reading the files, to tell one content from another, and writing the manifest."""
+        self.lake.grants.read(starter, "raw", prefix=self.prefix)
+        self.lake.grants.put(starter, "logs", prefix=f"manifests/{self.contract_id.replace('.', '/')}/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AfterPipelines:
+    """Runs of other pipelines succeed.
+
+    Attributes:
+        machines: Names of their state machines.
+        kind: Word for it in runs.
+    """
+
+    machines: tuple[str, ...]
+    kind: str = "after"
+
+    def event_pattern(self) -> dict[str, Any]:
+        """Executions of those machines that succeeded."""
+        return {
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {"status": ["SUCCEEDED"], "stateMachineArn": [state_machine_arn(name) for name in self.machines]},
+        }
+
+    def environment(self) -> dict[str, str]:
+        """Nothing besides the kind."""
+        return {}
+
+    def grant(self, starter: iam.IGrantable) -> None:
+        """Nothing to read."""
+
+
+class FileArrival(Construct):
+    """Events -> queue with dead letters -> a function that starts one run for a batch.
+
+    Attributes:
+        queue: Queue that collects events.
+        dead_letters: Queue of events that could not start a run, kept for two weeks.
+        starter: The function.
+        grants: Permissions on the queues.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        names: Names,
+        pipeline: str,
+        trigger: Trigger,
+        tables: RunTableNames,
+        message_key: kms.IKey,
+        log_key: kms.IKey,
+        lake: LakeBuckets,
+        batch_seconds: int = 60,
+        batch_size: int = 1000,
+        log_retention_days: int = 30,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        """
+        Args:
+            names: Names of the environment.
+            pipeline: Pipeline that is started.
+            trigger: What starts it.
+            tables: Run tables.
+            message_key: Customer key of the queues; its policy must let EventBridge use it.
+            log_key: Key of the function's log group.
+            lake: Buckets of the lake.
+            batch_seconds: Time for which events are collected, 0-300.
+            batch_size: Most events in a batch, 1-10000; more than 10 need a batch window.
+            log_retention_days: Days for which the function's log is kept.
+            removal_policy: What happens to the log when the stack goes.
+        """
+        super().__init__(scope, id)
+        require(0 <= batch_seconds <= MAX_BATCH_SECONDS, f"batch_seconds must be 0-{MAX_BATCH_SECONDS} (Lambda's range), got {batch_seconds}")
+        require(1 <= batch_size <= MAX_BATCH_SIZE, f"batch_size must be 1-{MAX_BATCH_SIZE} (Lambda's range), got {batch_size}")
+        require(batch_size <= 10 or batch_seconds >= 1, f"batch_seconds must be at least 1 for batches of more than 10, got batch_size {batch_size}")  # noqa: PLR2004 - Lambda's rule
+        queue_name, dead_letter_name = names.arrivals_queue(pipeline), names.dead_letter_queue(pipeline)
+        rule_name = f"{names.prefix}-{trigger.kind}-{pipeline}"
+        self.dead_letters = sqs.Queue(
+            self,
+            "DeadLetters",
+            queue_name=dead_letter_name,
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=message_key,
+            enforce_ssl=True,
+            retention_period=Duration.days(DEAD_LETTER_DAYS),
+        )
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            queue_name=queue_name,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=MAX_RECEIVES),
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=message_key,
+            enforce_ssl=True,
+            # Lambda asks for six times the function's timeout, so that a batch is not handed out twice while it is at work.
+            visibility_timeout=Duration.seconds(6 * STARTER_TIMEOUT_SECONDS + batch_seconds),
+        )
+        for queue, name in ((self.queue, queue_name), (self.dead_letters, dead_letter_name)):
+            queue.add_to_resource_policy(_rule_statement(name, rule_name))
+        self.starter = PlatformFunction(
+            self,
+            "Starter",
+            name=names.function(f"arrival-starter-{pipeline}"),
+            package="arrival_starter",
+            description=f"Starts {pipeline}",
+            log_group_name=names.log_group("functions", f"arrival-starter-{pipeline}"),
+            log_key=log_key,
+            environment={
+                "AUDIT_TABLE": tables.name("audit"),
+                "CONTROL_TABLE": tables.name("control"),
+                "LAKEHOUSE_ENV": names.env,
+                "LAKEHOUSE_PROJECT": names.project,
+                "LOGS_BUCKET": lake.bucket_name("logs"),
+                "MACHINE_ARN": state_machine_arn(names.state_machine(pipeline)),
+                "PIPELINE": pipeline,
+                "TRIGGER": trigger.kind,
+                **trigger.environment(),
+            },
+            timeout_seconds=STARTER_TIMEOUT_SECONDS,
+            memory_mb=512,
+            log_retention_days=log_retention_days,
+            removal_policy=removal_policy,
+        )
+        self._grant(names.state_machine(pipeline), queue_name, trigger, tables, message_key)
+        source = lambda_.CfnEventSourceMapping(
+            self,
+            "Source",
+            function_name=self.starter.function_name,
+            event_source_arn=queue_arn(queue_name),
+            batch_size=batch_size,
+            maximum_batching_window_in_seconds=batch_seconds,
+            function_response_types=["ReportBatchItemFailures"],
+            scaling_config={"maximumConcurrency": STARTER_CONCURRENCY},
+        )
+        source.node.add_dependency(self.starter, self.queue)
+        rule = events.CfnRule(
+            self,
+            "Rule",
+            name=rule_name,
+            description=f"What starts {pipeline}",
+            event_pattern=trigger.event_pattern(),
+            targets=[{"id": "queue", "arn": queue_arn(queue_name), "deadLetterConfig": {"arn": queue_arn(dead_letter_name)}}],
+        )
+        rule.node.add_dependency(self.queue, self.dead_letters)
+        self._queue_name, self._dead_letter_name = queue_name, dead_letter_name
+        self.grants = FileArrivalGrants(queue_name, dead_letter_name)
+
+    def metric_dead_letters(self) -> cloudwatch.Metric:
+        """Events that could not start a run and wait for a person."""
+        return _queue_metric(self._dead_letter_name, "ApproximateNumberOfMessagesVisible", "Maximum")
+
+    def metric_oldest_arrival_seconds(self) -> cloudwatch.Metric:
+        """Age of the event that has waited longest, in seconds."""
+        return _queue_metric(self._queue_name, "ApproximateAgeOfOldestMessage", "Maximum")
+
+    def metric_starter_errors(self) -> cloudwatch.Metric:
+        """Calls of the function that failed."""
+        return cloudwatch.Metric(
+            namespace="AWS/Lambda",
+            metric_name="Errors",
+            dimensions_map={"FunctionName": self.starter.function_name},
+            statistic="Sum",
+            period=Duration.minutes(5),
+        )
+
+    def _grant(self, machine: str, queue_name: str, trigger: Trigger, tables: RunTableNames, message_key: kms.IKey) -> None:
+        role = self.starter.role
+        allow(
+            role, actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], resources=[queue_arn(queue_name)]
+        )
+        allow(role, actions=READ, resources=[message_key.key_arn])
+        trigger.grant(role)
+        tables.grants.use(role, "audit", actions=("GetItem", "PutItem"))
+        tables.grants.use(role, "control", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
+        allow(role, actions=["states:StartExecution"], resources=[state_machine_arn(machine)])
+        allow(role, actions=["states:DescribeExecution"], resources=[execution_arn(machine)])
+
+
+class FileArrivalGrants:
+    """Permissions on the queues of arrivals."""
+
+    def __init__(self, queue_name: str, dead_letter_name: str) -> None:
+        self._names = (queue_name, dead_letter_name)
+
+    def watch(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it see how many events wait."""
+        return allow(grantee, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(name) for name in self._names])
+
+
+def _rule_statement(queue_name: str, rule_name: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="RuleSends",
+        principals=[iam.ServicePrincipal("events.amazonaws.com")],
+        actions=["sqs:SendMessage"],
+        resources=[queue_arn(queue_name)],
+        conditions=service_principal_conditions(account=Aws.ACCOUNT_ID, source_arn=rule_arn(rule_name)),
+    )
+
+
+def _queue_metric(queue_name: str, metric_name: str, statistic: str) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace="AWS/SQS",
+        metric_name=metric_name,
+        dimensions_map={"QueueName": queue_name},
+        statistic=statistic,
+        period=Duration.minutes(5),
+    )

@@ -1,0 +1,45 @@
+"""The role that people act as when they operate the platform from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from constructs_lib.arns import arn
+from constructs_lib.permissions import allow
+from lakehouse.naming import Names
+
+SESSION_HOURS = 4
+
+
+class OperatorRole(Construct):
+    """Role that this account's own principals may assume if their own policies let them; it sees and drops, and changes no resource.
+
+    Attributes:
+        role: The role; grants of other constructs give it what it may do.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, names: Names, pipelines: Sequence[str]) -> None:
+        """
+        Args:
+            names: Names of the environment.
+            pipelines: Pipelines that it watches over.
+        """
+        super().__init__(scope, id)
+        self.role = iam.Role(
+            self,
+            "Role",
+            role_name=names.operator_role,
+            assumed_by=iam.AccountRootPrincipal(),
+            description=f"Operates {names.project} {names.env}: drops files, reads runs, logs and tables",
+        )
+        allow(self.role, actions=["cloudwatch:DescribeAlarms"], resources=[arn("cloudwatch", f"alarm:{names.prefix}-*")])
+        groups = [names.log_group("jobs", pipeline) + suffix for pipeline in pipelines for suffix in ("/output", "/error")]
+        groups += [names.log_group("pipelines", pipeline) for pipeline in pipelines]
+        allow(
+            self.role,
+            actions=["logs:FilterLogEvents", "logs:GetLogEvents"],
+            resources=[arn("logs", f"log-group:{group}:*") for group in groups],
+        )

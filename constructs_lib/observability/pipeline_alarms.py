@@ -1,0 +1,155 @@
+"""The alarms of a pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from constructs_lib.checks import require
+from constructs_lib.observability.alert_topics import AlertTopicNames
+from lakehouse.metrics import ENVIRONMENT, PIPELINE, ROWS_QUARANTINED, RUNS_FAILED, RUNS_TIMED_OUT, Metric
+from lakehouse.naming import METRICS_NAMESPACE, Names
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Watch:
+    id: str
+    purpose: str
+    severity: str
+    metric: cloudwatch.Metric
+    threshold: float
+    text: str
+
+
+class WatchedArrival(Protocol):
+    """What starts a pipeline, as far as alarms care."""
+
+    def metric_dead_letters(self) -> cloudwatch.Metric:
+        """Events that could not start a run."""
+        ...
+
+    def metric_oldest_arrival_seconds(self) -> cloudwatch.Metric:
+        """Age of the event that has waited longest."""
+        ...
+
+    def metric_starter_errors(self) -> cloudwatch.Metric:
+        """Failed calls of the function that starts runs."""
+        ...
+
+
+class PipelineAlarms(Construct):
+    """Alarms of a pipeline: a run failed or timed out, rows went to quarantine, an arrival could not start it, arrivals wait too long.
+
+    Attributes:
+        alarms: The alarms by purpose.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        names: Names,
+        pipeline: str,
+        topics: AlertTopicNames,
+        arrival: WatchedArrival | None,
+        max_wait_minutes: int = 60,
+        max_quarantined_rows: int = 0,
+    ) -> None:
+        """
+        Args:
+            names: Names of the environment.
+            pipeline: Pipeline that is watched.
+            topics: Topics of alerts.
+            arrival: What starts it, or None if a schedule does.
+            max_wait_minutes: Longest time that an arrival may wait in the queue.
+            max_quarantined_rows: Most rows that may go to quarantine in five minutes without anybody being told.
+        """
+        super().__init__(scope, id)
+        require(max_wait_minutes >= 1, f"max_wait_minutes must be at least 1, got {max_wait_minutes}")
+        require(max_quarantined_rows >= 0, f"max_quarantined_rows must be at least 0, got {max_quarantined_rows}")
+
+        def run_metric(metric: Metric) -> cloudwatch.Metric:
+            return cloudwatch.Metric(
+                namespace=METRICS_NAMESPACE,
+                metric_name=metric.name,
+                dimensions_map={ENVIRONMENT: names.env, PIPELINE: pipeline},
+                statistic="Sum",
+                period=Duration.minutes(5),
+            )
+
+        watches = [
+            _Watch(
+                id="RunFailed",
+                purpose="run-failed",
+                severity="critical",
+                metric=run_metric(RUNS_FAILED),
+                threshold=1,
+                text=f"A run of {pipeline} failed. Next: lake runs --env {names.env}, then lake show RUN.",
+            ),
+            _Watch(
+                id="RunTimedOut",
+                purpose="run-timed-out",
+                severity="critical",
+                metric=run_metric(RUNS_TIMED_OUT),
+                threshold=1,
+                text=f"A run of {pipeline} took too long and was stopped. Next: lake runs --env {names.env}, then lake logs RUN.",
+            ),
+            _Watch(
+                id="Quarantine",
+                purpose="quarantine",
+                severity="warning",
+                metric=run_metric(ROWS_QUARANTINED),
+                threshold=max_quarantined_rows + 1,
+                text=f"{pipeline} put rows into quarantine. Next: lake quarantine DATASET --env {names.env}.",
+            ),
+        ]
+        if arrival is not None:
+            watches += [
+                _Watch(
+                    id="DeadLetters",
+                    purpose="dead-letters",
+                    severity="critical",
+                    metric=arrival.metric_dead_letters(),
+                    threshold=1,
+                    text=f"An arrival could not start {pipeline} and went to the dead letters. Next: lake status --env {names.env}.",
+                ),
+                _Watch(
+                    id="ArrivalsWait",
+                    purpose="arrivals-wait",
+                    severity="warning",
+                    metric=arrival.metric_oldest_arrival_seconds(),
+                    threshold=max_wait_minutes * 60,
+                    text=f"Arrivals of {pipeline} have waited for over {max_wait_minutes} minutes. Next: lake status --env {names.env}.",
+                ),
+                _Watch(
+                    id="StarterErrors",
+                    purpose="starter-errors",
+                    severity="warning",
+                    metric=arrival.metric_starter_errors(),
+                    threshold=1,
+                    text=f"The function that starts {pipeline} fails; its arrivals are tried again. Next: lake status --env {names.env}.",
+                ),
+            ]
+        self.alarms = {watch.purpose: self._alarm(watch, names, pipeline, topics) for watch in watches}
+
+    def _alarm(self, watch: _Watch, names: Names, pipeline: str, topics: AlertTopicNames) -> cloudwatch.Alarm:
+        alarm = cloudwatch.Alarm(
+            self,
+            watch.id,
+            alarm_name=f"{names.prefix}-{pipeline}-{watch.purpose}",
+            alarm_description=watch.text,
+            metric=watch.metric,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            threshold=watch.threshold,
+            evaluation_periods=1,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        resource = alarm.node.default_child
+        assert isinstance(resource, cloudwatch.CfnAlarm)
+        resource.alarm_actions = [topics.arn(watch.severity)]
+        return alarm

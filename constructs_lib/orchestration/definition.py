@@ -1,0 +1,223 @@
+"""The state machine of a pipeline as plain data.
+
+RecordStart -> AcquireLease (taken: Wait, again) -> each step -> RecordFinish -> done, or NotifyFailure -> fail.
+Whatever goes wrong anywhere: RecordFailure -> NotifyFailure -> fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from constructs_lib.checks import require
+
+LEASE_WAIT_SECONDS = 20
+FUNCTION_TIMEOUT_SECONDS = 90
+JOB_GRACE_SECONDS = 300
+"""How much longer than the job itself its task may take: starting, queueing and stopping."""
+
+_FUNCTION_RETRY = [
+    {
+        "ErrorEquals": ["Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.TooManyRequestsException"],
+        "IntervalSeconds": 2,
+        "MaxAttempts": 6,
+        "BackoffRate": 2,
+        "JitterStrategy": "FULL",
+    },
+    {"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 2, "MaxAttempts": 2, "BackoffRate": 2},
+]
+"""Every function that a machine calls may be called again: the record of a run changes once."""
+
+_JOB_RETRY = [
+    {"ErrorEquals": ["Glue.ConcurrentRunsExceededException"], "IntervalSeconds": 15, "MaxAttempts": 8, "BackoffRate": 1.5},
+    {
+        "ErrorEquals": [
+            "Glue.AWSGlueException",
+            "Glue.InternalServiceException",
+            "Glue.OperationTimeoutException",
+            "Glue.ResourceNumberLimitExceededException",
+            "Glue.SdkClientException",
+            "Glue.ThrottlingException",
+        ],
+        "IntervalSeconds": 30,
+        "MaxAttempts": 3,
+        "BackoffRate": 2,
+        "JitterStrategy": "FULL",
+    },
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStep:
+    """A step that runs a Glue job.
+
+    Attributes:
+        name: Name of the step.
+        job_name: Glue job.
+        timeout_minutes: Longest run of the job.
+        arguments: Arguments of every run besides those that say which run it is.
+    """
+
+    name: str
+    job_name: str
+    timeout_minutes: int
+    arguments: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def definition(*, pipeline: str, steps: Sequence[JobStep], tables: Sequence[str], timeout_minutes: int, has_manifest: bool) -> dict[str, Any]:
+    """The machine in Amazon States Language; `${Partition}`, `${Recorder}` and `${Notifier}` are substituted at deployment.
+
+    Args:
+        pipeline: Name of the pipeline.
+        steps: Steps in order.
+        tables: Tables that the run writes, `<database>.<table>`; their leases are taken together.
+        timeout_minutes: Longest run of the pipeline, waiting for leases included.
+        has_manifest: Whether runs are given a manifest of files.
+
+    Raises:
+        InvalidProps: There is no step, a name is used twice, or a step may run longer than the pipeline.
+    """
+    require(bool(steps), f"pipeline {pipeline} has no steps: give at least one")
+    names = [step.name for step in steps]
+    require(len(set(names)) == len(names), f"pipeline {pipeline} has two steps of one name: {', '.join(names)}")
+    for step in steps:
+        require(
+            step.timeout_minutes <= timeout_minutes,
+            f"step {step.name} of pipeline {pipeline} may run for {step.timeout_minutes} minutes, the pipeline only for {timeout_minutes}: "
+            "raise the pipeline's timeout_minutes",
+        )
+    ids = [_state_id(name) for name in names]
+    following = [*ids[1:], "RecordFinish"]
+    states: dict[str, Any] = {
+        "RecordStart": _recorder(
+            {
+                "action": "start",
+                "pipeline": pipeline,
+                "run_id.$": "$.run_id",
+                "trigger.$": "$.trigger",
+                "manifest.$": "$.manifest",
+                "batch_id.$": "$.batch_id",
+                "attempt.$": "$.attempt",
+                "files.$": "$.files",
+                "execution_arn.$": "$$.Execution.Id",
+                "started_at.$": "$$.Execution.StartTime",
+            },
+            next_="AcquireLease",
+            result_path=None,
+        ),
+        "AcquireLease": _recorder(
+            {
+                "action": "lease",
+                "pipeline": pipeline,
+                "run_id.$": "$.run_id",
+                "tables": sorted(tables),
+                "seconds": timeout_minutes * 60,
+            },
+            next_="IsLeaseTaken",
+            result_path="$.lease",
+            selector={"acquired.$": "$.Payload.acquired"},
+        ),
+        "IsLeaseTaken": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.lease.acquired", "BooleanEquals": True, "Next": ids[0]}],
+            "Default": "WaitForLease",
+        },
+        "WaitForLease": {"Type": "Wait", "Seconds": LEASE_WAIT_SECONDS, "Next": "AcquireLease"},
+    }
+    for step, id_, next_ in zip(steps, ids, following, strict=True):
+        states[id_] = _job(step, next_=next_, has_manifest=has_manifest)
+        states[f"{id_}Failed"] = {"Type": "Pass", "Result": step.name, "ResultPath": "$.step", "Next": "RecordFailure"}
+    states |= {
+        "RecordFinish": _recorder(
+            {"action": "finish", "pipeline": pipeline, "run_id.$": "$.run_id"},
+            next_="HasSucceeded",
+            result_path="$.result",
+            selector={"status.$": "$.Payload.status"},
+        ),
+        "HasSucceeded": {
+            "Type": "Choice",
+            "Choices": [
+                {"Variable": "$.result.status", "StringEquals": "SUCCEEDED", "Next": "Done"},
+                {"Variable": "$.result.status", "StringEquals": "SKIPPED", "Next": "Done"},
+            ],
+            "Default": "NotifyFailure",
+        },
+        "Done": {"Type": "Succeed"},
+        "MachineFailed": {"Type": "Pass", "Result": "", "ResultPath": "$.step", "Next": "RecordFailure"},
+        "RecordFailure": _function(
+            "${Recorder}",
+            {
+                "action": "fail",
+                "pipeline": pipeline,
+                "run_id.$": "$.run_id",
+                "step.$": "$.step",
+                "error.$": "$.failure.Error",
+                "cause.$": "$.failure.Cause",
+            },
+            next_="NotifyFailure",
+            on_error="NotifyFailure",
+            result_path=None,
+        ),
+        "NotifyFailure": _function(
+            "${Notifier}",
+            {"pipeline": pipeline, "run_id.$": "$.run_id"},
+            next_="Failed",
+            on_error="Failed",
+            result_path=None,
+        ),
+        "Failed": {"Type": "Fail", "Error": "RunFailed", "Cause": "The audit says why: lake show RUN"},
+    }
+    return {
+        "Comment": f"Pipeline {pipeline}",
+        "StartAt": "RecordStart",
+        "TimeoutSeconds": timeout_minutes * 60,
+        "States": states,
+    }
+
+
+def _job(step: JobStep, *, next_: str, has_manifest: bool) -> dict[str, Any]:
+    files = (
+        {"--manifest.$": "$.manifest", "--batch_id.$": "$.batch_id"} if has_manifest else {"--manifest": "none", "--batch_id": "none"}
+    )
+    return {
+        "Type": "Task",
+        "Resource": "arn:${Partition}:states:::glue:startJobRun.sync",
+        "Parameters": {
+            "JobName": step.job_name,
+            "Arguments": {"--run_id.$": "$.run_id", "--attempt.$": "States.Format('{}', $.attempt)", **files, **step.arguments},
+        },
+        "ResultPath": None,
+        "TimeoutSeconds": step.timeout_minutes * 60 + JOB_GRACE_SECONDS,
+        "Retry": _JOB_RETRY,
+        "Catch": _catch(f"{_state_id(step.name)}Failed"),
+        "Next": next_,
+    }
+
+
+def _recorder(payload: dict[str, Any], *, next_: str, result_path: str | None, selector: dict[str, str] | None = None) -> dict[str, Any]:
+    return _function("${Recorder}", payload, next_=next_, on_error="MachineFailed", result_path=result_path, selector=selector)
+
+
+def _function(
+    function: str, payload: dict[str, Any], *, next_: str, on_error: str, result_path: str | None, selector: dict[str, str] | None = None
+) -> dict[str, Any]:
+    return {
+        "Type": "Task",
+        "Resource": "arn:${Partition}:states:::lambda:invoke",
+        "Parameters": {"FunctionName": function, "Payload": payload},
+        **({"ResultSelector": selector} if selector is not None else {}),
+        "ResultPath": result_path,
+        "TimeoutSeconds": FUNCTION_TIMEOUT_SECONDS,
+        "Retry": _FUNCTION_RETRY,
+        "Catch": _catch(on_error),
+        "Next": next_,
+    }
+
+
+def _catch(next_: str) -> list[dict[str, Any]]:
+    return [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": next_}]
+
+
+def _state_id(step: str) -> str:
+    return "".join(part.capitalize() for part in step.replace("-", "_").split("_"))

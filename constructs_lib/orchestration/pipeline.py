@@ -1,0 +1,139 @@
+"""A pipeline: one state machine that runs its steps, and whose every failure is recorded and told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from aws_cdk import Aws, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_stepfunctions as stepfunctions
+from constructs import Construct
+
+from constructs_lib.arns import execution_arn, job_arn, state_machine_arn
+from constructs_lib.functions import function_arn
+from constructs_lib.log_group import LogGroup
+from constructs_lib.orchestration.definition import JobStep, definition
+from constructs_lib.orchestration.run_functions import NOTIFIER, RECORDER
+from constructs_lib.permissions import allow, service_principal_conditions
+from lakehouse.naming import Names
+
+LOG_DELIVERY = (
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+)
+"""What Step Functions does with the machine's role to write its log; none of them knows a resource."""
+
+TRACING = ("xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:PutTelemetryRecords", "xray:PutTraceSegments")
+"""What Step Functions does with the machine's role to write traces; X-Ray knows no resource."""
+
+
+class Pipeline(Construct):
+    """State machine of a pipeline: a timeout on everything, a retry before every catch, every failure audited and notified.
+
+    Attributes:
+        machine_name: Name of the state machine.
+        machine_arn: Its ARN.
+        role: Role that it runs as.
+        grants: Permissions on it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        names: Names,
+        pipeline: str,
+        steps: Sequence[JobStep],
+        tables: Sequence[str],
+        log_key: kms.IKey,
+        timeout_minutes: int = 120,
+        has_manifest: bool = True,
+        log_retention_days: int = 30,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        """
+        Args:
+            names: Names of the environment.
+            pipeline: Name of the pipeline.
+            steps: Steps in order.
+            tables: Tables that the run writes, `<database>.<table>`; one run at a time writes a table.
+            log_key: Key of the machine's log group.
+            timeout_minutes: Longest run, waiting for other runs included.
+            has_manifest: Whether runs are given a manifest of files.
+            log_retention_days: Days for which the machine's log is kept.
+            removal_policy: What happens to the log when the stack goes.
+        """
+        super().__init__(scope, id)
+        machine = names.state_machine(pipeline)
+        log_group = LogGroup(
+            self,
+            "Log",
+            name=names.log_group("pipelines", pipeline),
+            key=log_key,
+            retention_days=log_retention_days,
+            removal_policy=removal_policy,
+        )
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("states.amazonaws.com", conditions=service_principal_conditions(account=Aws.ACCOUNT_ID)),
+            description=f"Runs {machine}",
+        )
+        functions = {purpose: function_arn(names.function(purpose)) for purpose in (RECORDER, NOTIFIER)}
+        allow(self.role, actions=["lambda:InvokeFunction"], resources=list(functions.values()))
+        allow(
+            self.role,
+            actions=["glue:BatchStopJobRun", "glue:GetJobRun", "glue:StartJobRun"],
+            resources=[job_arn(step.job_name) for step in steps],
+        )
+        allow(self.role, actions=LOG_DELIVERY, resources=["*"])
+        allow(self.role, actions=TRACING, resources=["*"])
+        document = definition(
+            pipeline=pipeline, steps=steps, tables=tables, timeout_minutes=timeout_minutes, has_manifest=has_manifest
+        )
+        self.resource = stepfunctions.CfnStateMachine(
+            self,
+            "Resource",
+            state_machine_name=machine,
+            state_machine_type="STANDARD",
+            role_arn=self.role.role_arn,
+            definition_string=json.dumps(document, separators=(",", ":")),
+            definition_substitutions={"Partition": Aws.PARTITION, "Recorder": functions[RECORDER], "Notifier": functions[NOTIFIER]},
+            logging_configuration={
+                "level": "ALL",
+                "includeExecutionData": False,  # what went through a run may be personal; the audit says what happened
+                "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": f"{log_group.log_group_arn}:*"}}],
+            },
+            tracing_configuration={"enabled": True},
+        )
+        self.resource.node.add_dependency(self.role, log_group)
+        self.machine_name = machine
+        self.machine_arn = state_machine_arn(machine)
+        self.grants = PipelineGrants(machine)
+
+
+class PipelineGrants:
+    """Permissions on a pipeline."""
+
+    def __init__(self, machine: str) -> None:
+        self._machine = machine
+
+    def start(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it start runs."""
+        return allow(grantee, actions=["states:StartExecution"], resources=[state_machine_arn(self._machine)])
+
+    def watch(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it see runs and their history."""
+        allow(grantee, actions=["states:ListExecutions"], resources=[state_machine_arn(self._machine)])
+        return allow(
+            grantee, actions=["states:DescribeExecution", "states:GetExecutionHistory"], resources=[execution_arn(self._machine)]
+        )

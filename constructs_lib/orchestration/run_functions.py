@@ -1,0 +1,120 @@
+"""The functions that keep the record of runs and tell people of failures."""
+
+from __future__ import annotations
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from constructs_lib.functions import PlatformFunction
+from constructs_lib.observability.alert_topics import AlertTopicNames
+from constructs_lib.orchestration.run_tables import RunTableNames
+from constructs_lib.permissions import allow
+from lakehouse.naming import METRICS_NAMESPACE, Names
+
+RECORDER = "run-recorder"
+"""Purpose of the recorder, in its name."""
+
+NOTIFIER = "notifier"
+"""Purpose of the notifier, in its name."""
+
+
+class RunRecorder(PlatformFunction):
+    """Function that answers the state machines: starts, leases, ends and fails runs, and emits their metrics."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        names: Names,
+        tables: RunTableNames,
+        log_key: kms.IKey,
+        audit_ttl_days: int = 90,
+        log_retention_days: int = 30,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        """
+        Args:
+            names: Names of the environment.
+            tables: Run tables.
+            log_key: Key of its log group.
+            audit_ttl_days: Days for which the audit keeps a run.
+            log_retention_days: Days for which its log is kept.
+            removal_policy: What happens to the log when the stack goes.
+        """
+        super().__init__(
+            scope,
+            id,
+            name=names.function(RECORDER),
+            package="run_recorder",
+            description="Keeps the record of runs",
+            log_group_name=names.log_group("functions", RECORDER),
+            log_key=log_key,
+            environment={
+                "AUDIT_TABLE": tables.name("audit"),
+                "AUDIT_TTL_DAYS": str(audit_ttl_days),
+                "CONTROL_TABLE": tables.name("control"),
+                "LAKEHOUSE_ENV": names.env,
+                "LAKEHOUSE_PROJECT": names.project,
+                "METRICS_NAMESPACE": METRICS_NAMESPACE,
+            },
+            timeout_seconds=60,
+            log_retention_days=log_retention_days,
+            removal_policy=removal_policy,
+        )
+        grants = tables.grants
+        grants.use(self.role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"), indexes=("by_run",))
+        grants.use(self.role, "control", actions=("DeleteItem", "GetItem", "PutItem", "Query"))
+        allow(
+            self.role,
+            actions=["cloudwatch:PutMetricData"],
+            resources=["*"],  # CloudWatch knows no resource for metrics; the namespace is what can be limited
+            conditions={"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}},
+        )
+
+
+class Notifier(PlatformFunction):
+    """Function that tells people of a failed run, once: what failed, why, and what to do next."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        names: Names,
+        tables: RunTableNames,
+        topics: AlertTopicNames,
+        log_key: kms.IKey,
+        log_retention_days: int = 30,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        """
+        Args:
+            names: Names of the environment.
+            tables: Run tables.
+            topics: Topics of alerts.
+            log_key: Key of its log group.
+            log_retention_days: Days for which its log is kept.
+            removal_policy: What happens to the log when the stack goes.
+        """
+        super().__init__(
+            scope,
+            id,
+            name=names.function(NOTIFIER),
+            package="notifier",
+            description="Tells people of failed runs",
+            log_group_name=names.log_group("functions", NOTIFIER),
+            log_key=log_key,
+            environment={
+                "AUDIT_TABLE": tables.name("audit"),
+                "CRITICAL_TOPIC_ARN": topics.arn("critical"),
+                "LAKEHOUSE_ENV": names.env,
+                "LAKEHOUSE_PROJECT": names.project,
+            },
+            timeout_seconds=60,
+            log_retention_days=log_retention_days,
+            removal_policy=removal_policy,
+        )
+        tables.grants.use(self.role, "audit", actions=("GetItem", "Query", "UpdateItem"), indexes=("by_run",))
+        topics.grants.publish(self.role, "critical")

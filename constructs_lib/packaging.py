@@ -1,0 +1,147 @@
+"""Code of functions and jobs as zip files that depend on nothing but the code: no Docker, no download, no clock."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import importlib.util
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from constructs_lib.checks import require
+
+BUNDLED = Path(__file__).parent / "_bundled" / "python"
+"""Third-party packages for functions, put there by set-up (and carried by the wheel)."""
+
+AUTHORING_ONLY = ("lakehouse/contracts/compiler/", "lakehouse/pipelines/", "lakehouse/environments.py")
+"""Parts of the library that only people who write contracts need; they import what no deployed code has."""
+
+SPARK_ONLY = ("lakehouse/spark/",)
+"""Parts of the library that need pyspark."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_READ_ONLY_FILE = 0o100644 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeBundle:
+    """A zip file of code.
+
+    Attributes:
+        path: The file, in a folder of this process.
+        content_hash: SHA-256 over names and contents of what is inside, the same whichever zlib packed it.
+    """
+
+    path: Path
+    content_hash: str
+
+
+@cache
+def function_bundle() -> CodeBundle:
+    """Code of every function of the platform: `lambdas`, the library without Spark, and bundled packages."""
+    files = {
+        **_package("lambdas"),
+        **_without(_package("lakehouse"), (*AUTHORING_ONLY, *SPARK_ONLY)),
+        **(_tree(BUNDLED, "") if BUNDLED.is_dir() else {}),
+    }
+    return _zip("functions", files)
+
+
+@cache
+def job_bundle() -> CodeBundle:
+    """Code that every job imports: `jobs` with its transforms and the library."""
+    return _zip("jobs", {**_package("jobs"), **_without(_package("lakehouse"), AUTHORING_ONLY)})
+
+
+def job_script(name: str) -> Path:
+    """Entry point of one of the platform's own jobs.
+
+    Raises:
+        InvalidProps: There is no such job.
+    """
+    folder = _package_folder("jobs")
+    path = folder / f"{name}.py"
+    scripts = sorted(entry.stem for entry in folder.glob("*.py") if entry.stem != "__init__")
+    require(path.is_file(), f"there is no job {name!r}: the jobs are {', '.join(scripts)}")
+    return path
+
+
+def write_file(name: str, content: str) -> CodeBundle:
+    """A generated text as a file that an asset can carry."""
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    path = _workspace() / f"{digest[:16]}-{name}"
+    path.write_text(content, encoding="utf-8")
+    return CodeBundle(path=path, content_hash=digest)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _zip(name: str, files: dict[str, Path]) -> CodeBundle:
+    contents = {inside: path.read_bytes() for inside, path in sorted(files.items())}
+    for inside in contents:
+        require(
+            not inside.endswith((".so", ".pyd", ".dylib")),
+            f"{inside} is a native library, which works on one platform and Python only: use a pure Python package, or list the package in the job's "
+            "`--additional-python-modules` so that Glue installs its own build",
+        )
+    digest = _digest(contents)
+    path = _workspace() / f"{name}-{digest[:16]}.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for inside, content in contents.items():
+            entry = zipfile.ZipInfo(inside, date_time=_EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = _READ_ONLY_FILE
+            archive.writestr(entry, content, compresslevel=1)
+    return CodeBundle(path=path, content_hash=digest)
+
+
+def _digest(contents: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for inside, content in contents.items():
+        digest.update(f"{len(inside)}:{inside}:{len(content)}:".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _package(name: str) -> dict[str, Path]:
+    return _tree(_package_folder(name), f"{name}/")
+
+
+def _package_folder(name: str) -> Path:
+    """Folder of an installed package, found without importing it: jobs import pyspark, which no synth needs."""
+    spec = importlib.util.find_spec(name)
+    require(
+        spec is not None and bool(spec.submodule_search_locations),
+        f"the package {name!r} is not importable: run from the project's folder, or install its wheel",
+    )
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _tree(folder: Path, prefix: str) -> dict[str, Path]:
+    return {
+        prefix + path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix not in {".pyc", ".md"} and not path.name.startswith(".")
+    }
+
+
+def _without(files: dict[str, Path], parts: Iterable[str]) -> dict[str, Path]:
+    return {inside: path for inside, path in files.items() if not inside.startswith(tuple(parts))}
+
+
+@cache
+def _workspace() -> Path:
+    """Folder of this process, gone with it: the CDK copies what it needs into its output."""
+    folder = Path(tempfile.mkdtemp(prefix="lakehouse-synth-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

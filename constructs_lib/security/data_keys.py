@@ -1,0 +1,181 @@
+"""Customer keys, one for each domain of data."""
+
+from __future__ import annotations
+
+from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from constructs_lib.checks import require
+from constructs_lib.permissions import allow, service_principal_conditions
+
+MIN_ROTATION_DAYS = 90
+MAX_ROTATION_DAYS = 2560
+MIN_DELETION_DAYS = 7
+MAX_DELETION_DAYS = 30
+
+KEY_ACTIONS = (
+    "kms:CancelKeyDeletion",
+    "kms:CreateAlias",
+    "kms:CreateGrant",
+    "kms:Decrypt",
+    "kms:DeleteAlias",
+    "kms:DescribeKey",
+    "kms:DisableKey",
+    "kms:DisableKeyRotation",
+    "kms:EnableKey",
+    "kms:EnableKeyRotation",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:GetKeyPolicy",
+    "kms:GetKeyRotationStatus",
+    "kms:ListAliases",
+    "kms:ListGrants",
+    "kms:ListKeyPolicies",
+    "kms:ListKeyRotations",
+    "kms:ListResourceTags",
+    "kms:ListRetirableGrants",
+    "kms:PutKeyPolicy",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+    "kms:RetireGrant",
+    "kms:RevokeGrant",
+    "kms:RotateKeyOnDemand",
+    "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:UpdateAlias",
+    "kms:UpdateKeyDescription",
+)
+"""What the account's own IAM policies may give on a key: everything that a symmetric key knows, named one by one."""
+
+USE = ("kms:Decrypt", "kms:GenerateDataKey")
+"""What a writer of encrypted data needs."""
+
+READ = ("kms:Decrypt",)
+"""What a reader of encrypted data needs."""
+
+
+class DataKeys(Construct):
+    """Customer keys that rotate: `lake` for data, `logs` for logs and run state, `messaging` for queues and topics, `secrets` for secrets.
+
+    Attributes:
+        lake: Key of every bucket of the lake.
+        logs: Key of log groups and run tables.
+        messaging: Key of queues and topics.
+        secrets: Key of secrets.
+        grants: Permissions on the keys.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        alias_prefix: str,
+        log_group_prefix: str,
+        rotation_days: int = 365,
+        deletion_days: int = 30,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        """
+        Args:
+            alias_prefix: First part of the aliases, `alias/<alias_prefix>-<domain>`; unique in account and region.
+            log_group_prefix: Beginning of the names of the log groups that the `logs` key encrypts, such as `/lakehouse/prod`.
+            rotation_days: Age at which a key takes new material, 90-2560 days.
+            deletion_days: Days between a deletion and its end, 7-30.
+            removal_policy: What happens to the keys when the stack goes; data under a destroyed key is lost.
+        """
+        super().__init__(scope, id)
+        require(
+            MIN_ROTATION_DAYS <= rotation_days <= MAX_ROTATION_DAYS,
+            f"rotation_days must be {MIN_ROTATION_DAYS}-{MAX_ROTATION_DAYS} (KMS's range), got {rotation_days}",
+        )
+        require(
+            MIN_DELETION_DAYS <= deletion_days <= MAX_DELETION_DAYS,
+            f"deletion_days must be {MIN_DELETION_DAYS}-{MAX_DELETION_DAYS} (KMS's range), got {deletion_days}",
+        )
+
+        def key(id: str, domain: str, description: str, statements: list[iam.PolicyStatement]) -> kms.Key:
+            return kms.Key(
+                self,
+                id,
+                alias=f"alias/{alias_prefix}-{domain}",
+                description=description,
+                enable_key_rotation=True,
+                rotation_period=Duration.days(rotation_days),
+                pending_window=Duration.days(deletion_days),
+                policy=iam.PolicyDocument(statements=[_account_statement(), *statements]),
+                removal_policy=removal_policy,
+            )
+
+        self.lake = key("Lake", "lake", "Data of the lake", [])
+        self.logs = key("Logs", "logs", "Log groups and run tables", [_logs_statement(log_group_prefix)])
+        self.messaging = key("Messaging", "messaging", "Queues and topics", _messaging_statements())
+        self.secrets = key("Secrets", "secrets", "Secrets", [])
+        self.grants = DataKeysGrants(self)
+
+
+class DataKeysGrants:
+    """Permissions on the keys of a platform."""
+
+    def __init__(self, keys: DataKeys) -> None:
+        self._keys = keys
+
+    def read_data(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it decrypt data of the lake."""
+        return allow(grantee, actions=READ, resources=[self._keys.lake.key_arn])
+
+    def write_data(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it encrypt and decrypt data of the lake."""
+        return allow(grantee, actions=USE, resources=[self._keys.lake.key_arn])
+
+    def use_run_state(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it read and write run tables, through DynamoDB only."""
+        return allow(grantee, actions=USE, resources=[self._keys.logs.key_arn], conditions=through("dynamodb"))
+
+    def use_messages(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it send to queues and topics, and receive from queues."""
+        return allow(grantee, actions=USE, resources=[self._keys.messaging.key_arn])
+
+
+def through(service: str) -> dict[str, dict[str, str]]:
+    """Condition that a key is used by a service on the caller's behalf, never by the caller itself."""
+    return {"StringEquals": {"kms:ViaService": f"{service}.{Aws.REGION}.amazonaws.com"}}
+
+
+def _account_statement() -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="AccountPoliciesDecide", principals=[iam.AccountRootPrincipal()], actions=list(KEY_ACTIONS), resources=["*"]
+    )
+
+
+def _logs_statement(log_group_prefix: str) -> iam.PolicyStatement:
+    arn = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:{log_group_prefix}/*"
+    return iam.PolicyStatement(
+        sid="LogGroupsOfThisPlatform",
+        principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.amazonaws.com")],
+        actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"],
+        resources=["*"],
+        conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn}},
+    )
+
+
+def _messaging_statements() -> list[iam.PolicyStatement]:
+    conditions = service_principal_conditions(account=Aws.ACCOUNT_ID)
+    return [
+        iam.PolicyStatement(
+            sid=sid,
+            principals=[iam.ServicePrincipal(service)],
+            actions=list(USE),
+            resources=["*"],
+            conditions=conditions,
+        )
+        for sid, service in (
+            ("RulesSendToQueues", "events.amazonaws.com"),
+            ("TopicsSendToQueues", "sns.amazonaws.com"),
+            ("AlarmsPublishToTopics", "cloudwatch.amazonaws.com"),
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Stacks of the platform: they compose constructs and hold no resource detail."""

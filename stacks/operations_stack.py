@@ -1,0 +1,88 @@
+"""What watches over all pipelines of an environment: the record of runs, notifications and the operator's role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from constructs import Construct
+
+from constructs_lib.arns import queue_arn
+from constructs_lib.catalog import CatalogTable
+from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
+from constructs_lib.observability import AlertTopicNames, OperatorRole
+from constructs_lib.orchestration import Notifier, RunBackstop, RunRecorder, RunTableNames
+from constructs_lib.orchestration.pipeline import PipelineGrants
+from constructs_lib.permissions import allow
+from constructs_lib.storage import LakeBuckets
+from lakehouse.contracts.model import CompiledContract
+from lakehouse.contracts.tables import tables_of
+from lakehouse.environments import Environment
+from lakehouse.pipelines.spec import Arrival, PipelineSpec
+from stacks.platform_stack import PlatformStack
+
+
+class OperationsStack(PlatformStack):
+    """Recorder, notifier, backstop and operator of an environment."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        environment: Environment,
+        contracts: Mapping[str, CompiledContract],
+        pipelines: Sequence[PipelineSpec],
+        allow_destroy: bool = False,
+    ) -> None:
+        """
+        Args:
+            scope: The app.
+            environment: The environment.
+            contracts: Compiled contracts by id.
+            pipelines: Pipelines of the environment.
+            allow_destroy: Whether the caller unlocked the removal of data.
+        """
+        super().__init__(scope, tier="operations", environment=environment, allow_destroy=allow_destroy)
+        names = self.names
+        log_key = self.key("logs")
+        tables = RunTableNames.from_names(names, key_arn=self.key_arn("logs"))
+        lake = LakeBuckets.from_names(names, key_arn=self.key_arn("lake"))
+        recorder = RunRecorder(
+            self,
+            "Recorder",
+            names=names,
+            tables=tables,
+            log_key=log_key,
+            audit_ttl_days=environment.audit.ttl_days,
+            log_retention_days=environment.log_retention_days,
+            removal_policy=self.removal_policy,
+        )
+        notifier = Notifier(
+            self,
+            "Notifier",
+            names=names,
+            tables=tables,
+            topics=AlertTopicNames.from_names(names, key_arn=self.key_arn("messaging")),
+            log_key=log_key,
+            log_retention_days=environment.log_retention_days,
+            removal_policy=self.removal_policy,
+        )
+        RunBackstop(self, "Backstop", names=names, functions=[recorder, notifier])
+        self._operator(tables, lake, contracts, pipelines)
+
+    def _operator(
+        self, tables: RunTableNames, lake: LakeBuckets, contracts: Mapping[str, CompiledContract], pipelines: Sequence[PipelineSpec]
+    ) -> None:
+        names = self.names
+        role = OperatorRole(self, "Operator", names=names, pipelines=[spec.name for spec in pipelines]).role
+        for spec in pipelines:
+            PipelineGrants(names.state_machine(spec.name)).watch(role)
+            if isinstance(spec.trigger, Arrival):
+                lake.grants.put(role, "raw", prefix=names.raw_prefix(spec.trigger.dataset))
+        queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
+        allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])
+        tables.grants.use(role, "audit", actions=("GetItem", "Query"), indexes=("by_run", "by_status"))
+        tables.grants.use(role, "control", actions=("GetItem", "Query"))
+        AthenaWorkgroupGrants(names.workgroup, lake).run_queries(role)
+        for contract in contracts.values():
+            for definition in tables_of(contract):
+                CatalogTable(dataset=definition.dataset, lake=lake, database_prefix=names.database_prefix).grants.read(role)

