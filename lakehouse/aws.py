@@ -20,8 +20,8 @@ def client(service: str) -> Any:
         service: Name of the service as boto3 knows it.
     """
     # At the first use, not at import: a function that needs no client pays for none.
-    import boto3  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
+    import boto3
+    from botocore.config import Config
 
     return boto3.client(
         service,

@@ -212,7 +212,7 @@ class Claims:
             dataset: Contract id.
             over: What `content` gave.
         """
-        assert claim.digest is not None  # noqa: S101 - only arrivals whose bytes were read are judged by them
+        assert claim.digest is not None
         item = {
             **_content_place(dataset, claim.digest),
             "bucket": claim.bucket,

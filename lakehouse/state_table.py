@@ -152,7 +152,7 @@ def _values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {f":{name}": _encode(value) for name, value in values.items()}
 
 
-def _encode(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one line a type
+def _encode(value: Any) -> dict[str, Any]:
     match value:
         case None:
             return {"NULL": True}
@@ -175,7 +175,7 @@ def _encode(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one line a type
             raise TypeError(f"DynamoDB cannot hold {value!r} of {type(value).__name__}: pass text, numbers, booleans, lists or mappings")
 
 
-def _decode(attribute: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - one line a type
+def _decode(attribute: Mapping[str, Any]) -> Any:
     kind, value = next(iter(attribute.items()))
     match kind:
         case "N":

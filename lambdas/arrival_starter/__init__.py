@@ -1,0 +1,1 @@
+"""Starts runs for files that arrive, or for upstream runs that succeed."""

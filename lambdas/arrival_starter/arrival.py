@@ -1,0 +1,238 @@
+"""What arrives: events turned into frozen arrivals at the door, and the rules by which a file is left aside."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, cast
+
+from lakehouse.claims import AFTER
+from lakehouse.errors import TerminalError
+from lakehouse.manifests import Compression, Format, sequence_of
+
+FORMATS: Mapping[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+"""Format of a file by the end of its name."""
+
+GZIP_SUFFIX = ".gz"
+"""May follow the end of a text file's name; Parquet compresses inside."""
+
+_DAY = re.compile(r"year=(\d{4})/month=(\d{2})/day=(\d{2})/")
+_UPSTREAM_SKIPPED = "SKIPPED"
+
+
+class RefusedEventError(TerminalError):
+    """An event that this function must not get: it goes to the dead-letter queue, where people see it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileArrival:
+    """A version of a file that landed in raw.
+
+    Attributes:
+        bucket: Bucket.
+        key: Key, as it is (EventBridge does not encode it).
+        version_id: Version of the object.
+        size: Bytes, as the event says.
+        sequence: Orders the versions of a file.
+    """
+
+    bucket: str
+    key: str
+    version_id: str
+    size: int
+    sequence: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What tells it from every other arrival."""
+        return self.bucket, self.key, self.version_id
+
+    @property
+    def order(self) -> str:
+        """Of two arrivals the larger is the later."""
+        return self.sequence
+
+    @property
+    def name(self) -> str:
+        """Last part of its key."""
+        return self.key.rpartition("/")[2]
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any], *, bucket: str, prefix: str) -> FileArrival:
+        """Read an EventBridge event of S3.
+
+        Args:
+            event: The event.
+            bucket: Raw bucket.
+            prefix: Folder of the dataset in it.
+
+        Raises:
+            RefusedEventError: The event is of another kind, bucket or folder, or lacks what every such event has.
+        """
+        if event.get("source") != "aws.s3" or event.get("detail-type") != "Object Created":
+            raise RefusedEventError(
+                f"expected an EventBridge event of aws.s3, 'Object Created', got {event.get('source')!r}, {event.get('detail-type')!r}"
+                f" with keys {', '.join(sorted(event))}: point the rule's pattern, not a bucket notification, at this queue"
+            )
+        detail = cast("dict[str, Any]", event.get("detail") or {})
+        thing = cast("dict[str, Any]", detail.get("object") or {})
+        found_bucket, key = cast("dict[str, Any]", detail.get("bucket") or {}).get("name"), thing.get("key")
+        if found_bucket != bucket or not isinstance(key, str) or not key.startswith(prefix):
+            raise RefusedEventError(
+                f"this function takes s3://{bucket}/{prefix}*, got s3://{found_bucket}/{key}: correct the bucket and prefix of the rule"
+            )
+        if not thing.get("version-id"):
+            raise RefusedEventError(f"the event of s3://{bucket}/{key} names no version: switch versioning on for the bucket")
+        if not thing.get("sequencer") or not event.get("time"):
+            raise RefusedEventError(f"the event of s3://{bucket}/{key} has no time or sequencer, so its place among others is unknown")
+        return cls(
+            bucket=bucket,
+            key=key,
+            version_id=thing["version-id"],
+            size=int(thing.get("size", 0)),
+            sequence=sequence_of(time=event["time"], sequencer=thing["sequencer"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpstreamSuccess:
+    """A run of an upstream pipeline that succeeded.
+
+    Attributes:
+        pipeline: Pipeline that it starts.
+        execution_arn: The execution that succeeded.
+        ended_at: When, as the event says.
+        is_skipped: Whether it had nothing to do, so that nothing follows from it.
+    """
+
+    pipeline: str
+    execution_arn: str
+    ended_at: str
+    is_skipped: bool
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What tells it from every other arrival."""
+        return AFTER, self.pipeline, self.execution_arn
+
+    @property
+    def order(self) -> str:
+        """Of two arrivals the larger is the later."""
+        return self.ended_at
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any], *, pipeline: str, machine_arn: str) -> UpstreamSuccess:
+        """Read an EventBridge event of Step Functions.
+
+        Args:
+            event: The event.
+            pipeline: Pipeline that it starts.
+            machine_arn: That pipeline's own state machine, which must not start itself.
+
+        Raises:
+            RefusedEventError: The event is of another kind, no success, or the pipeline's own.
+        """
+        detail = cast("dict[str, Any]", event.get("detail") or {})
+        if event.get("source") != "aws.states" or detail.get("status") != "SUCCEEDED" or not detail.get("executionArn"):
+            raise RefusedEventError(
+                f"expected an EventBridge event of aws.states with status SUCCEEDED, got {event.get('source')!r} with status"
+                f" {detail.get('status')!r}: correct the pattern of the rule"
+            )
+        if detail.get("stateMachineArn") == machine_arn:
+            raise RefusedEventError(f"{pipeline} would start itself for ever: take it out of its own `after`")
+        return cls(
+            pipeline=pipeline,
+            execution_arn=detail["executionArn"],
+            ended_at=event.get("time", ""),
+            is_skipped=_status_of(detail.get("output")) == _UPSTREAM_SKIPPED,
+        )
+
+
+Arrival = FileArrival | UpstreamSuccess
+"""Whatever can start a run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """Why a file is left aside: code of docs/cli.md and sentence for people."""
+
+    reason: str
+    message: str
+
+
+def is_test_event(event: Mapping[str, Any]) -> bool:
+    """Whether S3 only tries whether its messages get through."""
+    return event.get("Event") == "s3:TestEvent"
+
+
+def format_of(key: str, formats: Collection[str]) -> tuple[Format, Compression | None] | None:
+    """How a file is read, by the end of its name, or None if that is not one of the formats.
+
+    Args:
+        key: Key of the file.
+        formats: Formats that its contract accepts.
+    """
+    name = key.rpartition("/")[2].lower()
+    is_gzip = name.endswith(GZIP_SUFFIX)
+    stem = name.removesuffix(GZIP_SUFFIX)
+    found = FORMATS.get(stem[stem.rfind(".") :] if "." in stem else "")
+    if found is None or found not in formats or (is_gzip and found == "parquet"):
+        return None
+    return found, "gzip" if is_gzip else None
+
+
+def skip_of(arrival: FileArrival, *, prefix: str, formats: Collection[str]) -> Skip | None:
+    """Why a file is left aside by what the event says of it, or None.
+
+    Args:
+        arrival: The file.
+        prefix: Folder of the dataset.
+        formats: Formats that its contract accepts.
+    """
+    path = arrival.key.removeprefix(prefix)
+    if _is_marker(path):
+        return Skip(reason="marker_file", message=f"{arrival.name or path} is a marker, hidden or checksum file: such files hold no rows")
+    if not _is_in_layout(path):
+        return Skip(
+            reason="outside_layout",
+            message=f"{arrival.key} is not below {prefix}year=YYYY/month=MM/day=DD/ with a date that exists: put it there",
+        )
+    if format_of(arrival.key, formats) is None:
+        accepted = sorted(suffix for suffix, name in FORMATS.items() if name in formats)
+        return Skip(
+            reason="unknown_suffix",
+            message=f"{arrival.name} ends in none of {', '.join(accepted)} (text files also with {GZIP_SUFFIX}): name it after its format",
+        )
+    if arrival.size == 0:
+        return Skip(reason="empty_file", message=f"{arrival.name} has no bytes")
+    return None
+
+
+def _is_marker(path: str) -> bool:
+    if not path or path.endswith(("/", "_$folder$", ".crc")):
+        return True
+    return any(part.startswith(("_", ".")) for part in path.split("/"))
+
+
+def _is_in_layout(path: str) -> bool:
+    match = _DAY.match(path)
+    if match is None or match.end() == len(path):
+        return False
+    try:
+        date(*map(int, match.groups()))
+    except ValueError:
+        return False
+    return True
+
+
+def _status_of(output: object) -> object:
+    if not isinstance(output, str):
+        return None
+    try:
+        document: object = json.loads(output)
+    except ValueError:
+        return None
+    return cast("dict[str, object]", document).get("status") if isinstance(document, dict) else None

@@ -1,0 +1,1 @@
+"""Creates and evolves Iceberg tables for CloudFormation."""

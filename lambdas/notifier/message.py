@@ -1,0 +1,79 @@
+"""The message that people get of a run that failed: what, why, and what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lakehouse.audit import RunRecord, RunTrail
+
+MAX_SUBJECT = 99
+"""SNS takes fewer than 100 characters."""
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A subject of one line and a text."""
+
+    subject: str
+    text: str
+
+
+def notice_of(trail: RunTrail, *, project: str, env: str) -> Notice:
+    """Put a failed run in words."""
+    run = trail.run
+    verdict = "ran out of time" if run.status == "TIMED_OUT" else "failed"
+    lines = [
+        f"Pipeline {run.pipeline} {verdict} in {project}/{env}.",
+        "",
+        f"Why:     {run.reason or 'unknown'}: {run.message or 'nothing was said'}",
+        f"Run:     {run.run_id} (attempt {run.attempt}, started by {run.trigger or 'unknown'})",
+        f"When:    {run.started_at} to {run.ended_at}",
+        *_rows(run),
+        *_files(trail),
+        *_steps(trail),
+        *_warnings(run),
+        "",
+        "Next:",
+        f"  lake show {run.run_id} --env {env}    what happened, step by step",
+        f"  lake logs {run.run_id} --env {env}    what the jobs said",
+        *_advice(run, env),
+    ]
+    subject = f"[{project}/{env}] {run.pipeline} {verdict}: {run.reason or 'unknown'}"
+    return Notice(subject=subject[:MAX_SUBJECT], text="\n".join(lines))
+
+
+def _rows(run: RunRecord) -> list[str]:
+    if not run.counts:
+        return []
+    reasons = f" ({', '.join(f'{code} {rows}' for code, rows in sorted(run.reasons.items()))})" if run.reasons else ""
+    return [f"Rows:    {', '.join(f'{name} {rows}' for name, rows in run.counts.items())}{reasons}"]
+
+
+def _files(trail: RunTrail) -> list[str]:
+    rejected = [file for file in trail.files if file.outcome == "rejected"]
+    lines = [f"  {file.source} ({file.version}): {file.reason} {file.message}".rstrip() for file in rejected[:_SHOWN]]
+    more = [f"  and {len(rejected) - _SHOWN} more"] if len(rejected) > _SHOWN else []
+    return ["Rejected files:", *lines, *more] if rejected else []
+
+
+def _steps(trail: RunTrail) -> list[str]:
+    lines = [f"  {step.step}, attempt {step.attempt}: {step.status} {_first_line(step.message)}".rstrip() for step in trail.steps]
+    return ["Steps:", *lines] if lines else []
+
+
+def _warnings(run: RunRecord) -> list[str]:
+    return ["Warnings:", *(f"  {warning}" for warning in run.warnings[:_SHOWN])] if run.warnings else []
+
+
+def _advice(run: RunRecord, env: str) -> list[str]:
+    if run.reason == "files_rejected":
+        return ["  Correct the rejected files and drop them again; the others are loaded."]
+    if run.reason in {"too_many_quarantined", "quality_gate"}:
+        return [f"  lake quarantine DATASET --env {env}    the rows that were kept out, with reasons"]
+    return []
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

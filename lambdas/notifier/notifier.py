@@ -1,0 +1,94 @@
+"""Tells people of a run once, whoever asks and however often."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from lakehouse.audit import UNSUCCESSFUL, AuditTrail, UnknownRunError
+from lakehouse.errors import TerminalError, TransientError
+from lambdas.notifier.message import notice_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """Run that somebody wants people to be told of."""
+
+    pipeline: str
+    run_id: str
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any]) -> Wish:
+        """Read the payload of a state machine, or EventBridge's event of an execution that ended.
+
+        Raises:
+            TerminalError: It names no run.
+        """
+        document: object = event
+        if event.get("source") == "aws.states":
+            try:
+                document = json.loads(event["detail"].get("input") or "null")
+            except ValueError:
+                document = None
+        named = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+        if not named.get("pipeline") or not named.get("run_id"):
+            raise TerminalError(f"the payload names no pipeline and run_id, it has {', '.join(sorted(event))}: pass both")
+        return cls(pipeline=named["pipeline"], run_id=named["run_id"])
+
+
+class Notifier:
+    """Publishes to the critical topic."""
+
+    def __init__(self, *, audit: AuditTrail, sns: Any, topic_arn: str, project: str, env: str) -> None:
+        """
+        Args:
+            audit: The audit.
+            sns: boto3 SNS client.
+            topic_arn: Critical topic.
+            project: Project, for the subject.
+            env: Environment, for the subject and the commands.
+        """
+        self._audit = audit
+        self._sns = sns
+        self._topic_arn = topic_arn
+        self._project = project
+        self._env = env
+
+    def notify(self, wish: Wish) -> bool:
+        """Publish one message of a failed run.
+
+        A message is published twice only if this function dies between publishing and noting it: better twice than never.
+
+        Returns:
+            Whether a message was published now.
+
+        Raises:
+            TransientError: The run is not recorded as ended yet, or another is publishing at this moment.
+        """
+        try:
+            trail = self._audit.trail(wish.run_id, pipeline=wish.pipeline)
+        except UnknownRunError as error:
+            raise TransientError(f"run {wish.run_id} of {wish.pipeline} is not in the audit yet: trying again later") from error
+        run = trail.run
+        if not run.is_ended:
+            raise TransientError(f"run {wish.run_id} of {wish.pipeline} is still {run.status} in the audit: trying again later")
+        if run.status not in UNSUCCESSFUL or run.notified_at is not None:
+            return False
+        if not self._audit.begin_notification(pipeline=run.pipeline, run_id=run.run_id):
+            raise TransientError(f"another is telling people of run {wish.run_id} at this moment: looking again later")
+        notice = notice_of(trail, project=self._project, env=self._env)
+        attributes = {"pipeline": run.pipeline, "status": run.status, "reason": run.reason or "unknown", "severity": "critical"}
+        self._sns.publish(
+            TopicArn=self._topic_arn,
+            Subject=notice.subject,
+            Message=notice.text,
+            MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+        )
+        self._audit.mark_notified(pipeline=run.pipeline, run_id=run.run_id)
+        log.info("people were told", extra={"run_id": run.run_id, "pipeline": run.pipeline})
+        return True

@@ -1,0 +1,1 @@
+"""Keeps the audit of runs on behalf of the state machines."""

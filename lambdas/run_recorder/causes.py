@@ -1,0 +1,94 @@
+"""Reads why an execution failed out of what Step Functions, Glue and IAM say, as a reason code and a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from lakehouse.audit import Status
+
+_RUN_FAILED = re.compile(r"RunFailed: (?P<reason>[a-z][a-z0-9_]*): (?P<message>.*)", re.DOTALL)
+_NOT_AUTHORIZED = re.compile(
+    r"(?:User: (?P<who>\S+) )?is not authorized to perform: \"?(?P<action>[A-Za-z0-9-]+:[A-Za-z0-9*]+)\"?"
+    r"(?: on (?:the )?resource: \"?(?P<resource>[^\s\"]+?)\"?(?=[\s,;)]|\.?$|\. ))?"
+)
+_DENIED = re.compile(r"access ?denied|AccessDeniedException|UnauthorizedException|not authorized|Status Code: 403|Forbidden", re.IGNORECASE)
+_ASSUMED_ROLE = re.compile(r"assumed-role/([^/]+)/")
+_TIMEOUTS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
+_GLUE_TIMEOUT, _GLUE_STOPPED = "TIMEOUT", frozenset({"STOPPED", "STOPPING"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """How a run failed.
+
+    Attributes:
+        status: FAILED or TIMED_OUT.
+        reason: Code of docs/cli.md.
+        message: Sentence for people.
+    """
+
+    status: Status
+    reason: str
+    message: str
+
+
+def failure_of(*, step: str, error: str, cause: str) -> Failure:
+    """Why a task failed.
+
+    Args:
+        step: Name of the step, or "" if it was the machine itself.
+        error: Error name that Step Functions gives.
+        cause: Text that goes with it: the JSON of a Glue job run or of a Lambda error, or prose.
+    """
+    where = f"step {step}: " if step else ""
+    document = _document(cause)
+    state = document.get("JobRunState")
+    told = _text_of(document, cause) or error or "no cause was given"
+    found = _RUN_FAILED.search(told)
+    if found is not None:
+        return Failure(status="FAILED", reason=found["reason"], message=f"{where}{found['message'].strip()}")
+    if error in _TIMEOUTS or state == _GLUE_TIMEOUT:
+        detail = f": {told}" if told != error else ""
+        return Failure(status="TIMED_OUT", reason="timed_out", message=f"{where}did not end in the time that it is given{detail}")
+    if _DENIED.search(told) or _DENIED.search(error):
+        return Failure(status="FAILED", reason="access_denied", message=f"{where}{_denial(told)}")
+    if state in _GLUE_STOPPED:
+        return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {document.get('Id', '')} was stopped")
+    message = told if state or not error or error in told else f"{error}: {told}"
+    return Failure(status="FAILED", reason="job_failed", message=f"{where}{message}")
+
+
+def _document(cause: str) -> Mapping[str, Any]:
+    start = cause.find("{")
+    if start < 0:
+        return {}
+    try:
+        document: object = json.loads(cause[start:])
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+
+def _text_of(document: Mapping[str, Any], cause: str) -> str:
+    if not document:
+        return cause.strip()
+    message = document.get("ErrorMessage") or document.get("errorMessage")
+    if message:
+        kind = document.get("errorType")
+        return f"{kind}: {message}" if kind else str(message)
+    state = document.get("JobRunState")
+    return f"job run {document.get('Id', '')} ended {state} and gave no message" if state else cause.strip()
+
+
+def _denial(text: str) -> str:
+    found = _NOT_AUTHORIZED.search(text)
+    if found is None:
+        return text
+    who = _ASSUMED_ROLE.search(found["who"] or "")
+    role = f"role {who[1]}" if who else found["who"] or "the role"
+    resource = f" on {found['resource']}" if found["resource"] else ""
+    return f"{role} may not {found['action']}{resource}: {text}"

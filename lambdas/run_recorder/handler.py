@@ -1,0 +1,48 @@
+"""Keeps the audit of runs on behalf of the state machines: beginning, leases of tables, end; and, told by EventBridge, what they could not say.
+
+Asked by Step Functions (`lambda:invoke`, payloads in lambdas/run_recorder/requests.py) and by a rule on 'Step Functions Execution Status Change'
+(FAILED, TIMED_OUT, ABORTED of the platform's machines).
+
+Environment: LAKEHOUSE_ENV, AUDIT_TABLE, CONTROL_TABLE, AUDIT_TTL_DAYS (optional, 90).
+
+Actions (besides writing its log):
+
+- dynamodb:GetItem, PutItem, UpdateItem, Query on the audit table (not on its indexes)
+- dynamodb:GetItem, PutItem, DeleteItem, Query on the control table
+- kms:Decrypt (and GenerateDataKey as DynamoDB asks) on the key of the run tables, if it is a customer key
+- cloudwatch:PutMetricData on `*`, condition cloudwatch:namespace = Lakehouse
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from os import environ
+from typing import Any
+
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lakehouse.audit import TTL_DAYS, AuditTrail
+from lakehouse.aws import client
+from lakehouse.leases import Leases
+from lakehouse.metrics import MetricsEmitter
+from lambdas.run_recorder.recorder import Recorder
+from lambdas.run_recorder.requests import request_of
+
+logger = Logger(service="lambdas.run_recorder")
+
+
+@cache
+def recorder() -> Recorder:
+    """The one recorder of this execution environment."""
+    return Recorder(
+        audit=AuditTrail(client=client("dynamodb"), table=environ["AUDIT_TABLE"], ttl_days=int(environ.get("AUDIT_TTL_DAYS", TTL_DAYS))),
+        leases=Leases(client=client("dynamodb"), table=environ["CONTROL_TABLE"]),
+        metrics=MetricsEmitter(client=client("cloudwatch"), env=environ["LAKEHOUSE_ENV"]),
+    )
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Lambda entry point."""
+    return recorder().answer(request_of(event))

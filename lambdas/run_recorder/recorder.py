@@ -1,0 +1,165 @@
+"""Records runs: their beginning, their leases, their end; every request may come twice, late, or not at all."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from lakehouse.audit import AuditTrail, RunRecord, UnknownRunError
+from lakehouse.clock import Clock, from_text, utc_now
+from lakehouse.leases import Holder, Leases
+from lakehouse.metrics import (
+    FILES_LOADED,
+    FILES_REJECTED,
+    FILES_SKIPPED,
+    ROWS_IN,
+    ROWS_QUARANTINED,
+    ROWS_SILVER,
+    ROWS_SUPERSEDED,
+    RUN_DURATION,
+    RUNS_FAILED,
+    RUNS_SKIPPED,
+    RUNS_STARTED,
+    RUNS_SUCCEEDED,
+    RUNS_TIMED_OUT,
+    Metric,
+    MetricsEmitter,
+)
+from lambdas.run_recorder.causes import Failure, failure_of
+from lambdas.run_recorder.outcome import outcome_of
+from lambdas.run_recorder.requests import EndingEvent, FailRequest, FinishRequest, LeaseRequest, Request, StartRequest
+
+_BY_STATUS = {"SUCCEEDED": RUNS_SUCCEEDED, "FAILED": RUNS_FAILED, "TIMED_OUT": RUNS_TIMED_OUT, "SKIPPED": RUNS_SKIPPED}
+_BY_COUNT = {"rows_in": ROWS_IN, "silver": ROWS_SILVER, "superseded": ROWS_SUPERSEDED, "quarantined": ROWS_QUARANTINED}
+_BY_OUTCOME = {"loaded": FILES_LOADED, "skipped": FILES_SKIPPED, "rejected": FILES_REJECTED}
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Answers the requests of state machines, and EventBridge when a machine could not ask any more."""
+
+    def __init__(self, *, audit: AuditTrail, leases: Leases, metrics: MetricsEmitter, clock: Clock = utc_now) -> None:
+        """
+        Args:
+            audit: The audit.
+            leases: Leases of tables.
+            metrics: Sends metrics.
+            clock: Gives the present moment.
+        """
+        self._audit = audit
+        self._leases = leases
+        self._metrics = metrics
+        self._clock = clock
+
+    def answer(self, request: Request) -> dict[str, Any]:
+        """Do what is asked, and say what the state machine goes on with."""
+        match request:
+            case StartRequest():
+                return self._start(request)
+            case LeaseRequest():
+                return self._lease(request)
+            case FinishRequest():
+                return self._finish(request)
+            case FailRequest():
+                failure = failure_of(step=request.step, error=request.error, cause=request.cause)
+                return self._fail(pipeline=request.pipeline, run_id=request.run_id, failure=failure)
+            case EndingEvent():
+                return self._ended(request)
+
+    def _start(self, request: StartRequest) -> dict[str, Any]:
+        run = self._begin(request)
+        self._metrics.emit({RUNS_STARTED: 1}, pipeline=run.pipeline, at=self._clock())
+        return _answer(run)
+
+    def _begin(self, request: StartRequest) -> RunRecord:
+        return self._audit.start_run(
+            pipeline=request.pipeline,
+            run_id=request.run_id,
+            trigger=request.trigger,
+            attempt=request.attempt,
+            manifest=request.manifest,
+            batch_id=request.batch_id,
+            files=request.files,
+            execution_arn=request.execution_arn,
+            started_at=request.started_at,
+        )
+
+    def _lease(self, request: LeaseRequest) -> dict[str, Any]:
+        asking = Holder(pipeline=request.pipeline, run_id=request.run_id)
+        holder = self._leases.acquire(tables=request.tables, holder=asking, seconds=request.seconds, is_over=self._is_over)
+        return {"acquired": holder == asking, "holder": holder.run_id}
+
+    def _is_over(self, holder: Holder) -> bool:
+        run = self._audit.get_run(holder.run_id, pipeline=holder.pipeline)
+        return run is not None and run.is_ended
+
+    def _finish(self, request: FinishRequest) -> dict[str, Any]:
+        trail = self._audit.trail(request.run_id, pipeline=request.pipeline)
+        outcome = outcome_of(trail)
+        run = self._audit.end_run(
+            pipeline=request.pipeline,
+            run_id=request.run_id,
+            status=outcome.status,
+            reason=outcome.reason,
+            message=outcome.message,
+            counts=outcome.counts,
+            reasons=outcome.reasons,
+            files=outcome.files,
+        )
+        return self._close(run)
+
+    def _fail(self, *, pipeline: str, run_id: str, failure: Failure) -> dict[str, Any]:
+        try:
+            trail = self._audit.trail(run_id, pipeline=pipeline)
+        except UnknownRunError:
+            # The task that failed was the one that begins the run.
+            self._audit.start_run(pipeline=pipeline, run_id=run_id, trigger="")
+            trail = self._audit.trail(run_id, pipeline=pipeline)
+        numbers = outcome_of(trail)
+        run = self._audit.end_run(
+            pipeline=pipeline,
+            run_id=run_id,
+            status=failure.status,
+            reason=failure.reason,
+            message=failure.message,
+            counts=numbers.counts,
+            reasons=numbers.reasons,
+            files=numbers.files,
+        )
+        if run.status == failure.status:
+            self._audit.fail_running_steps(pipeline=pipeline, run_id=run_id, status=failure.status, message=failure.message)
+        return self._close(run)
+
+    def _ended(self, event: EndingEvent) -> dict[str, Any]:
+        self._begin(event.start)
+        if event.status == "TIMED_OUT":
+            failure = failure_of(step="", error="States.Timeout", cause=event.cause)
+        elif event.status == "ABORTED":
+            said = f": {event.cause}" if event.cause else ""
+            failure = Failure(status="FAILED", reason="aborted", message=f"the execution was stopped by somebody{said}")
+        else:
+            failure = failure_of(step="", error=event.error, cause=event.cause)
+        return self._fail(pipeline=event.start.pipeline, run_id=event.start.run_id, failure=failure)
+
+    def _close(self, run: RunRecord) -> dict[str, Any]:
+        """What follows an end, each part of it once, also if an earlier call got stuck half-way."""
+        self._leases.release(Holder(pipeline=run.pipeline, run_id=run.run_id))
+        if run.metered_at is None:
+            self._metrics.emit(_measures(run), pipeline=run.pipeline, at=self._clock())
+            self._audit.mark_metered(pipeline=run.pipeline, run_id=run.run_id)
+        log.info("run ended", extra={"run_id": run.run_id, "pipeline": run.pipeline, "status": run.status, "reason": run.reason})
+        return _answer(run)
+
+
+def _answer(run: RunRecord) -> dict[str, Any]:
+    return {"run_id": run.run_id, "status": run.status, "reason": run.reason, "message": run.message}
+
+
+def _measures(run: RunRecord) -> dict[Metric, float]:
+    measures: dict[Metric, float] = {_BY_STATUS[run.status]: 1}
+    if run.ended_at is not None and run.started_at:
+        measures[RUN_DURATION] = (from_text(run.ended_at) - from_text(run.started_at)).total_seconds()
+    measures.update({metric: run.counts[name] for name, metric in _BY_COUNT.items() if name in run.counts})
+    measures.update({metric: run.files[name] for name, metric in _BY_OUTCOME.items() if name in run.files})
+    return measures
