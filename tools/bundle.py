@@ -38,7 +38,18 @@ def bundle_packages(requirements: Path, *, to: Path, root: Path) -> None:
         run_pip(
             [
                 *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--require-hashes", "--no-deps"),
-                *("--only-binary=:all:", "--implementation", "cp", "--python-version", RUNTIME_PYTHON, *platforms, "-d", folder, "-r", str(requirements)),
+                *(
+                    "--only-binary=:all:",
+                    "--implementation",
+                    "cp",
+                    "--python-version",
+                    RUNTIME_PYTHON,
+                    *platforms,
+                    "-d",
+                    folder,
+                    "-r",
+                    str(requirements),
+                ),
             ],
             root=root,
             label="Lambda packages",
@@ -70,9 +81,10 @@ def unpack_wheels(wheels: list[Path], *, to: Path, requirements: str) -> None:
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as content:
             for name in sorted(content.namelist()):
-                if name.endswith("/") or (".dist-info/" in name and name.rsplit("/", 1)[-1] in _NOISE):
-                    continue
-                content.extract(name, fresh)
+                is_noise = ".dist-info/" in name and name.rsplit("/", 1)[-1] in _NOISE
+                # `*.data/` holds commands and headers.
+                if not (name.endswith("/") or is_noise or ".data/" in name):
+                    content.extract(name, fresh)
     for path in fresh.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     shutil.rmtree(to, ignore_errors=True)

@@ -70,10 +70,29 @@ def download(
             break
         left = attempts if _size(to) > had else left - 1
         if not left:
-            raise SetupError(f"{name}: {repository.name} cannot be reached ({problem}); check the network (or the proxy), then run it again: it goes on where it stopped")
+            raise SetupError(
+                f"{name}: {repository.name} cannot be reached ({problem}); check the network (or the proxy), then run it again: it goes on where it stopped"
+            )
         time.sleep(pause_seconds * 2 ** (attempts - left))
         say(f"  {name}: {problem}; trying again")
     _verify(to, sha256=sha256, size=size, name=name, repository=repository)
+
+
+def fetch_whole(path: str, *, repository: Repository, to: Path) -> None:
+    """Fetch an artifact whose hash and size are not known yet, for the lock file.
+
+    Args:
+        path: Path of the artifact in the repository.
+        repository: Where to fetch from.
+        to: File to write.
+
+    Raises:
+        SetupError: It cannot be had.
+    """
+    try:
+        _fetch(path, repository=repository, size=0, to=to)
+    except (OSError, http.client.HTTPException) as error:
+        raise SetupError(f"{path}: cannot be had from {repository.name} ({error})") from error
 
 
 def _fetch(path: str, *, repository: Repository, size: int, to: Path) -> None:
@@ -87,7 +106,9 @@ def _fetch(path: str, *, repository: Repository, size: int, to: Path) -> None:
     with urllib.request.urlopen(request, timeout=READ_TIMEOUT_SECONDS, context=_trust()) as answer:  # noqa: S310
         # A server that ignores the range sends the whole file from its start.
         goes_on = answer.status == _PARTIAL_CONTENT
-        _copy(answer, to=to, append=goes_on, progress=Progress(label=to.name.removesuffix(".partial"), total=size, done=had if goes_on else 0))
+        _copy(
+            answer, to=to, append=goes_on, progress=Progress(label=to.name.removesuffix(".partial"), total=size, done=had if goes_on else 0)
+        )
 
 
 def _copy(answer: IO[bytes], *, to: Path, append: bool, progress: Progress) -> None:
@@ -115,7 +136,9 @@ def _verify(file: Path, *, sha256: str, size: int, name: str, repository: Reposi
 def _refused(name: str, repository: Repository, error: urllib.error.HTTPError) -> str:
     if error.code in {401, 403, 407}:
         return f"{name}: {repository.name} refuses access (HTTP status {error.code}); check its `<server>` entry in your Maven settings"
-    return f"{name}: {repository.name} does not have it (HTTP status {error.code}); the mirror in your Maven settings must serve Maven Central"
+    return (
+        f"{name}: {repository.name} does not have it (HTTP status {error.code}); the mirror in your Maven settings must serve Maven Central"
+    )
 
 
 def _trust() -> ssl.SSLContext:

@@ -57,7 +57,9 @@ def install(arguments: list[str], *, root: Path = ROOT) -> int:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        sys.stderr.write(f"\nset-up stopped: {error.strerror or error}{where}: make room or writable, then run it again; it goes on where it stopped\n")
+        sys.stderr.write(
+            f"\nset-up stopped: {error.strerror or error}{where}: make room or writable, then run it again; it goes on where it stopped\n"
+        )
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("\nset-up stopped by you: run it again, it goes on where it stopped\n")

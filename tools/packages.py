@@ -14,6 +14,7 @@ from pathlib import Path
 from tools.console import SetupError, say
 
 NETWORK_SIGNS = (
+    "after connection broken by",
     "Failed to establish a new connection",
     "Temporary failure in name resolution",
     "Name or service not known",
@@ -67,8 +68,20 @@ def pip_install(python: Path, *, root: Path, requirements: str, label: str, opti
     """
     file = root / ".cache" / f"requirements-{label.replace(' ', '-')}.txt"
     file.write_text(requirements)
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes", "--no-deps", "--no-build-isolation"]
-    run_pip([*command, *options, "-r", str(file)], root=root, label=label, total=len(re.findall(r"^[A-Za-z0-9]", requirements, re.MULTILINE)))
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--require-hashes",
+        "--no-deps",
+        "--no-build-isolation",
+    ]
+    run_pip(
+        [*command, *options, "-r", str(file)], root=root, label=label, total=len(re.findall(r"^[A-Za-z0-9]", requirements, re.MULTILINE))
+    )
 
 
 def run_pip(command: list[str], *, root: Path, label: str, total: int) -> None:
@@ -86,9 +99,12 @@ def run_pip(command: list[str], *, root: Path, label: str, total: int) -> None:
     log = root / ".cache" / "pip.log"
     seen = 0
     lines: list[str] = []
-    with log.open("w") as handle, subprocess.Popen(
-        command, cwd=root, env=_pip_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as pip:
+    with (
+        log.open("w") as handle,
+        subprocess.Popen(
+            command, cwd=root, env=_pip_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as pip,
+    ):
         if pip.stdout is None:
             raise SetupError("pip gave no output stream")
         for line in pip.stdout:
@@ -118,7 +134,9 @@ def _virtual_environment(folder: Path) -> Path:
     try:
         venv.EnvBuilder(with_pip=True, clear=folder.exists(), symlinks=True).create(folder)
     except subprocess.CalledProcessError as error:
-        raise SetupError(f"{sys.executable} cannot make virtual environments ({error}): on Debian or Ubuntu run `sudo apt-get install python3-venv`") from error
+        raise SetupError(
+            f"{sys.executable} cannot make virtual environments ({error}): on Debian or Ubuntu run `sudo apt-get install python3-venv`"
+        ) from error
     return python
 
 
@@ -142,7 +160,7 @@ def _locked(requirements: Path, *, names: tuple[str, ...]) -> str:
 
 def _is_worth_saying(line: str) -> bool:
     large = re.search(r"\((\d+(?:\.\d+)?) MB\)", line)
-    return not line.startswith(("Collecting", " ")) or (large is not None and float(large[1]) >= 20)  # noqa: PLR2004
+    return not line.startswith(("Collecting", " ")) or (large is not None and float(large[1]) >= 20)
 
 
 def _why(lines: list[str], *, what: str, log: Path) -> str:

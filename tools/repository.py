@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 from jgo.constants import MAVEN_CENTRAL_URL
 
@@ -52,11 +52,11 @@ def find_repository(settings: Path, *, environment: Mapping[str, str] = os.envir
     if not settings.is_file():
         return central
     try:
-        root = Xml.fromstring(settings.read_text(encoding="utf-8"))  # noqa: S314 (the user's own file)
-    except Xml.ParseError as error:
+        root = ET.fromstring(settings.read_text(encoding="utf-8"))  # noqa: S314 (the user's own file)
+    except ET.ParseError as error:
         raise SetupError(f"{settings} cannot be read as XML ({error}): mend it, or move it away") from error
 
-    def text(element: Xml.Element, tag: str) -> str:
+    def text(element: ET.Element, tag: str) -> str:
         found = element.find(f"{{*}}{tag}")
         raw = (found.text or "").strip() if found is not None else ""
         return _VARIABLE.sub(lambda match: environment.get(match[1], ""), raw)
@@ -68,9 +68,14 @@ def find_repository(settings: Path, *, environment: Mapping[str, str] = os.envir
         servers = [server for server in root.findall("{*}servers/{*}server") if text(server, "id") == identifier]
         username, password = (text(servers[0], "username"), text(servers[0], "password")) if servers else ("", "")
         if password.startswith("{") and password.endswith("}"):
-            raise SetupError(f"the password of server `{identifier}` in {settings} is encrypted, which only Maven can read: give it as ${{env.NAME}}")
+            raise SetupError(
+                f"the password of server `{identifier}` in {settings} is encrypted, which only Maven can read: give it as ${{env.NAME}}"
+            )
         return Repository(
-            name=f"the mirror `{identifier}` of your Maven settings", address=text(mirror, "url").rstrip("/"), username=username, password=password
+            name=f"the mirror `{identifier}` of your Maven settings",
+            address=text(mirror, "url").rstrip("/"),
+            username=username,
+            password=password,
         )
     return central
 

