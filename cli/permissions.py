@@ -1,0 +1,67 @@
+"""What each verb asks of AWS: the operator role grants exactly this, and a test holds the two against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """An action that a verb needs.
+
+    Attributes:
+        verb: Verb of `lake`.
+        action: IAM action.
+        on: Resource, in the words of `lakehouse.naming`.
+    """
+
+    verb: str
+    action: str
+    on: str
+
+
+def _needs(verb: str, on: str, *actions: str) -> tuple[Permission, ...]:
+    return tuple(Permission(verb=verb, action=action, on=on) for action in actions)
+
+
+PERMISSIONS: tuple[Permission, ...] = (
+    *_needs("drop", "objects of the raw bucket below each arrival dataset's folder", "s3:PutObject"),
+    *_needs("drop", "key of the lake", "kms:GenerateDataKey"),
+    *_needs("wait", "table control", "dynamodb:GetItem"),
+    *_needs("wait", "table audit", "dynamodb:GetItem"),
+    *_needs("wait", "index by_status of table audit", "dynamodb:Query"),
+    *_needs("wait", "queues arrivals and their dead-letter queues", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"),
+    *_needs("wait", "state machines of the pipelines", "states:ListExecutions"),
+    *_needs("runs", "index by_status of table audit", "dynamodb:Query"),
+    *_needs("show", "table audit and its indexes by_run and by_status", "dynamodb:Query"),
+    *_needs("logs", "table audit and its indexes by_run and by_status", "dynamodb:Query"),
+    *_needs("logs", "log groups of the jobs", "logs:GetLogEvents", "logs:DescribeLogStreams"),
+    *_needs(
+        "sql",
+        "workgroup",
+        "athena:StartQueryExecution",
+        "athena:GetQueryExecution",
+        "athena:GetQueryResults",
+        "athena:StopQueryExecution",
+    ),
+    *_needs("sql", "catalog, databases and tables of the lake", "glue:GetDatabase", "glue:GetTable", "glue:GetTables"),
+    *_needs("sql", "objects of the table zones' buckets", "s3:GetObject"),
+    *_needs("sql", "buckets of the table zones", "s3:GetBucketLocation", "s3:ListBucket"),
+    *_needs("sql", "bucket query-results", "s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"),
+    *_needs(
+        "sql",
+        "objects of the bucket query-results",
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListMultipartUploadParts",
+    ),
+    *_needs("sql", "key of the lake", "kms:Decrypt", "kms:GenerateDataKey"),
+    *_needs("quarantine", "as sql, on the quarantine zone", "athena:StartQueryExecution"),
+    *_needs("status", "every stack (DescribeStacks without a name can be granted on * only)", "cloudformation:DescribeStacks"),
+    *_needs("status", "every alarm (CloudWatch has no finer resource for a listing)", "cloudwatch:DescribeAlarms"),
+    *_needs("status", "catalog, databases and tables of the lake", "glue:GetTables"),
+    *_needs("status", "queues arrivals and their dead-letter queues", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"),
+    *_needs("status", "index by_status of table audit", "dynamodb:Query"),
+)
+"""Everything that the verbs ask for; `up` and `deploy` act as the user, not as the operator."""
