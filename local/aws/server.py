@@ -7,11 +7,14 @@ import signal
 import sys
 from typing import NoReturn
 
-from local.aws import actions, deliveries, door, event_sources, glue_runs, guard, key_use, message_keys, object_keys, seam, states
+from local.aws import actions, deliveries, door, event_sources, guard, key_use, message_keys, object_keys, pass_role, seam, states
+from local.aws.cloudformation import acting, conditions
 
 log = logging.getLogger("lake.server")
 
-ADAPTERS = (guard, actions, key_use, message_keys, object_keys, states, deliveries, event_sources, glue_runs, door)
+ADAPTERS = (
+    guard, actions, pass_role, acting, conditions, key_use, message_keys, object_keys, states, deliveries, event_sources, door,
+)  # fmt: skip
 """Modules of the adapter, in the order in which they register: the door wraps what the others have put in place."""
 
 

@@ -1,0 +1,169 @@
+"""CloudFormation acts as the stack's role or its caller: every call it makes for a resource is authorised before it is made."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import urllib.parse
+import uuid
+from typing import Any
+
+from local.aws import door, guard, recorder, seam
+from local.aws.cloudformation import rights, schemas
+
+SERVICE = "cloudformation.amazonaws.com"
+
+_ROLE_OPERATIONS = frozenset({"CreateStack", "UpdateStack", "DeleteStack", "CreateChangeSet", "ContinueUpdateRollback", "RollbackStack"})
+
+_cloudformation = seam.module("services.cloudformation")
+_helpers = seam.module("services.cloudformation.helpers")
+_provisioners = seam.module("services.cloudformation.provisioners")
+_responses = seam.module("core.responses")
+
+_caller: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_caller", default="")
+_asked_role: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_asked_role", default="")
+_actor: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_actor", default="")
+_change_set_roles: dict[tuple[str, str, str], str] = {}
+
+
+def register() -> None:
+    """Note who asks at the door, and ask before each resource is created, changed or deleted."""
+    door.add_check(_note_caller)
+    for where in ("stacks", "handlers", "changesets"):
+        seam.replace(f"services.cloudformation.{where}._create_stack_task_in_region", _create_stack_task_in_region)
+    seam.replace("services.cloudformation.stacks._provision_resource", _provision_resource)
+    seam.replace("services.cloudformation.stacks._update_resource", _update_resource)
+    seam.replace("services.cloudformation.stacks._delete_resource", _delete_resource)
+    seam.original("services.cloudformation.provisioners._physical_name")
+    seam.original("services.cloudformation.provisioners._replacing_change")
+
+
+def actor() -> str:
+    """Access key that CloudFormation works with for the stack under way; empty outside of a stack."""
+    return _actor.get()
+
+
+# ---- who ---------------------------------------------------------------------------------------------------------
+
+
+def _note_caller(request: door.Request) -> door.Response | None:
+    if request.service != "cloudformation":
+        return None
+    _caller.set(request.key)
+    _asked_role.set("")
+    if request.operation not in _ROLE_OPERATIONS:
+        return None
+    parameters = _parameters(request)
+    role, stack = parameters.get("RoleARN", ""), _stack_name(parameters.get("StackName", ""))
+    if not role:
+        return None
+    record = guard.role_record(role)
+    if record is None or not guard.trusts(record, SERVICE):
+        return _helpers._error("ValidationError", f"Role {role} is invalid or cannot be assumed")
+    _asked_role.set(role)
+    if request.operation == "CreateChangeSet":
+        _change_set_roles[_responses.get_account_id(), _responses.get_region(), stack] = role
+    return None
+
+
+def _create_stack_task_in_region(work: Any, stack: dict[str, Any] | None, stack_id: str | None = None) -> Any:  # noqa: ANN401
+    """Settle who the stack's operation runs as; a stack keeps the role that it was given last."""
+    role = _asked_role.get()
+    if stack is not None:
+        place = (_responses.get_account_id(), _responses.get_region(), stack.get("StackName", ""))
+        role = role or _change_set_roles.pop(place, "") or stack.get("RoleARN", "")
+        if role:
+            stack["RoleARN"] = role
+    _actor.set(guard.role_session(role, SERVICE, "AWSCloudFormation") if role else _caller.get())
+    return seam.original("services.cloudformation.stacks._create_stack_task_in_region")(work, stack, stack_id)
+
+
+def _parameters(request: door.Request) -> dict[str, str]:
+    if request.body[:1] == b"{":
+        return {name: value for name, value in json.loads(request.body).items() if isinstance(value, str)}
+    form = urllib.parse.parse_qs(request.body.decode("utf-8", "replace")) | request.query
+    return {name: value[0] for name, value in form.items() if value}
+
+
+def _stack_name(name_or_arn: str) -> str:
+    return name_or_arn.split("/")[1] if name_or_arn.startswith("arn:") else name_or_arn
+
+
+# ---- what -------------------------------------------------------------------------------------------------------
+
+
+def _provision_resource(resource_type: str, logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:  # noqa: ANN401
+    _require_valid(resource_type, logical_id, properties)
+    _require(resource_type, "create", properties=properties, name=_future_name(stack_name, logical_id))
+    return _as_actor(seam.original("services.cloudformation.stacks._provision_resource"), resource_type, logical_id, properties, stack_name)
+
+
+def _update_resource(
+    resource_type: str, physical_id: str, before: dict[str, Any], properties: dict[str, Any], stack_name: str, *more: Any  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    if before != properties:
+        _require_valid(resource_type, str(more[0]) if more else physical_id, properties)
+        if _provisioners._replacing_change(resource_type, before, properties):
+            _require(resource_type, "create", properties=properties, name=_future_name(stack_name, str(more[0]) if more else physical_id))
+        else:
+            _require(resource_type, "update", properties=properties, before=before, name=physical_id)
+    return _as_actor(
+        seam.original("services.cloudformation.stacks._update_resource"), resource_type, physical_id, before, properties, stack_name, *more
+    )
+
+
+def _delete_resource(resource_type: str, physical_id: str, properties: dict[str, Any], *more: Any) -> Any:  # noqa: ANN401
+    _require(resource_type, "delete", properties=properties, name=physical_id)
+    return _as_actor(seam.original("services.cloudformation.stacks._delete_resource"), resource_type, physical_id, properties, *more)
+
+
+def _as_actor(function: Any, resource_type: str, *args: Any) -> Any:  # noqa: ANN401
+    """Run a handler with the actor as the caller, in this very context: handlers leave things in it for the engine."""
+    token, via = guard.caller.set(_actor.get()), recorder.via.set(f"cloudformation:{resource_type}")
+    try:
+        return function(resource_type, *args)
+    finally:
+        recorder.via.reset(via)
+        guard.caller.reset(token)
+
+
+def _require(
+    resource_type: str, handler: str, *, properties: dict[str, Any], name: str, before: dict[str, Any] | None = None
+) -> None:
+    """Fail the resource, in AWS's words, if the actor may not make the calls that it takes.
+
+    Raises:
+        ValueError: A call is denied.
+    """
+    key = _actor.get()
+    if not key:
+        return
+    place = rights.Place(account=_responses.get_account_id(), region=_responses.get_region())
+    wanted = rights.calls(resource_type, handler, properties=properties, before=before, name=name, place=place)
+    if wanted is None:
+        wanted = rights.fallback(resource_type, schemas.handler_actions(resource_type, handler))
+    for call in wanted:
+        context = {"iam:PassedToService": f"{call.passed_to}.amazonaws.com"} if call.passed_to else None
+        denied = guard.authorize(key, action=call.action, resource=call.resource, context=context, via=f"cloudformation:{resource_type}")
+        if denied:
+            service = resource_type.split("::")[1] if resource_type.startswith("AWS::") else "Lambda"
+            raise ValueError(
+                f'Resource handler returned message: "{denied} (Service: {service}, Status Code: 403, Request ID: {uuid.uuid4()})" '
+                f"(RequestToken: {uuid.uuid4()}, HandlerErrorCode: AccessDenied)"
+            )
+
+
+def _require_valid(resource_type: str, logical_id: str, properties: dict[str, Any]) -> None:
+    """Hold resolved properties to the type's schema.
+
+    Raises:
+        ValueError: They break it.
+    """
+    found = schemas.problems(resource_type, properties)
+    if found:
+        raise ValueError(f"Properties validation failed for resource {logical_id} with message:\n" + "\n".join(found))
+
+
+def _future_name(stack_name: str, logical_id: str) -> str:
+    """Name that a resource without one is going to get."""
+    return str(_provisioners._physical_name(stack_name, logical_id))
