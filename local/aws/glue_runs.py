@@ -10,7 +10,9 @@ import contextvars
 import datetime
 import json
 import logging
+import os
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -227,6 +229,18 @@ def stop(run_id: str) -> None:
         run.stop()
 
 
+def kill(role: str) -> int:
+    """Kill the drivers that work as a role, as a lost host would; how many there were.
+
+    Args:
+        role: Name of the role.
+    """
+    killed = 0
+    for run in list(_running.values()):
+        killed += run.kill_driver(role)
+    return killed
+
+
 def _find(name: str, run_id: str) -> dict[str, Any] | None:
     return next((run for run in _glue._job_runs.get(name, []) if run["Id"] == run_id), None)
 
@@ -246,6 +260,15 @@ class Run:
         self._role_arn, self._job_arn = role_arn, job_arn
         self._stopping = threading.Event()
         self._run_id: str = record["Id"]
+        self._driver: SparkDriver | None = None
+
+    def kill_driver(self, role: str) -> bool:
+        """Kill the run's driver and all that it started, if it works as *role*."""
+        driver = self._driver
+        if driver is None or self._role_arn.rsplit("/", 1)[-1] != role or not driver.is_alive():
+            return False
+        os.killpg(driver.pid, signal.SIGKILL)
+        return True
 
     def stop(self) -> None:
         """Ask the run to end."""
@@ -296,6 +319,7 @@ class Run:
         )  # fmt: skip
         follower = threading.Thread(target=run_log.follow, args=(driver.output,), daemon=True)
         follower.start()
+        self._driver = driver
         self._set("RUNNING", unless=STOPPING)
         driver.run(work, self._credentials())
         state, message = self._wait(driver)
