@@ -20,7 +20,7 @@ class LogGroup(Construct):
     """Encrypted log group with a retention.
 
     Attributes:
-        log_group: The log group, as other constructs take it.
+        resource: The CloudFormation resource, for what has to come after it.
         log_group_name: Its name.
         log_group_arn: Its ARN, without the `:*` of its streams.
         grants: Permissions on it.
@@ -48,12 +48,12 @@ class LogGroup(Construct):
             retention_days in RETENTION_DAYS,
             f"retention_days must be one of {', '.join(map(str, RETENTION_DAYS))} (CloudWatch Logs knows no other), got {retention_days}",
         )
-        resource = logs.CfnLogGroup(self, "Resource", log_group_name=name, kms_key_id=key.key_arn, retention_in_days=retention_days)
-        resource.apply_removal_policy(removal_policy)
+        self.resource = logs.CfnLogGroup(
+            self, "Resource", log_group_name=name, kms_key_id=key.key_arn, retention_in_days=retention_days
+        )
+        self.resource.apply_removal_policy(removal_policy)
         self.log_group_name = name
         self.log_group_arn = log_group_arn(name)
-        self.log_group = logs.LogGroup.from_log_group_arn(self, "Reference", self.log_group_arn)
-        self.log_group.node.add_dependency(resource)
         self.grants = LogGroupGrants(name)
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from constructs import Construct
 
-from constructs_lib.arns import queue_arn
-from constructs_lib.catalog import CatalogTable
+from constructs_lib.arns import catalog_arn, database_arn, queue_arn, table_arn
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
 from constructs_lib.observability import AlertTopicNames, OperatorRole
 from constructs_lib.orchestration import Notifier, RunBackstop, RunRecorder, RunTableNames
@@ -17,6 +16,7 @@ from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.environments import Environment
+from lakehouse.naming import TABLE_ZONES
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
 from stacks.platform_stack import PlatformStack
 
@@ -83,6 +83,15 @@ class OperationsStack(PlatformStack):
         tables.grants.use(role, "audit", actions=("GetItem", "Query"), indexes=("by_run", "by_status"))
         tables.grants.use(role, "control", actions=("GetItem", "Query"))
         AthenaWorkgroupGrants(names.workgroup, lake).run_queries(role)
-        for contract in contracts.values():
-            for definition in tables_of(contract):
-                CatalogTable(dataset=definition.dataset, lake=lake, database_prefix=names.database_prefix).grants.read(role)
+        for zone in TABLE_ZONES:
+            lake.grants.read(role, zone)
+        databases = sorted({d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)})
+        allow(
+            role,
+            actions=["glue:GetDatabase", "glue:GetTable"],
+            resources=[
+                catalog_arn(),
+                *(database_arn(database) for database in databases),
+                *(table_arn(database, "*") for database in databases),
+            ],
+        )

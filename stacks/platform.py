@@ -47,5 +47,5 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         ),
     ]
     for tier in tiers:
-        tier.add_dependency(foundation)
+        tier.add_stack_dependency(foundation)
     return [foundation, *tiers]

@@ -61,7 +61,7 @@ class IcebergTable(Construct):
                 "OnDelete": "drop" if drops else "keep",
             },
         )
-        resource.node.add_dependency(database.resource, function.function)
+        resource.node.add_dependency(database.resource, function.resource)
         grant.apply_before(resource)
         self.table = table
         self.database_name = table.database

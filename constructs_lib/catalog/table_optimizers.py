@@ -24,6 +24,7 @@ class OptimizerRole(Construct):
 
     Attributes:
         role: The role.
+        grant: Its permissions, for what has to come after them.
     """
 
     def __init__(self, scope: Construct, id: str, *, tables: Sequence[CatalogTable]) -> None:
@@ -43,7 +44,7 @@ class OptimizerRole(Construct):
             table.grants.write(self.role)
             table.lake.grants.list(self.role, table.dataset.zone, prefix=table.prefix)
         arn = log_group_arn(OPTIMIZER_LOG_GROUP)
-        allow(
+        self.grant = allow(
             self.role,
             actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
             resources=[arn, f"{arn}:*"],
@@ -116,4 +117,5 @@ class TableOptimizers(Construct):
                 type=kind,
                 table_optimizer_configuration={"enabled": True, "roleArn": role_arn, **configuration},
             )
-            optimizer.node.add_dependency(table.resource, role)
+            optimizer.node.add_dependency(table.resource)
+            role.grant.apply_before(optimizer)

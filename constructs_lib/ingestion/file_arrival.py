@@ -208,7 +208,7 @@ class FileArrival(Construct):
             log_retention_days=log_retention_days,
             removal_policy=removal_policy,
         )
-        self._grant(names.state_machine(pipeline), queue_name, trigger, tables, message_key)
+        grant = self._grant(names.state_machine(pipeline), queue_name, trigger, tables, message_key)
         source = lambda_.CfnEventSourceMapping(
             self,
             "Source",
@@ -219,7 +219,9 @@ class FileArrival(Construct):
             function_response_types=["ReportBatchItemFailures"],
             scaling_config={"maximumConcurrency": STARTER_CONCURRENCY},
         )
-        source.node.add_dependency(self.starter, self.queue)
+        grant.apply_before(source)
+        source.add_resource_dependency(self.starter.resource)
+        source.node.add_dependency(self.queue)
         rule = events.CfnRule(
             self,
             "Rule",
@@ -250,9 +252,9 @@ class FileArrival(Construct):
             period=Duration.minutes(5),
         )
 
-    def _grant(self, machine: str, queue_name: str, trigger: Trigger, tables: RunTableNames, message_key: kms.IKey) -> None:
+    def _grant(self, machine: str, queue_name: str, trigger: Trigger, tables: RunTableNames, message_key: kms.IKey) -> iam.Grant:
         role = self.starter.role
-        allow(
+        grant = allow(
             role, actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], resources=[queue_arn(queue_name)]
         )
         allow(role, actions=READ, resources=[message_key.key_arn])
@@ -261,6 +263,7 @@ class FileArrival(Construct):
         tables.grants.use(role, "control", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
         allow(role, actions=["states:StartExecution"], resources=[state_machine_arn(machine)])
         allow(role, actions=["states:DescribeExecution"], resources=[execution_arn(machine)])
+        return grant
 
 
 class FileArrivalGrants:

@@ -65,10 +65,34 @@ class JobStep:
     arguments: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def definition(*, pipeline: str, steps: Sequence[JobStep], tables: Sequence[str], timeout_minutes: int, has_manifest: bool) -> dict[str, Any]:
-    """The machine in Amazon States Language; `${Partition}`, `${Recorder}` and `${Notifier}` are substituted at deployment.
+@dataclass(frozen=True, kw_only=True)
+class MachineFunctions:
+    """What every machine calls; CloudFormation tokens are welcome.
+
+    Attributes:
+        partition: Partition of AWS that the machine runs in.
+        recorder: ARN of the run recorder.
+        notifier: ARN of the notifier.
+    """
+
+    partition: str
+    recorder: str
+    notifier: str
+
+
+def definition(
+    *,
+    functions: MachineFunctions,
+    pipeline: str,
+    steps: Sequence[JobStep],
+    tables: Sequence[str],
+    timeout_minutes: int,
+    has_manifest: bool,
+) -> dict[str, Any]:
+    """The machine in Amazon States Language.
 
     Args:
+        functions: What it calls.
         pipeline: Name of the pipeline.
         steps: Steps in order.
         tables: Tables that the run writes, `<database>.<table>`; their leases are taken together.
@@ -91,6 +115,7 @@ def definition(*, pipeline: str, steps: Sequence[JobStep], tables: Sequence[str]
     following = [*ids[1:], "RecordFinish"]
     states: dict[str, Any] = {
         "RecordStart": _recorder(
+            functions,
             {
                 "action": "start",
                 "pipeline": pipeline,
@@ -107,6 +132,7 @@ def definition(*, pipeline: str, steps: Sequence[JobStep], tables: Sequence[str]
             result_path=None,
         ),
         "AcquireLease": _recorder(
+            functions,
             {
                 "action": "lease",
                 "pipeline": pipeline,
@@ -126,10 +152,11 @@ def definition(*, pipeline: str, steps: Sequence[JobStep], tables: Sequence[str]
         "WaitForLease": {"Type": "Wait", "Seconds": LEASE_WAIT_SECONDS, "Next": "AcquireLease"},
     }
     for step, id_, next_ in zip(steps, ids, following, strict=True):
-        states[id_] = _job(step, next_=next_, has_manifest=has_manifest)
+        states[id_] = _job(functions.partition, step, next_=next_, has_manifest=has_manifest)
         states[f"{id_}Failed"] = {"Type": "Pass", "Result": step.name, "ResultPath": "$.step", "Next": "RecordFailure"}
     states |= {
         "RecordFinish": _recorder(
+            functions,
             {"action": "finish", "pipeline": pipeline, "run_id.$": "$.run_id"},
             next_="HasSucceeded",
             result_path="$.result",
@@ -146,7 +173,8 @@ def definition(*, pipeline: str, steps: Sequence[JobStep], tables: Sequence[str]
         "Done": {"Type": "Succeed"},
         "MachineFailed": {"Type": "Pass", "Result": "", "ResultPath": "$.step", "Next": "RecordFailure"},
         "RecordFailure": _function(
-            "${Recorder}",
+            functions.partition,
+            functions.recorder,
             {
                 "action": "fail",
                 "pipeline": pipeline,
@@ -160,7 +188,8 @@ def definition(*, pipeline: str, steps: Sequence[JobStep], tables: Sequence[str]
             result_path=None,
         ),
         "NotifyFailure": _function(
-            "${Notifier}",
+            functions.partition,
+            functions.notifier,
             {"pipeline": pipeline, "run_id.$": "$.run_id"},
             next_="Failed",
             on_error="Failed",
@@ -176,13 +205,13 @@ def definition(*, pipeline: str, steps: Sequence[JobStep], tables: Sequence[str]
     }
 
 
-def _job(step: JobStep, *, next_: str, has_manifest: bool) -> dict[str, Any]:
+def _job(partition: str, step: JobStep, *, next_: str, has_manifest: bool) -> dict[str, Any]:
     files = (
         {"--manifest.$": "$.manifest", "--batch_id.$": "$.batch_id"} if has_manifest else {"--manifest": "none", "--batch_id": "none"}
     )
     return {
         "Type": "Task",
-        "Resource": "arn:${Partition}:states:::glue:startJobRun.sync",
+        "Resource": f"arn:{partition}:states:::glue:startJobRun.sync",
         "Parameters": {
             "JobName": step.job_name,
             "Arguments": {"--run_id.$": "$.run_id", "--attempt.$": "States.Format('{}', $.attempt)", **files, **step.arguments},
@@ -195,16 +224,25 @@ def _job(step: JobStep, *, next_: str, has_manifest: bool) -> dict[str, Any]:
     }
 
 
-def _recorder(payload: dict[str, Any], *, next_: str, result_path: str | None, selector: dict[str, str] | None = None) -> dict[str, Any]:
-    return _function("${Recorder}", payload, next_=next_, on_error="MachineFailed", result_path=result_path, selector=selector)
+def _recorder(
+    functions: MachineFunctions, payload: dict[str, Any], *, next_: str, result_path: str | None, selector: dict[str, str] | None = None
+) -> dict[str, Any]:
+    return _function(functions.partition, functions.recorder, payload, next_=next_, on_error="MachineFailed", result_path=result_path, selector=selector)
 
 
 def _function(
-    function: str, payload: dict[str, Any], *, next_: str, on_error: str, result_path: str | None, selector: dict[str, str] | None = None
+    partition: str,
+    function: str,
+    payload: dict[str, Any],
+    *,
+    next_: str,
+    on_error: str,
+    result_path: str | None,
+    selector: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     return {
         "Type": "Task",
-        "Resource": "arn:${Partition}:states:::lambda:invoke",
+        "Resource": f"arn:{partition}:states:::lambda:invoke",
         "Parameters": {"FunctionName": function, "Payload": payload},
         **({"ResultSelector": selector} if selector is not None else {}),
         "ResultPath": result_path,

@@ -14,7 +14,7 @@ from constructs import Construct
 from constructs_lib.arns import execution_arn, job_arn, state_machine_arn
 from constructs_lib.functions import function_arn
 from constructs_lib.log_group import LogGroup
-from constructs_lib.orchestration.definition import JobStep, definition
+from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
 from constructs_lib.orchestration.run_functions import NOTIFIER, RECORDER
 from constructs_lib.permissions import allow, service_principal_conditions
 from lakehouse.naming import Names
@@ -88,8 +88,12 @@ class Pipeline(Construct):
             assumed_by=iam.ServicePrincipal("states.amazonaws.com", conditions=service_principal_conditions(account=Aws.ACCOUNT_ID)),
             description=f"Runs {machine}",
         )
-        functions = {purpose: function_arn(names.function(purpose)) for purpose in (RECORDER, NOTIFIER)}
-        allow(self.role, actions=["lambda:InvokeFunction"], resources=list(functions.values()))
+        functions = MachineFunctions(
+            partition=Aws.PARTITION,
+            recorder=function_arn(names.function(RECORDER)),
+            notifier=function_arn(names.function(NOTIFIER)),
+        )
+        grant = allow(self.role, actions=["lambda:InvokeFunction"], resources=[functions.recorder, functions.notifier])
         allow(
             self.role,
             actions=["glue:BatchStopJobRun", "glue:GetJobRun", "glue:StartJobRun"],
@@ -98,7 +102,7 @@ class Pipeline(Construct):
         allow(self.role, actions=LOG_DELIVERY, resources=["*"])
         allow(self.role, actions=TRACING, resources=["*"])
         document = definition(
-            pipeline=pipeline, steps=steps, tables=tables, timeout_minutes=timeout_minutes, has_manifest=has_manifest
+            functions=functions, pipeline=pipeline, steps=steps, tables=tables, timeout_minutes=timeout_minutes, has_manifest=has_manifest
         )
         self.resource = stepfunctions.CfnStateMachine(
             self,
@@ -107,7 +111,6 @@ class Pipeline(Construct):
             state_machine_type="STANDARD",
             role_arn=self.role.role_arn,
             definition_string=json.dumps(document, separators=(",", ":")),
-            definition_substitutions={"Partition": Aws.PARTITION, "Recorder": functions[RECORDER], "Notifier": functions[NOTIFIER]},
             logging_configuration={
                 "level": "ALL",
                 "includeExecutionData": False,  # what went through a run may be personal; the audit says what happened
@@ -115,7 +118,8 @@ class Pipeline(Construct):
             },
             tracing_configuration={"enabled": True},
         )
-        self.resource.node.add_dependency(self.role, log_group)
+        grant.apply_before(self.resource)
+        self.resource.add_resource_dependency(log_group.resource)
         self.machine_name = machine
         self.machine_arn = state_machine_arn(machine)
         self.grants = PipelineGrants(machine)

@@ -51,5 +51,5 @@ class RunBackstop(Construct):
                 principal="events.amazonaws.com",
                 source_arn=rule_arn(name),
             )
-            permission.node.add_dependency(function)
-            rule.node.add_dependency(function)
+            permission.add_resource_dependency(function.resource)
+            rule.add_resource_dependency(function.resource)
