@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import importlib.util
 import shutil
 import tempfile
 import zipfile
@@ -116,15 +115,14 @@ def _package(name: str) -> dict[str, Path]:
 
 
 def _package_folder(name: str) -> Path:
-    """Folder of an installed package, found without importing it: jobs import pyspark, which no synth needs."""
-    spec = importlib.util.find_spec(name)
-    require(
-        spec is not None and bool(spec.submodule_search_locations),
-        f"the package {name!r} is not importable: run from the project's folder, or install its wheel",
-    )
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(next(iter(spec.submodule_search_locations)))
+    """Folder of one of this project's packages: in the wheel what is deployed is data below `_bundled`, in a checkout it stands beside this package.
+
+    Never looked up by name: another team's app may have folders called `jobs` and `lambdas` of its own.
+    """
+    candidates = (BUNDLED.parent / name, Path(__file__).parents[1] / name)
+    found = [folder for folder in candidates if folder.is_dir()]
+    require(bool(found), f"the package {name!r} is not beside constructs_lib: run from the project's folder, or install its wheel")
+    return found[0]
 
 
 def _tree(folder: Path, prefix: str) -> dict[str, Path]:
