@@ -96,6 +96,8 @@ def _install(root: Path) -> None:
     done = subprocess.run([str(python), "-m", "tools.stages"], cwd=root, check=False)
     if done.returncode == EXIT_INTERRUPTED:
         raise KeyboardInterrupt
+    if done.returncode < 0:
+        raise SetupError(f"its second half was ended by signal {-done.returncode}; what is done is kept, run it again")
     if done.returncode:
         raise SetupError("see the sentence above; what is done is kept, run it again when that is mended")
     outputs = (root / ".cache" / "outputs.txt").read_text().split("\n")
