@@ -31,31 +31,17 @@ def logs(session: Session, *, run: str, progress: Progress) -> Iterator[tuple[St
 
 
 def _lines(session: Session, step: StepRecord) -> Iterator[LogLine]:
-    client = session.client("logs")
     if not step.log_group:
         return
-    request = {"logGroupName": step.log_group, "startFromHead": True}
-    try:
-        for stream in _streams(client, step):
-            token: str | None = None
-            while True:
-                page = client.get_log_events(**request, logStreamName=stream, **({"nextToken": token} if token else {}))
-                for event in page["events"]:
-                    at = to_text(datetime.fromtimestamp(event["timestamp"] / 1000, UTC))
-                    yield LogLine(at=at, stream=stream, text=event["message"].rstrip("\n"))
-                # The last page answers the token that it was asked with.
-                if page["nextForwardToken"] == token:
-                    break
-                token = page["nextForwardToken"]
-    except client.exceptions.ResourceNotFoundException as error:
-        raise CommandError(f"the log group {step.log_group} is not there: its retention may be over, or nothing was written") from error
-
-
-def _streams(client: object, step: StepRecord) -> list[str]:
-    if step.log_stream:
-        return [step.log_stream]
+    client = session.client("logs")
     # Glue names streams by the id of the job run, with a suffix for driver and executors.
-    pages = client.get_paginator("describe_log_streams").paginate(  # pyright: ignore[reportAttributeAccessIssue] # boto3 has no types
-        logGroupName=step.log_group, logStreamNamePrefix=step.job_run_id
-    )
-    return [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
+    which = {"logStreamNames": [step.log_stream]} if step.log_stream else {"logStreamNamePrefix": step.job_run_id}
+    try:
+        for page in client.get_paginator("filter_log_events").paginate(logGroupName=step.log_group, **which):
+            for event in page["events"]:
+                at = to_text(datetime.fromtimestamp(event["timestamp"] / 1000, UTC))
+                yield LogLine(at=at, stream=event["logStreamName"], text=event["message"].rstrip("\n"))
+    except client.exceptions.ResourceNotFoundException as error:
+        raise CommandError(
+            f"{step.log_group} has no log of {step.step}, attempt {step.attempt}: its retention may be over, or nothing was written"
+        ) from error

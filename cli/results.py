@@ -356,7 +356,7 @@ class Stack:
 
     Attributes:
         name: Its name.
-        status: CloudFormation's word, such as `CREATE_COMPLETE`.
+        status: CloudFormation's word, such as `CREATE_COMPLETE`; MISSING if it is not there.
     """
 
     name: str

@@ -35,7 +35,8 @@ def status(root: Path, *, env: str) -> Status:
 def status_of(session: Session) -> Status:
     """State of an environment that can be reached."""
     found = stacks(session)
-    deployed = bool(found) and all(stack.status.endswith("_COMPLETE") and "ROLLBACK" not in stack.status for stack in found)
+    # A stack that was rolled back to its former state still stands; one whose creation was rolled back does not.
+    deployed = all(stack.status in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"} for stack in found)
     since = to_text(utc_now() - timedelta(days=RUN_DAYS))
     counted = Counter(run.status for run in session.audit.runs(since=since, limit=None)) if deployed else Counter[str]()
     return Status(
@@ -52,46 +53,49 @@ def status_of(session: Session) -> Status:
 
 
 def stacks(session: Session) -> list[Stack]:
-    """Stacks of the environment, by the tags that it gives all of them."""
-    pages = session.client("cloudformation").get_paginator("describe_stacks").paginate()
-    mine = {"project": session.names.project, "env": session.names.env}
-    found = [
-        stack
-        for page in pages
-        for stack in page["Stacks"]
-        if mine.items() <= {tag["Key"].lower(): tag["Value"] for tag in stack.get("Tags", [])}.items()
-    ]
-    return sorted((Stack(name=stack["StackName"], status=stack["StackStatus"]) for stack in found), key=lambda stack: stack.name)
+    """Stacks of the environment that exist; they are asked for by name, so that the operator needs no right to list all of an account."""
+    client = session.client("cloudformation")
+    domains = sorted({dataset.domain for pipeline in session.pipelines for step in pipeline.steps for dataset in [step.writes]})
+    tiers = ("foundation", "catalog", "operations", *(f"pipelines-{domain.replace('_', '-')}" for domain in domains))
+    found: list[Stack] = []
+    for tier in tiers:
+        name = f"{session.names.prefix}-{tier}"
+        try:
+            description = client.describe_stacks(StackName=name)["Stacks"][0]
+        except client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            found.append(Stack(name=name, status="MISSING"))
+            continue
+        found.append(Stack(name=name, status=description["StackStatus"]))
+    return found
 
 
 def alarms(session: Session) -> list[Alarm]:
     """Alarms of the environment, by the prefix of its names."""
-    pages = (
-        session.client("cloudwatch")
-        .get_paginator("describe_alarms")
-        .paginate(AlarmNamePrefix=f"{session.names.prefix}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-    )
+    pages = session.client("cloudwatch").get_paginator("describe_alarms")
     return [
         Alarm(name=alarm["AlarmName"], state=alarm["StateValue"], reason=alarm.get("StateReason", ""))
-        for page in pages
-        for alarm in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))
+        for page in pages.paginate(AlarmNamePrefix=f"{session.names.prefix}-", AlarmTypes=["MetricAlarm"])
+        for alarm in page["MetricAlarms"]
     ]
 
 
 def tables(session: Session) -> list[Table]:
-    """Tables of the lake, by zone, in the databases of the project's contracts."""
+    """Tables of the lake that exist, by zone."""
+    from lakehouse.contracts.tables import tables_of
+
     glue = session.client("glue")
+    definitions = [definition for contract in session.contracts.values() for definition in tables_of(contract)]
     found: list[Table] = []
-    for zone in TABLE_ZONES:
-        for domain in sorted({contract.domain for contract in session.contracts.values()}):
-            database = session.names.database(zone, domain)
-            try:
-                pages = list(glue.get_paginator("get_tables").paginate(DatabaseName=database))
-            except glue.exceptions.EntityNotFoundException:
-                continue
-            for table in (table for page in pages for table in page["TableList"]):
-                updated = table.get("UpdateTime")
-                found.append(
-                    Table(zone=zone, database=database, name=table["Name"], updated_at=None if updated is None else to_text(updated))
-                )
+    for definition in sorted(definitions, key=lambda table: (TABLE_ZONES.index(table.zone), table.domain, table.name)):
+        database = session.names.database(definition.zone, definition.domain)
+        try:
+            table = glue.get_table(DatabaseName=database, Name=definition.name)["Table"]
+        except glue.exceptions.EntityNotFoundException:
+            continue
+        updated = table.get("UpdateTime")
+        found.append(
+            Table(zone=definition.zone, database=database, name=definition.name, updated_at=None if updated is None else to_text(updated))
+        )
     return found
