@@ -42,6 +42,6 @@ def notifier() -> Notifier:
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:  # noqa: ARG001 - Lambda passes it, the logger reads it
     """Lambda entry point."""
     return {"notified": notifier().notify(Wish.from_event(event))}

@@ -43,6 +43,6 @@ def recorder() -> Recorder:
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda passes it, the logger reads it
     """Lambda entry point."""
     return recorder().answer(request_of(event))
