@@ -55,7 +55,9 @@ def synthesize(root: Path, *, env: str) -> Path:
     assembly = root / "cdk.out" / env
     # The CDK CLI would give the app the context of cdk.json in the same way.
     settings: dict[str, object] = json.loads((root / "cdk.json").read_text(encoding="utf-8")).get("context", {})
-    context = json.dumps({**settings, "env": env})
+    # On a laptop everything may go again; elsewhere whoever means it says so to the CDK (docs/deploying.md).
+    unlocked = {"allow-destroy": "true"} if env == LOCAL else {}
+    context = json.dumps({**settings, **unlocked, "env": env})
     environment = {**os.environ, **Toolchain(root=root).environment(), "CDK_CONTEXT_JSON": context, "CDK_OUTDIR": str(assembly)}
     result = subprocess.run(
         [sys.executable, "app.py"], cwd=root, env=environment, capture_output=True, text=True, errors="replace", check=False

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from lakehouse.environments import Environment
     from lakehouse.pipelines import PipelineSpec
 
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout that holds this command line."""
+
 LOCAL = "local"
 """The environment that runs on the laptop."""
 
@@ -152,7 +155,7 @@ def project_root() -> Path:
         WrongUseError: Neither is a project.
     """
     here = Path.cwd()
-    for folder in (Path(__file__).resolve().parents[1], here, *here.parents):
+    for folder in (ROOT, here, *here.parents):
         if (folder / "config" / "base.yaml").is_file():
             return folder
     raise WrongUseError(f"no project found in {here} or above it: run `lake` in the folder that holds config/base.yaml")
