@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,8 +143,9 @@ class SparkEngine:
     """
 
     def __init__(
-        self, *, toolchain: Toolchain, aws_url: str, authorities: Path, region: str, folder: Path, size: SparkSize | None = None
-    ) -> None:
+        self, *, toolchain: Toolchain, aws_url: str, authorities: Path, region: str, folder: Path,
+        size: SparkSize | None = None, class_list: Path | None = None,
+    ) -> None:  # fmt: skip
         """
         Args:
             toolchain: Where Java, Spark and the jars are.
@@ -152,10 +154,11 @@ class SparkEngine:
             region: Region of the local AWS.
             folder: Where runs have their working folders; they are removed when they end.
             size: How big a driver is.
+            class_list: File that gets the names of the classes that a driver loads, to build the archive from.
         """
         self._toolchain, self._aws_url, self._region = toolchain, aws_url, region
         self._authorities, self._folder = authorities, folder
-        self._size = size if size is not None else SparkSize()
+        self._size, self._class_list = size if size is not None else SparkSize(), class_list
         self.endpoint = RoleEndpoint()
         self._archive = SparkArchive(toolchain=toolchain)
         self._lock = threading.Lock()
@@ -178,8 +181,10 @@ class SparkEngine:
 
     def _command(self, folder: Path, *, iceberg: bool) -> Sequence[str]:
         jars = [jar for jar in self._archive.class_path if iceberg or not jar.name.startswith(ICEBERG_JAR)]
-        archive = self._archive.options() if iceberg else ()
-        conf = {**self._conf(folder)}
+        if self._class_list is not None:
+            archive: tuple[str, ...] = (f"-XX:DumpLoadedClassList={self._class_list}",)
+        else:
+            archive = self._archive.options() if iceberg else ()
         return (
             str(self._archive.java),
             f"-Xmx{self._size.memory_mb}m",
@@ -192,7 +197,7 @@ class SparkEngine:
             "-cp",
             os.pathsep.join(str(jar) for jar in jars),
             "org.apache.spark.deploy.SparkSubmit",
-            *(part for name, value in conf.items() for part in ("--conf", f"{name}={value}")),
+            *(part for name, value in self._conf(folder).items() for part in ("--conf", f"{name}={value}")),
             str(HERE / "spark_driver.py"),
         )
 
@@ -255,7 +260,9 @@ def _write_trust_store(authorities: Path, store: Path) -> Path:
     from cryptography import x509  # noqa: PLC0415 - takes a while to load and is needed once
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415
 
-    found = x509.load_pem_x509_certificates(authorities.read_bytes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a user's bundle may hold old roots whose serial numbers are not to today's taste
+        found = x509.load_pem_x509_certificates(authorities.read_bytes())
     named = [pkcs12.PKCS12Certificate(certificate, f"authority-{number}".encode()) for number, certificate in enumerate(found)]
     partial = store.with_suffix(".partial")
     partial.write_bytes(pkcs12.serialize_java_truststore(named, BestAvailableEncryption(TRUST_STORE_PASSWORD.encode())))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import threading
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +22,6 @@ class SparkArchive:
 
     def __init__(self, *, toolchain: Toolchain) -> None:
         self._toolchain = toolchain
-        self._lock = threading.Lock()
 
     @cached_property
     def java(self) -> Path:
@@ -60,6 +58,25 @@ class SparkArchive:
             seen.update(f"{jar}:{stat.st_size}:{int(stat.st_mtime)}\n".encode())
         seen.update(" ".join(FAST_START).encode())
         return self._toolchain.cache / "spark" / f"classes-{seen.hexdigest()[:16]}.jsa"
+
+    def dump(self, class_list: Path) -> None:
+        """Build the archive from the names of classes that a driver has loaded; takes the better part of a minute.
+
+        Raises:
+            subprocess.CalledProcessError: Java could not; its output is in the error.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        command = [
+            str(self.java), *FAST_START, "-Xmx1g", "-Xshare:dump", "-Xlog:cds=off", "-Xlog:cds+verification=off",
+            f"-XX:SharedClassListFile={class_list}", f"-XX:SharedArchiveFile={partial}",
+            "-cp", os.pathsep.join(str(jar) for jar in self.class_path),
+        ]  # fmt: skip
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # noqa: S603 - our own command
+        for old in self.path.parent.glob("classes-*.jsa"):
+            old.unlink()
+        partial.replace(self.path)
 
     def options(self) -> tuple[str, ...]:
         """Options that use the archive, none if it has not been built."""

@@ -72,7 +72,8 @@ def _message(error):
     """The error in one piece of text, as Glue shows it: its class, its text, and what was behind it on the JVM's side."""
     java, text = getattr(error, "java_exception", None), str(error)
     if java is not None:
-        text = f"{getattr(error, 'errmsg', '')}\n: {java.toString()}".lstrip("\n: ")
+        said = getattr(error, "errmsg", "").strip(": \n")
+        text = f"{said}: {java.toString()}"
         cause, depth = java.getCause(), 0
         while cause is not None and depth < 20:
             line = cause.toString().strip()
