@@ -1,0 +1,133 @@
+"""An Iceberg table as the jobs see it: snapshots, branches that are published in one commit, appends that name their run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.naming import CATALOG
+
+MAIN = "main"
+"""Branch that readers see."""
+
+STAGING_PREFIX = "run_"
+"""Begin of the name of every branch on which a run prepares what it will publish."""
+
+_PROPERTY_CONF = "spark.sql.iceberg.snapshot-property."
+
+
+class IcebergTable:
+    """One table of the catalog `lake`; metadata is read and committed through Iceberg's own API, so it costs no Spark job."""
+
+    def __init__(self, spark: SparkSession, name: str) -> None:
+        """
+        Args:
+            spark: Session with the catalog.
+            name: Name in SQL without the catalog, `<database>.<table>`.
+        """
+        self._spark = spark
+        self.name = f"{CATALOG}.{name}"
+        jvm: Any = spark.sparkContext._jvm  # noqa: SLF001 - PySpark's documented way to the JVM
+        self._table: Any = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, self.name)  # noqa: SLF001
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of its columns in order."""
+        return tuple(field.name() for field in self._table.schema().columns())
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """Names of its branches."""
+        self._table.refresh()
+        references = self._table.refs()
+        return tuple(str(name) for name in references if references[name].isBranch())
+
+    def snapshot_id(self, branch: str = MAIN) -> int | None:
+        """Id of the snapshot that a branch points to; None if the table was never written."""
+        snapshot = self._snapshot(branch)
+        return None if snapshot is None else int(snapshot.snapshotId())
+
+    def rows(self, branch: str = MAIN) -> int | None:
+        """Rows of a branch by its metadata alone; None if the metadata cannot tell (there are delete files)."""
+        snapshot = self._snapshot(branch)
+        if snapshot is None:
+            return 0
+        summary = snapshot.summary()
+        if int(summary.get("total-delete-files") or 0) or summary.get("total-records") is None:
+            return None
+        return int(summary.get("total-records"))
+
+    def summary(self, branch: str = MAIN) -> dict[str, str]:
+        """Summary of the snapshot that a branch points to."""
+        snapshot = self._snapshot(branch)
+        return {} if snapshot is None else {str(key): str(snapshot.summary()[key]) for key in snapshot.summary()}
+
+    def read(self, branch: str = MAIN) -> DataFrame:
+        """The rows of a branch as of now, however the table changes while they are read."""
+        snapshot = self.snapshot_id(branch)
+        if snapshot is None:
+            return self._spark.table(self.name)
+        return self._spark.read.option("versionAsOf", snapshot).table(self.name)
+
+    def append(self, rows: DataFrame, *, branch: str = MAIN, properties: Mapping[str, str], options: Mapping[str, str] | None = None) -> None:
+        """Add rows in one commit.
+
+        Args:
+            rows: Rows with the columns of the table.
+            branch: Branch that receives them.
+            properties: Entries of the snapshot's summary.
+            options: Write options of Iceberg.
+        """
+        target = self.name if branch == MAIN else f"{self.name}.branch_{branch}"
+        writer = rows.writeTo(target)
+        for key, value in {**{f"snapshot-property.{key}": value for key, value in properties.items()}, **(options or {})}.items():
+            writer = writer.option(key, value)
+        writer.append()
+        self._table.refresh()
+
+    def merge(self, statement: str, *, branch: str = MAIN, properties: Mapping[str, str]) -> None:
+        """Run a MERGE; `{table}` in the statement stands for the branch."""
+        target = self.name if branch == MAIN else f"{self.name}.branch_{branch}"
+        with _session_conf(self._spark, {_PROPERTY_CONF + key: value for key, value in properties.items()}):
+            self._spark.sql(statement.replace("{table}", target))
+        self._table.refresh()
+
+    def create_branch(self, branch: str) -> None:
+        """Branch off what main shows now; leftovers of killed runs are dropped in the same commit."""
+        stale = [name for name in self.branches if name.startswith(STAGING_PREFIX)]
+        change = self._table.manageSnapshots()
+        for name in stale:
+            change = change.removeBranch(name)
+        if stale:
+            change.commit()
+            change = self._table.manageSnapshots()
+        snapshot = self.snapshot_id()
+        (change.createBranch(branch) if snapshot is None else change.createBranch(branch, snapshot)).commit()
+
+    def publish(self, branch: str) -> None:
+        """Move main to a branch and drop the branch, in one commit; fails if main has moved since."""
+        self._table.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
+        self._table.refresh()
+
+    def drop_branch(self, branch: str) -> None:
+        """Drop a branch if it is there; its snapshot expires with the table's others."""
+        if branch in self.branches:
+            self._table.manageSnapshots().removeBranch(branch).commit()
+
+    def _snapshot(self, branch: str) -> Any:
+        self._table.refresh()
+        return self._table.snapshot(branch)
+
+
+@contextmanager
+def _session_conf(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    for key, value in settings.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key in settings:
+            spark.conf.unset(key)

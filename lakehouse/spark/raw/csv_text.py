@@ -1,0 +1,84 @@
+"""RFC 4180 in Spark expressions: where records end, and which values they hold.
+
+A value that begins with a quote ends at the next quote that is not doubled, and a delimiter or the end must follow; a quote elsewhere in a value is an
+ordinary character. All repetitions are possessive, so that no value, however long, exhausts the stack of Java's matcher.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, functions as F
+
+from lakehouse.contracts.model import Source
+
+
+def leaves_open(line: Column, source: Source) -> Column:
+    """Whether a line that begins outside quotes ends inside a quoted value."""
+    quote, delimiter = _escaped(source.quote), _escaped(source.delimiter)
+    value = rf"(?:{_quoted(quote)}|{_bare(quote, delimiter)})?"
+    inside = rf"{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+"
+    return line.rlike(rf"(?s)\A(?:{value}{delimiter})*+{inside}\z")
+
+
+def quoted_cells(record: Column, source: Source) -> Column:
+    """Values of a record with their quotes still on; NULL if a quote stands where none may."""
+    quote, delimiter = _escaped(source.quote), _escaped(source.delimiter)
+    pattern = rf"(?s)\G({_quoted(quote)}|{_bare(quote, delimiter)}|){delimiter}"
+    cells = F.regexp_extract_all(F.concat(record, F.lit(source.delimiter)), F.lit(pattern), F.lit(1))
+    return F.when(F.array_join(cells, source.delimiter) == record, cells)
+
+
+def plain_cells(record: Column, source: Source) -> Column:
+    """Values of a record that holds no quote."""
+    return F.split(record, f"[{_escaped(source.delimiter)}]", -1)
+
+
+def cell_value(cell: Column, source: Source, *, may_be_quoted: bool) -> Column:
+    """What a value says: without its quotes; NULL if it is the text for NULL and stands without quotes."""
+    bare = F.nullif(cell, F.lit(source.null_value))
+    if not may_be_quoted:
+        return bare
+    quote = source.quote
+    inner = F.substring(cell, F.lit(2), F.char_length(cell) - 2)
+    return F.when(F.startswith(cell, F.lit(quote)), F.replace(inner, F.lit(quote * 2), F.lit(quote))).otherwise(bare)
+
+
+def parse_header(line: str, source: Source) -> tuple[str, ...] | None:
+    """Column names of a header; None if its quotes are not closed or misplaced."""
+    cells: list[str] = []
+    position = 0
+    while True:
+        if line.startswith(source.quote, position):
+            end = _closing_quote(line, position, source.quote)
+            if end is None:
+                return None
+            cells.append(line[position + 1 : end].replace(source.quote * 2, source.quote).strip())
+            position = end + 1
+            if position < len(line) and line[position] != source.delimiter:
+                return None
+        else:
+            end = line.find(source.delimiter, position)
+            end = len(line) if end < 0 else end
+            cells.append(line[position:end].strip())
+            position = end
+        if position >= len(line):
+            return tuple(cells)
+        position += 1
+
+
+def _closing_quote(line: str, start: int, quote: str) -> int | None:
+    position = line.find(quote, start + 1)
+    while position >= 0 and line.startswith(quote * 2, position):
+        position = line.find(quote, position + 2)
+    return None if position < 0 else position
+
+
+def _quoted(quote: str) -> str:
+    return rf"{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote}"
+
+
+def _bare(quote: str, delimiter: str) -> str:
+    return rf"[^{quote}{delimiter}][^{delimiter}]*+"
+
+
+def _escaped(character: str) -> str:
+    return character if character.isalnum() else f"\\{character}"

@@ -1,0 +1,77 @@
+"""Parquet files as bronze rows: every value as text, nested values as JSON text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession, functions as F
+from pyspark.sql.types import ArrayType, BinaryType, DataType, MapType, StructType, VariantType
+
+from lakehouse.contracts.model import CompiledContract
+from lakehouse.contracts.tables import EXTRA_COLUMN, RECORD_COLUMN
+from lakehouse.spark.raw.layout import Layout
+from lakehouse.spark.raw.records import FILE_NAME
+from lakehouse.spark.raw.staging import StagedFile
+
+
+def parquet_schema(spark: SparkSession, file: StagedFile) -> StructType | None:
+    """Columns of a Parquet file, from its footer; None if it is no Parquet file."""
+    try:
+        return spark.read.parquet(file.path).schema
+    except PySparkException as error:
+        if _is_about_content(error):
+            return None
+        raise
+
+
+def read_parquet(
+    spark: SparkSession, files: Sequence[StagedFile], *, schemas: Mapping[int, StructType], layouts: Mapping[int, Layout], contract: CompiledContract
+) -> DataFrame:
+    """Records of Parquet files.
+
+    Returns:
+        The raw columns (string), `_extra`, `_record` (NULL), `_file_name`, `_row`.
+    """
+    groups: dict[str, list[StagedFile]] = {}
+    for file in files:
+        groups.setdefault(schemas[file.index].json(), []).append(file)
+    frames = [_read_group(spark, group, schema=schemas[group[0].index], layout=layouts[group[0].index], contract=contract) for group in groups.values()]
+    return reduce(DataFrame.unionByName, frames)
+
+
+def _read_group(spark: SparkSession, files: Sequence[StagedFile], *, schema: StructType, layout: Layout, contract: CompiledContract) -> DataFrame:
+    types = {field.name: field.dataType for field in schema.fields}
+    rows = spark.read.schema(schema).parquet(*(file.path for file in files))
+
+    def value(name: str) -> Column:
+        return _text(F.col(f"`{name}`"), types[name]) if name in types else F.lit(None).cast("string")
+
+    extras = layout.extras(contract)
+    extra = F.lit(None).cast("map<string,string>")
+    if extras:
+        given = F.map_filter(F.create_map(*(part for name in extras for part in (F.lit(name), value(name)))), lambda _, text: text.isNotNull())
+        extra = F.when(F.size(given) > 0, given)
+    return rows.select(
+        *(value(column.name).alias(column.name) for column in contract.raw),
+        extra.alias(EXTRA_COLUMN),
+        F.lit(None).cast("binary").alias(RECORD_COLUMN),
+        F.col("_metadata.file_name").alias(FILE_NAME),
+        (F.col("_metadata.row_index") + 1).alias("_row"),
+    )
+
+
+def _text(value: Column, type_: DataType) -> Column:
+    if isinstance(type_, (StructType, ArrayType, MapType, VariantType)):
+        return F.to_json(value)
+    if isinstance(type_, BinaryType):
+        return F.when(F.is_valid_utf8(value.cast("string")), value.cast("string")).otherwise(F.base64(value))
+    return value.cast("string")
+
+
+def _is_about_content(error: PySparkException) -> bool:
+    text = str(error)
+    marks: tuple[Any, ...] = ("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER", "is not a Parquet file", "UNABLE_TO_INFER_SCHEMA", "Could not read footer", "FAILED_MERGE_SCHEMA")
+    return any(mark in text for mark in marks)

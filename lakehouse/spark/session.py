@@ -1,0 +1,37 @@
+"""The Spark session of a job: what every engine must agree on is set here, and checked."""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+
+REQUIRED = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+}
+"""Settings on which the meaning of data depends; the same on every engine."""
+
+_SMALL_SHUFFLE = 2
+
+
+def spark_session(app: str) -> SparkSession:
+    """The session that the engine prepared, or a new one, with the required settings.
+
+    Args:
+        app: Name of the application, for the engine's lists.
+    """
+    builder = SparkSession.builder.appName(app)
+    for key, value in REQUIRED.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    prepare(spark)
+    return spark
+
+
+def prepare(spark: SparkSession) -> SparkSession:
+    """Give a session the required settings, and shuffles that fit its size."""
+    for key, value in REQUIRED.items():
+        spark.conf.set(key, value)
+    if spark.conf.get("spark.sql.shuffle.partitions") == "200":
+        spark.conf.set("spark.sql.shuffle.partitions", str(max(4, _SMALL_SHUFFLE * spark.sparkContext.defaultParallelism)))
+    return spark

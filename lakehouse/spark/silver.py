@@ -1,0 +1,307 @@
+"""From bronze to silver: judge each record, keep the newest of each key, and publish the result only if it passes the gate.
+
+Every record of the files of a run ends in exactly one place: silver, superseded by a newer record of its key, or quarantine. The three are counted on
+the way in (from bronze) and again on the way out (from the tables), and a difference stops the run before anything is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession, functions as F
+
+from lakehouse.audit import QualityRecord
+from lakehouse.contracts.model import CompiledContract
+from lakehouse.contracts.tables import SILVER_PLATFORM_COLUMNS
+from lakehouse.errors import RunFailed
+from lakehouse.manifests import ManifestFile
+from lakehouse.spark import newest
+from lakehouse.spark.casts import typed
+from lakehouse.spark.gate import IS_GOOD, REASONS, RowGate
+from lakehouse.spark.iceberg import STAGING_PREFIX, IcebergTable
+from lakehouse.spark.progress import Reached
+from lakehouse.spark.quarantine import RECORD_KEY, Quarantined, keep_out, kept_out
+from lakehouse.spark.table_gate import Measured, measure_table_rules, score, score_record
+from lakehouse.spark.versions import of_files
+
+_BRONZE = "_bronze"
+_PLATFORM = tuple(name for _, name, _ in SILVER_PLATFORM_COLUMNS)
+_REASON_TYPE = "array<struct<code:string, column:string, rule:string, message:string>>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SilverTables:
+    """The tables of one dataset.
+
+    Attributes:
+        bronze: Records as they came.
+        silver: The newest good row of each key.
+        quarantine: Records that were kept out.
+    """
+
+    bronze: IcebergTable
+    silver: IcebergTable
+    quarantine: IcebergTable
+
+
+@dataclass(kw_only=True)
+class Findings:
+    """What a run has found so far; it is told of also when the run fails.
+
+    Attributes:
+        counts: rows_in, silver, superseded, quarantined, as far as they are known.
+        reasons: Quarantined rows by reason code.
+        written: Rows that this run wrote to silver: 0 if it changed nothing.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    reasons: dict[str, int] = field(default_factory=dict[str, int])
+    written: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refinement:
+    """One refinement of the files of a run.
+
+    Attributes:
+        spark: Session.
+        contract: Contract of the dataset.
+        tables: Its tables.
+        files: File versions to refine; None for all that bronze holds.
+        run_id: Run, for the branch and the summaries.
+        batch_id: Batch, for the summaries.
+        now: Moment of quarantine.
+        other: Table in the catalog for a contract id, or None if this job may not read it.
+        tell: Takes the results of the gate for the audit.
+        reached: Told of each stage.
+    """
+
+    spark: SparkSession
+    contract: CompiledContract
+    tables: SilverTables
+    files: Sequence[ManifestFile] | None
+    run_id: str
+    batch_id: str
+    now: datetime
+    other: Callable[[str], str | None]
+    tell: Callable[[Iterable[QualityRecord]], None]
+    reached: Reached
+
+    def run(self, findings: Findings) -> None:
+        """Refine; `findings` is filled on the way.
+
+        Raises:
+            RunFailed: `quality_gate`, `too_many_quarantined` or `row_accounting`; silver is as it was.
+        """
+        if self.tables.bronze.snapshot_id() is None:
+            findings.counts.update(rows_in=0, silver=0, superseded=0, quarantined=0)
+            return
+        judged = self._judged()
+        counted = self._count(judged)
+        findings.counts["rows_in"] = counted["rows_in"]
+        self.reached("refine: rows judged")
+        good = judged.where(IS_GOOD)
+        ranked = newest.with_standing(good.drop(_BRONZE), self.contract).persist() if counted["contended"] else None
+        try:
+            self._run_ranked(findings, judged=judged, good=good, ranked=ranked, counted=counted)
+        finally:
+            if ranked is not None:
+                ranked.unpersist()
+
+    def _run_ranked(self, findings: Findings, *, judged: DataFrame, good: DataFrame, ranked: DataFrame | None, counted: Mapping[str, int]) -> None:
+        standings = {newest.NEWEST: counted["good"], newest.SUPERSEDED: 0, newest.CONFLICT: 0}
+        if ranked is not None:
+            standings = {**dict.fromkeys(standings, 0), **{row[0]: row[1] for row in ranked.groupBy(newest.STANDING).count().collect()}}
+        winners = good if ranked is None else ranked.where(F.col(newest.STANDING) == newest.NEWEST)
+        bad_rows = counted["rows_in"] - counted["good"]
+        out = self._keep_out(judged, ranked, bad_rows=bad_rows, conflicts=standings[newest.CONFLICT])
+        findings.counts["quarantined"] = out.rows
+        findings.reasons.update(out.reasons)
+        self.reached("refine: quarantine committed")
+        measured = self._row_results(out, counted)
+        self.tell(result.record(self._dataset) for result in measured)
+        self._check_rows(out, measured, rows_in=counted["rows_in"], expected=bad_rows + standings[newest.CONFLICT])
+        against = self._compare(winners, rows=standings[newest.NEWEST])
+        findings.counts["silver"] = against["new"] + against["newer"] + against["same"]
+        findings.counts["superseded"] = standings[newest.SUPERSEDED] + against["older"]
+        findings.written = against["new"] + against["newer"]
+        self._publish(findings, winners, against=against, measured=measured)
+
+    @property
+    def _dataset(self) -> str:
+        return f"silver.{self.contract.id}"
+
+    @property
+    def _branch(self) -> str:
+        return STAGING_PREFIX + self.run_id.replace("-", "_")
+
+    @property
+    def _properties(self) -> dict[str, str]:
+        return {"run_id": self.run_id, "batch_id": self.batch_id}
+
+    @property
+    def _gate(self) -> RowGate:
+        return RowGate(contract=self.contract)
+
+    def _records(self) -> DataFrame:
+        rows = self.tables.bronze.read()
+        return rows if self.files is None else of_files(rows, self.files)
+
+    def _judged(self) -> DataFrame:
+        """Records with their typed values, what those were made from, and whether they are good."""
+        bronze = self.tables.bronze.columns
+        values = self._records().select(
+            F.struct(*bronze).alias(_BRONZE),
+            *(typed(column).alias(column.name) for column in self.contract.columns),
+            *self._gate.raw_values(),
+            "_extra",
+            "_record",
+            *_PLATFORM,
+        )
+        return values.withColumn(IS_GOOD, self._gate.is_good())
+
+    def _count(self, judged: DataFrame) -> dict[str, int]:
+        """Records, good ones, keys that more than one good row has, and how many good rows break each rule that only watches."""
+        watching = self._gate.watching
+        watched = [F.count_if(F.col(IS_GOOD) & ~self._gate.holds(rule)).alias(f"w{place}") for place, rule in enumerate(watching)]
+        by_key = judged.groupBy(*self.contract.keys).agg(F.count(F.lit(1)).alias("rows"), F.count_if(IS_GOOD).alias("good"), *watched)
+        totals = by_key.agg(
+            F.sum("rows").alias("rows_in"),
+            F.sum("good").alias("good"),
+            F.count_if(F.col("good") > 1).alias("contended"),
+            *(F.sum(f"w{place}").alias(f"w{place}") for place in range(len(watching))),
+        ).collect()[0]
+        counts = {name: int(totals[name] or 0) for name in ("rows_in", "good", "contended")}
+        return counts | {rule.id: int(totals[f"w{place}"] or 0) for place, rule in enumerate(watching)}
+
+    def _keep_out(self, judged: DataFrame, ranked: DataFrame | None, *, bad_rows: int, conflicts: int) -> Quarantined:
+        bad: DataFrame | None = None
+        if bad_rows:
+            bad = judged.where(~F.col(IS_GOOD)).select(f"{_BRONZE}.*", self._gate.reasons().alias(REASONS))
+        if conflicts:
+            assert ranked is not None
+            which = ranked.where(F.col(newest.STANDING) == newest.CONFLICT).select(*RECORD_KEY)
+            reason = F.struct(
+                F.lit("duplicate_key").alias("code"),
+                F.lit(", ".join(self.contract.keys)).alias("column"),
+                F.lit("duplicate_key").alias("rule"),
+                F.lit("a later row of the same file has this key and says something else").alias("message"),
+            )
+            clashing = self._records().join(which, list(RECORD_KEY), "left_semi").withColumn(REASONS, F.array(reason).cast(_REASON_TYPE))
+            bad = clashing if bad is None else bad.unionByName(clashing)
+        if bad is not None:
+            bad = bad.withColumn("_run_id", F.lit(self.run_id)).withColumn("_quarantined_at", F.lit(self.now.isoformat()).cast("timestamp"))
+        keep_out(bad, quarantine=self.tables.quarantine, files=self.files, properties=self._properties)
+        return kept_out(self.tables.quarantine, self.files) if bad is not None else Quarantined(rows=0)
+
+    def _row_results(self, out: Quarantined, counted: Mapping[str, int]) -> list[Measured]:
+        rules = [rule for rule in self.contract.quality.rules if rule.level == "row"]
+        broken = {rule.id: out.by_rule.get(rule.id, 0) for rule in self._gate.stopping} | {rule.id: counted[rule.id] for rule in self._gate.watching}
+        return [Measured(rule=rule, value=float(broken[rule.id]), failed_rows=broken[rule.id]) for rule in rules]
+
+    def _check_rows(self, out: Quarantined, measured: Sequence[Measured], *, rows_in: int, expected: int) -> None:
+        if out.rows != expected:
+            raise RunFailed("row_accounting", f"quarantine of {self.contract.id} holds {out.rows} rows of this run's files, {expected} were kept out")
+        halted = [result for result in measured if result.rule.action == "halt" and result.failed_rows]
+        if halted:
+            raise RunFailed("quality_gate", _listing(result.record(self._dataset) for result in halted))
+        limit = self.contract.quality.max_quarantine_percent
+        percent = 100.0 * out.rows / rows_in if rows_in else 0.0
+        if percent > limit:
+            raise RunFailed(
+                "too_many_quarantined",
+                f"{out.rows} of {rows_in} rows ({percent:.1f} %) went to quarantine, maxQuarantinePercent of {self.contract.id} is {limit:g}; nothing was published",
+            )
+
+    def _compare(self, winners: DataFrame, *, rows: int) -> dict[str, int]:
+        """How the newest rows stand against silver as it is: new keys, newer, the very same record, older."""
+        if rows == 0 or self.tables.silver.rows() == 0:
+            return {"new": rows, "newer": 0, "same": 0, "older": 0}
+        names = list(dict.fromkeys([*self.contract.keys, *newest.order_columns(self.contract)]))
+        ours, theirs = winners.select(*names).alias("s"), self.tables.silver.read().select(*names, F.lit(value=True).alias("_held")).alias("t")
+        same = F.lit(value=True)
+        for name in RECORD_KEY:
+            same &= F.col(f"s.{name}").eqNullSafe(F.col(f"t.{name}"))
+        is_newer = newest.is_newer(left="s", right="t", contract=self.contract)
+        standing = F.when(F.col("t._held").isNull(), "new").when(same, "same").when(is_newer, "newer").otherwise("older")
+        joined = ours.join(theirs, F.expr(newest.same_key(left="s", right="t", contract=self.contract)), "left").select(standing.alias("standing"))
+        found = {row[0]: int(row[1]) for row in joined.groupBy("standing").count().collect()}
+        result = {name: found.get(name, 0) for name in ("new", "newer", "same", "older")}
+        if sum(result.values()) != rows:
+            raise RunFailed("row_accounting", f"{rows} rows met {sum(result.values())} in {self.tables.silver.name}: it holds a key more than once")
+        return result
+
+    def _publish(self, findings: Findings, winners: DataFrame, *, against: Mapping[str, int], measured: Sequence[Measured]) -> None:
+        silver = self.tables.silver
+        if findings.written == 0:
+            self._judge_table(findings, branch="main", known=self._known(branch="main", new=0), measured=measured)
+            return
+        silver.create_branch(self._branch)
+        self.reached("refine: branch created")
+        try:
+            self._write(winners, against=against)
+            self.reached("refine: branch written")
+            self._judge_table(findings, branch=self._branch, known=self._known(branch=self._branch, new=against["new"]), measured=measured)
+        except RunFailed:
+            silver.drop_branch(self._branch)
+            raise
+        self.reached("refine: gate passed")
+        silver.publish(self._branch)
+        self.reached("refine: silver published")
+
+    def _write(self, winners: DataFrame, *, against: Mapping[str, int]) -> None:
+        silver = self.tables.silver
+        rows = winners.select(*silver.columns)
+        if against["newer"] == against["same"] == against["older"] == 0:
+            silver.append(rows, branch=self._branch, properties=self._properties)
+            return
+        rows.createOrReplaceTempView("lakehouse_newest")
+        newer = newest.newer_condition(left="s", right="t", contract=self.contract)
+        silver.merge(
+            f"MERGE INTO {{table}} t USING lakehouse_newest s ON {newest.same_key(left='s', right='t', contract=self.contract)} "
+            f"WHEN MATCHED AND {newer} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *",
+            branch=self._branch,
+            properties=self._properties,
+        )
+
+    def _known(self, *, branch: str, new: int) -> dict[str, float]:
+        """Values of rules about the key: rows were matched by key, so if exactly the new ones were added, no key repeats. Metadata tells it."""
+        before, after = self.tables.silver.rows(), self.tables.silver.rows(branch)
+        if before is None or after is None or after != before + new:
+            return {}
+        keys = set(self.contract.keys)
+        rules = [rule for rule in self.contract.quality.rules if rule.level == "table" and rule.kind in {"unique", "duplicates"}]
+        return {rule.id: 0.0 for rule in rules if keys <= set(rule.args["columns"])}
+
+    def _judge_table(self, findings: Findings, *, branch: str, known: Mapping[str, float], measured: Sequence[Measured]) -> None:
+        rows = self.tables.silver.read(branch)
+        if self.tables.silver.snapshot_id(branch) is not None:
+            held = (rows if self.files is None else of_files(rows, self.files)).count()
+            self._check_sum(findings, held=held)
+        results = [result.record(self._dataset) for result in measured]
+        results += [result.record(self._dataset) for result in measure_table_rules(rows, self.contract, known=known, other=self.other)]
+        scored = score_record(score(results), contract=self.contract, dataset=self._dataset)
+        self.tell([*(result for result in results if result.level == "table"), scored])
+        broken = [result for result in [*results, scored] if result.level == "table" and result.action == "halt" and not result.passed]
+        if broken:
+            raise RunFailed("quality_gate", _listing(broken))
+
+    def _check_sum(self, findings: Findings, *, held: int) -> None:
+        counts = findings.counts
+        if held != counts["silver"] or counts["rows_in"] != counts["silver"] + counts["superseded"] + counts["quarantined"]:
+            raise RunFailed(
+                "row_accounting",
+                f"{self.contract.id}: {counts['rows_in']} rows in, {counts['silver']} in silver (the table holds {held}), "
+                f"{counts['superseded']} superseded, {counts['quarantined']} quarantined; nothing was published",
+            )
+
+
+def _listing(results: Iterable[QualityRecord]) -> str:
+    said: list[str] = []
+    for result in results:
+        shown: Any = f"{result.failed_rows} rows break it" if result.level == "row" else f"got {result.value:g}" if result.value is not None else "no result"
+        said.append(f"{result.rule} ({result.severity}): {result.message or 'below the threshold'}, {shown}")
+    return "; ".join(said)

@@ -1,0 +1,34 @@
+"""Rows of certain file versions, found without reading the whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, functions as F
+
+from lakehouse.manifests import ManifestFile
+
+_FEW = 8
+
+
+def of_files(rows: DataFrame, files: Sequence[ManifestFile]) -> DataFrame:
+    """Rows that came from these file versions.
+
+    The range of sequences and the names let Iceberg skip files by their statistics; the versions decide.
+
+    Args:
+        rows: Rows with `_source_file`, `_source_version` and `_sequence`.
+        files: The file versions; none gives no row.
+    """
+    if not files:
+        return rows.where(F.lit(False))
+    sequences = sorted(file.sequence for file in files)
+    near = rows.where(F.col("_sequence").between(sequences[0], sequences[-1]))
+    if len(files) <= _FEW:
+        chosen = F.lit(False)
+        for file in files:
+            chosen |= (F.col("_source_version") == file.version_id) & (F.col("_source_file") == file.uri)
+        return near.where(chosen)
+    wanted = [(file.uri, file.version_id) for file in files]
+    table = rows.sparkSession.createDataFrame(wanted, "_source_file string, _source_version string")
+    return near.join(F.broadcast(table), ["_source_file", "_source_version"], "left_semi")
