@@ -7,14 +7,30 @@ import signal
 import sys
 from typing import NoReturn
 
-from local.aws import actions, deliveries, door, event_sources, guard, key_use, message_keys, object_keys, pass_role, seam, states
+from local.aws import (
+    actions,
+    deliveries,
+    door,
+    event_sources,
+    executions,
+    functions,
+    guard,
+    key_use,
+    machines,
+    message_keys,
+    object_keys,
+    pass_role,
+    seam,
+    states,
+)
 from local.aws.cloudformation import acting, conditions
 from local.aws.engine_adapters import ENGINE_ADAPTERS
 
 log = logging.getLogger("lake.server")
 
 ADAPTERS = (
-    guard, actions, pass_role, acting, conditions, key_use, message_keys, object_keys, states, deliveries, event_sources, *ENGINE_ADAPTERS, door,
+    guard, actions, pass_role, acting, conditions, key_use, message_keys, object_keys, states, executions, machines, functions, deliveries,
+    event_sources, door,
 )  # fmt: skip
 """Modules of the adapter, in the order in which they register: the door wraps what the others have put in place."""
 
