@@ -1,14 +1,14 @@
 """Creates and evolves Iceberg tables for CloudFormation: a custom resource over Glue's Iceberg API that answers in any case, also when time runs out.
 
-Properties of the resource: Database, Table, Location (`s3://bucket/folder`), Definition (JSON text of a TableDefinition), ContractId, Removal
-(`retain` or `destroy`). Ref is `<database>.<table>`; attributes Outcome, TableName, DatabaseName, Location. No environment variables.
+Properties of the resource: Database, Table, Location (`s3://bucket/folder`), Definition (JSON text of a TableDefinition), OnDelete (`keep` or
+`drop`). Ref is `<database>.<table>`; attributes Outcome, TableName, DatabaseName, Location. No environment variables.
 
 Create adopts a table that carries the same `lakehouse.contract` property (a stack that is made anew over retained data) and refuses any other. Update
-never drops or narrows a column. Delete keeps the table, or with `destroy` takes it out of the catalog; files are never deleted.
+never drops or narrows a column. Delete keeps the table, or with `drop` takes it out of the catalog; files are never deleted.
 
 Actions (besides writing its log):
 
-- glue:GetTable, CreateTable, UpdateTable on the catalog, the databases and their tables; glue:DeleteTable too, for tables with `destroy`
+- glue:GetTable, CreateTable, UpdateTable on the catalog, the databases and their tables; glue:DeleteTable too, for tables with `drop`
 - s3:GetObject, PutObject on `<location>/metadata/*` (Glue writes metadata files with the caller's rights) and kms:Decrypt, GenerateDataKey on the
   zone buckets' key
 """

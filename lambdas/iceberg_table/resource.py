@@ -11,10 +11,10 @@ from lakehouse.contracts.tables import TableDefinition
 from lakehouse.errors import TerminalError
 from lambdas.iceberg_table.table import IcebergTables, TableAddress
 
-PROPERTIES = ("Database", "Table", "Location", "Definition", "ContractId", "Removal")
+PROPERTIES = ("Database", "Table", "Location", "Definition", "OnDelete")
 """Properties of the resource; all are text, because CloudFormation turns everything else into text."""
 
-REMOVALS = ("retain", "destroy")
+ON_DELETE = ("keep", "drop")
 
 FAILED_SUFFIX = "#not-created"
 """Marks ids of tables that could not be created: rolling back must not touch a table of that name, which is somebody else's."""
@@ -31,16 +31,14 @@ class TableRequest:
         physical_id: `<database>.<table>` of an earlier answer, None on Create.
         address: Where the table is.
         definition: What it has to be.
-        contract_id: Contract that it follows from.
-        removal: `retain`, or `destroy`: drop it from the catalog on Delete.
+        drops_on_delete: Whether it leaves the catalog on Delete.
     """
 
     action: Action
     physical_id: str | None
     address: TableAddress
     definition: TableDefinition
-    contract_id: str
-    removal: str
+    drops_on_delete: bool
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> TableRequest:
@@ -53,23 +51,20 @@ class TableRequest:
         missing = [name for name in PROPERTIES if not properties.get(name)]
         if missing:
             raise TerminalError(f"the resource lacks {', '.join(missing)}: it takes {', '.join(PROPERTIES)}")
-        if properties["Removal"] not in REMOVALS:
-            raise TerminalError(f"Removal must be one of {', '.join(REMOVALS)}, got {properties['Removal']!r}")
+        if properties["OnDelete"] not in ON_DELETE:
+            raise TerminalError(f"OnDelete must be one of {', '.join(ON_DELETE)}, got {properties['OnDelete']!r}")
         try:
             definition = TableDefinition.from_dict(json.loads(properties["Definition"]))
         except (ValueError, KeyError, TypeError) as error:
             raise TerminalError(
                 f"Definition is no JSON of a table definition ({error}): deploy functions and contracts together"
             ) from error
-        if definition.contract_id != properties["ContractId"]:
-            raise TerminalError(f"ContractId is {properties['ContractId']}, but the definition follows from {definition.contract_id}")
         return cls(
             action=event["RequestType"],
             physical_id=event.get("PhysicalResourceId"),
             address=TableAddress(database=properties["Database"], table=properties["Table"], location=properties["Location"]),
             definition=definition,
-            contract_id=properties["ContractId"],
-            removal=properties["Removal"],
+            drops_on_delete=properties["OnDelete"] == "drop",
         )
 
 
@@ -90,8 +85,8 @@ def answer_to(request: TableRequest, tables: IcebergTables) -> Answer:
     """Do what is asked; asked twice, the second time changes nothing."""
     name = str(request.address)
     if request.action == "Delete":
-        if request.removal == "destroy" and request.physical_id == name:
-            tables.drop(request.address, contract_id=request.contract_id)
+        if request.drops_on_delete and request.physical_id == name:
+            tables.drop(request.address, contract_id=request.definition.contract_id)
         return Answer(physical_id=request.physical_id or name, data={})
     outcome = tables.put(request.address, request.definition)
     data = {
