@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from aws_cdk import Aws
 
+PARTITION = Aws.PARTITION
+REGION = Aws.REGION
+ACCOUNT = Aws.ACCOUNT_ID
+"""CloudFormation's own values, read once: each read crosses from Python to the CDK and back."""
+
+_NAMES = {PARTITION: "<AWS::Partition>", REGION: "<AWS::Region>", ACCOUNT: "<AWS::AccountId>"}
+
 
 def arn(service: str, resource: str) -> str:
     """ARN of a resource of a regional service."""
-    return f"arn:{Aws.PARTITION}:{service}:{Aws.REGION}:{Aws.ACCOUNT_ID}:{resource}"
+    return f"arn:{PARTITION}:{service}:{REGION}:{ACCOUNT}:{resource}"
 
 
 def catalog_arn() -> str:
@@ -63,3 +70,15 @@ def topic_arn(name: str) -> str:
 def rule_arn(name: str) -> str:
     """A rule on the default event bus."""
     return arn("events", f"rule/{name}")
+
+
+def bucket_arn(bucket: str) -> str:
+    """A bucket."""
+    return f"arn:{PARTITION}:s3:::{bucket}"
+
+
+def readable(text: str) -> str:
+    """An ARN with CloudFormation's values under their names, as checkers print it."""
+    for token, name in _NAMES.items():
+        text = text.replace(token, name)
+    return text

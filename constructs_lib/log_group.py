@@ -15,6 +15,9 @@ from constructs_lib.permissions import allow
 RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 """Retentions that CloudWatch Logs knows."""
 
+STREAMS = "Streams are named by the service that writes them; the log group is the limit."
+"""Why permissions on log groups end in a star."""
+
 
 class LogGroup(Construct):
     """Encrypted log group with a retention.
@@ -65,11 +68,11 @@ class LogGroupGrants:
 
     def write(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let it write streams of events."""
-        return allow(grantee, actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[f"{self._arn}:*"])
+        return allow(grantee, actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[f"{self._arn}:*"], because=STREAMS)
 
     def read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let it read events."""
-        return allow(grantee, actions=["logs:FilterLogEvents", "logs:GetLogEvents"], resources=[self._arn, f"{self._arn}:*"])
+        return allow(grantee, actions=["logs:FilterLogEvents", "logs:GetLogEvents"], resources=[f"{self._arn}:*"], because=STREAMS)
 
 
 def log_group_arn(name: str) -> str:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import lakehouse
 from constructs_lib.checks import require
 
-BUNDLED = Path(__file__).parent / "_bundled" / "python"
-"""Third-party packages for functions, put there by set-up (and carried by the wheel)."""
+BUNDLED = Path(__file__).parent / "_bundled"
+"""What the wheel carries: `python` (third-party packages for functions, put there by set-up), `jobs` and `lambdas`."""
 
 AUTHORING_ONLY = ("lakehouse/contracts/compiler/", "lakehouse/pipelines/", "lakehouse/environments.py")
 """Parts of the library that only people who write contracts need; they import what no deployed code has."""
@@ -44,9 +45,9 @@ class CodeBundle:
 def function_bundle() -> CodeBundle:
     """Code of every function of the platform: `lambdas`, the library without Spark, and bundled packages."""
     files = {
-        **_package("lambdas"),
-        **_without(_package("lakehouse"), (*AUTHORING_ONLY, *SPARK_ONLY)),
-        **(_tree(BUNDLED, "") if BUNDLED.is_dir() else {}),
+        **_tree(_deployed("lambdas"), "lambdas/"),
+        **_without(_library(), (*AUTHORING_ONLY, *SPARK_ONLY)),
+        **(_tree(BUNDLED / "python", "") if (BUNDLED / "python").is_dir() else {}),
     }
     return _zip("functions", files)
 
@@ -54,7 +55,7 @@ def function_bundle() -> CodeBundle:
 @cache
 def job_bundle() -> CodeBundle:
     """Code that every job imports: `jobs` with its transforms and the library."""
-    return _zip("jobs", {**_package("jobs"), **_without(_package("lakehouse"), AUTHORING_ONLY)})
+    return _zip("jobs", {**_tree(_deployed("jobs"), "jobs/"), **_without(_library(), AUTHORING_ONLY)})
 
 
 def job_script(name: str) -> Path:
@@ -63,7 +64,7 @@ def job_script(name: str) -> Path:
     Raises:
         InvalidProps: There is no such job.
     """
-    folder = _package_folder("jobs")
+    folder = _deployed("jobs")
     path = folder / f"{name}.py"
     scripts = sorted(entry.stem for entry in folder.glob("*.py") if entry.stem != "__init__")
     require(path.is_file(), f"there is no job {name!r}: the jobs are {', '.join(scripts)}")
@@ -110,19 +111,19 @@ def _digest(contents: dict[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def _package(name: str) -> dict[str, Path]:
-    return _tree(_package_folder(name), f"{name}/")
+def _library() -> dict[str, Path]:
+    return _tree(Path(lakehouse.__file__).parent, "lakehouse/")
 
 
-def _package_folder(name: str) -> Path:
-    """Folder of one of this project's packages: in the wheel what is deployed is data below `_bundled`, in a checkout it stands beside this package.
-
-    Never looked up by name: another team's app may have folders called `jobs` and `lambdas` of its own.
-    """
-    candidates = (BUNDLED.parent / name, Path(__file__).parents[1] / name)
-    found = [folder for folder in candidates if folder.is_dir()]
-    require(bool(found), f"the package {name!r} is not beside constructs_lib: run from the project's folder, or install its wheel")
-    return found[0]
+def _deployed(name: str) -> Path:
+    """Folder of code that is deployed and never imported here: part of the wheel, else beside this package in a checkout."""
+    bundled, checkout = BUNDLED / name, Path(__file__).parent.parent / name
+    folder = bundled if bundled.is_dir() else checkout
+    require(
+        folder.is_dir(),
+        f"the code of {name} is neither at {bundled} nor at {checkout}: install the wheel of the project again, or check it out whole",
+    )
+    return folder
 
 
 def _tree(folder: Path, prefix: str) -> dict[str, Path]:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_iam as iam
+from constructs import Construct
 
+from constructs_lib.arns import readable
 from constructs_lib.checks import require
+
+NO_METRIC_RESOURCE = "CloudWatch knows no resource for putting metrics; the condition on the namespace is the limit."
+"""Why cloudwatch:PutMetricData is given on everything."""
 
 
 def allow(
@@ -16,6 +22,7 @@ def allow(
     actions: Sequence[str],
     resources: Sequence[str],
     conditions: Mapping[str, Mapping[str, Any]] | None = None,
+    because: str | None = None,
 ) -> iam.Grant:
     """Add a statement to the grantee's own policy.
 
@@ -24,13 +31,31 @@ def allow(
         actions: Actions in full; a wildcard is refused, because nobody can say later what it let in.
         resources: ARNs that the actions apply to.
         conditions: IAM condition block.
+        because: Why a resource has to be a pattern; needed if one is, and shown to whoever runs a policy check.
 
     Raises:
-        InvalidProps: An action holds a wildcard.
+        InvalidProps: An action holds a wildcard, or a resource does and nobody said why.
     """
     for action in actions:
         require("*" not in action, f"name the actions one by one: {action!r} holds a wildcard")
+    patterns = [resource for resource in resources if "*" in resource]
+    if patterns:
+        require(because is not None, f"{readable(patterns[0])!r} is a pattern: name the resource, or say `because` why nobody can")
+        assert because is not None
+        acknowledge(grantee, *(f"AwsSolutions-IAM5[Resource::{readable(pattern)}]" for pattern in patterns), reason=because)
     return iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=list(resources), conditions=conditions)
+
+
+def acknowledge(scope: object, *findings: str, reason: str) -> None:
+    """Explain findings of cdk-nag where they arise.
+
+    Args:
+        scope: Construct that has them; anything else is passed over.
+        findings: Exact ids, such as `AwsSolutions-S1`.
+        reason: Why it is right as it is.
+    """
+    if isinstance(scope, Construct):
+        Validations.of(scope).acknowledge(*(Acknowledgment(id=finding, reason=reason) for finding in findings))
 
 
 def service_principal_conditions(*, account: str, source_arn: str | None = None) -> dict[str, dict[str, str]]:

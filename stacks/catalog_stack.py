@@ -48,7 +48,6 @@ class CatalogStack(PlatformStack):
             name=names.function(TABLE_FUNCTION),
             log_group_name=names.log_group("functions", TABLE_FUNCTION),
             log_key=self.key("logs"),
-            environment={"LAKEHOUSE_ENV": names.env, "LAKEHOUSE_PROJECT": names.project},
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )

@@ -94,4 +94,5 @@ class OperationsStack(PlatformStack):
                 *(database_arn(database) for database in databases),
                 *(table_arn(database, "*") for database in databases),
             ],
+            because="Whoever operates the platform may look at every table of its databases.",
         )

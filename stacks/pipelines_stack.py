@@ -98,7 +98,7 @@ class PipelinesStack(PlatformStack):
             tables=self._tables,
             message_key=self._message_key,
             log_key=self._log_key,
-            lake=self._lake,
+            audit_ttl_days=environment.audit.ttl_days,
             batch_seconds=environment.arrivals.batch_seconds,
             batch_size=environment.arrivals.batch_size,
             log_retention_days=environment.log_retention_days,
@@ -143,7 +143,7 @@ class PipelinesStack(PlatformStack):
         for dataset in step.outputs:
             self._table(dataset).grants.write(job.role)
         if step.job == "ingest":
-            self._lake.grants.read(job.role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
+            self._lake.grants.read_versions(job.role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
         self._lake.grants.read(job.role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
         self._tables.grants.use(job.role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
         self._tables.grants.use(job.role, "lineage", actions=("PutItem",))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, RemovalPolicy
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_glue as glue
 from constructs import Construct
 
-from constructs_lib.arns import catalog_arn, database_arn
+from constructs_lib.arns import ACCOUNT, catalog_arn, database_arn
 
 
 class CatalogDatabase(Construct):
@@ -40,7 +40,7 @@ class CatalogDatabase(Construct):
         self.resource = glue.CfnDatabase(
             self,
             "Resource",
-            catalog_id=Aws.ACCOUNT_ID,
+            catalog_id=ACCOUNT,
             database_input=glue.CfnDatabase.DatabaseInputProperty(name=name, description=description, location_uri=location),
         )
         self.resource.apply_removal_policy(removal_policy)

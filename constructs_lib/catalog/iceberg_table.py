@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import CustomResource, RemovalPolicy, Stack
+from aws_cdk import CustomResource, RemovalPolicy
 from constructs import Construct
 
 from constructs_lib.catalog.catalog_database import CatalogDatabase
@@ -19,6 +19,7 @@ class IcebergTable(Construct):
         table: The table by name, with its place.
         database_name: Its database.
         table_name: Its name.
+        resource: The custom resource, for what has to come after it.
         grants: Permissions on it.
     """
 
@@ -58,7 +59,8 @@ class IcebergTable(Construct):
                 "Table": definition.name,
                 "Location": table.location,
                 "Definition": definition.to_json(),
-                "OnDelete": "drop" if drops else "keep",
+                "ContractId": definition.contract_id,
+                "Removal": "destroy" if drops else "retain",
             },
         )
         resource.node.add_dependency(database.resource, function.resource)
@@ -68,4 +70,3 @@ class IcebergTable(Construct):
         self.table_name = definition.name
         self.grants = table.grants
         self.resource = resource
-        self.stack = Stack.of(self)

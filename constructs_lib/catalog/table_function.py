@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -29,7 +27,6 @@ class TableFunction(PlatformFunction):
         name: str,
         log_group_name: str,
         log_key: kms.IKey,
-        environment: Mapping[str, str],
         log_retention_days: int = 30,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
@@ -38,7 +35,6 @@ class TableFunction(PlatformFunction):
             name: Name of the function.
             log_group_name: Log group that it writes to.
             log_key: Key of the log group.
-            environment: Environment variables.
             log_retention_days: Days for which the log is kept.
             removal_policy: What happens to the log when the stack goes.
         """
@@ -50,7 +46,7 @@ class TableFunction(PlatformFunction):
             description="Creates and evolves Iceberg tables",
             log_group_name=log_group_name,
             log_key=log_key,
-            environment=environment,
+            environment={},
             timeout_seconds=120,
             memory_mb=256,
             log_retention_days=log_retention_days,
@@ -64,8 +60,8 @@ class TableFunction(PlatformFunction):
         """
         database = table.database
         grants = table.lake.grants
-        grants.read(self.role, table.dataset.zone, prefix=table.prefix)
-        grants.put(self.role, table.dataset.zone, prefix=table.prefix)
+        grants.read(self.role, table.dataset.zone, prefix=f"{table.prefix}metadata/")
+        grants.put(self.role, table.dataset.zone, prefix=f"{table.prefix}metadata/")
         actions = ["glue:CreateTable", "glue:GetTable", "glue:UpdateTable", *(["glue:DeleteTable"] if may_drop else [])]
         return allow(
             self.role, actions=actions, resources=[catalog_arn(), database_arn(database), table_arn(database, table.dataset.dataset)]

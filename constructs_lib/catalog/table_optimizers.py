@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Aws
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from constructs_lib.arns import ACCOUNT
 from constructs_lib.catalog.iceberg_table import IcebergTable
 from constructs_lib.catalog.table_grants import CatalogTable
 from constructs_lib.checks import require
-from constructs_lib.log_group import log_group_arn
+from constructs_lib.log_group import STREAMS, log_group_arn
 from constructs_lib.permissions import allow, service_principal_conditions
 
 OPTIMIZER_LOG_GROUP = "/aws-glue/iceberg-compaction/logs"
@@ -37,7 +37,7 @@ class OptimizerRole(Construct):
         self.role = iam.Role(
             self,
             "Role",
-            assumed_by=iam.ServicePrincipal("glue.amazonaws.com", conditions=service_principal_conditions(account=Aws.ACCOUNT_ID)),
+            assumed_by=iam.ServicePrincipal("glue.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
             description="Compacts tables, expires snapshots and deletes orphan files",
         )
         for table in tables:
@@ -48,6 +48,7 @@ class OptimizerRole(Construct):
             self.role,
             actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
             resources=[arn, f"{arn}:*"],
+            because=STREAMS,
         )
 
 
@@ -111,7 +112,7 @@ class TableOptimizers(Construct):
             optimizer = glue.CfnTableOptimizer(
                 self,
                 optimizer_id,
-                catalog_id=Aws.ACCOUNT_ID,
+                catalog_id=ACCOUNT,
                 database_name=table.database_name,
                 table_name=table.table_name,
                 type=kind,

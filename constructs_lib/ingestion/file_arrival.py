@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
@@ -15,7 +15,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from constructs_lib.arns import execution_arn, queue_arn, rule_arn, state_machine_arn
+from constructs_lib.arns import ACCOUNT, queue_arn, rule_arn, state_machine_arn
 from constructs_lib.checks import require
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.orchestration.run_tables import RunTableNames
@@ -46,7 +46,7 @@ class Trigger(Protocol):
         """What the starter has to know."""
         ...
 
-    def grant(self, starter: iam.IGrantable) -> None:
+    def grant(self, starter: iam.IGrantable, tables: RunTableNames) -> None:
         """What the starter has to be allowed."""
         ...
 
@@ -78,8 +78,8 @@ class FilesLanded:
         }
 
     def environment(self) -> dict[str, str]:
-        """Dataset and its formats."""
-        return {"DATASET": self.contract_id, "SOURCE_FORMATS": ",".join(self.formats)}
+        """Dataset, its formats, and the only bucket that its files come from."""
+        return {"DATASET": self.contract_id, "RAW_BUCKET": self.lake.bucket_name("raw"), "SOURCE_FORMATS": ",".join(self.formats)}
 
     def grant(self, starter: iam.IGrantable) -> None:
         """Reading the files, to tell one content from another, and writing the manifest."""
@@ -111,8 +111,10 @@ class AfterPipelines:
         """Nothing besides the kind."""
         return {}
 
-    def grant(self, starter: iam.IGrantable) -> None:
-        """Nothing to read."""
+    def grant(self, starter: iam.IGrantable, tables: RunTableNames) -> None:
+        """Claiming successes, and looking up which runs have begun."""
+        tables.grants.use(starter, "audit", actions=("GetItem",))
+        tables.grants.use(starter, "control", actions=("GetItem", "PutItem", "UpdateItem"))
 
 
 class FileArrival(Construct):
@@ -136,7 +138,7 @@ class FileArrival(Construct):
         tables: RunTableNames,
         message_key: kms.IKey,
         log_key: kms.IKey,
-        lake: LakeBuckets,
+        audit_ttl_days: int = 90,
         batch_seconds: int = 60,
         batch_size: int = 1000,
         log_retention_days: int = 30,
@@ -150,7 +152,7 @@ class FileArrival(Construct):
             tables: Run tables.
             message_key: Customer key of the queues; its policy must let EventBridge use it.
             log_key: Key of the function's log group.
-            lake: Buckets of the lake.
+            audit_ttl_days: Days for which the audit keeps a run.
             batch_seconds: Time for which events are collected, 0-300.
             batch_size: Most events in a batch, 1-10000; more than 10 need a batch window.
             log_retention_days: Days for which the function's log is kept.
@@ -194,10 +196,10 @@ class FileArrival(Construct):
             log_key=log_key,
             environment={
                 "AUDIT_TABLE": tables.name("audit"),
+                "AUDIT_TTL_DAYS": str(audit_ttl_days),
                 "CONTROL_TABLE": tables.name("control"),
                 "LAKEHOUSE_ENV": names.env,
                 "LAKEHOUSE_PROJECT": names.project,
-                "LOGS_BUCKET": lake.bucket_name("logs"),
                 "MACHINE_ARN": state_machine_arn(names.state_machine(pipeline)),
                 "PIPELINE": pipeline,
                 "TRIGGER": trigger.kind,
@@ -258,11 +260,8 @@ class FileArrival(Construct):
             role, actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], resources=[queue_arn(queue_name)]
         )
         allow(role, actions=READ, resources=[message_key.key_arn])
-        trigger.grant(role)
-        tables.grants.use(role, "audit", actions=("GetItem", "PutItem"))
-        tables.grants.use(role, "control", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
+        trigger.grant(role, tables)
         allow(role, actions=["states:StartExecution"], resources=[state_machine_arn(machine)])
-        allow(role, actions=["states:DescribeExecution"], resources=[execution_arn(machine)])
         return grant
 
 
@@ -283,7 +282,7 @@ def _rule_statement(queue_name: str, rule_name: str) -> iam.PolicyStatement:
         principals=[iam.ServicePrincipal("events.amazonaws.com")],
         actions=["sqs:SendMessage"],
         resources=[queue_arn(queue_name)],
-        conditions=service_principal_conditions(account=Aws.ACCOUNT_ID, source_arn=rule_arn(rule_name)),
+        conditions=service_principal_conditions(account=ACCOUNT, source_arn=rule_arn(rule_name)),
     )
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from constructs_lib.arns import arn, topic_arn
+from constructs_lib.arns import ACCOUNT, arn, topic_arn
 from constructs_lib.checks import require, require_one_of
 from constructs_lib.permissions import allow, service_principal_conditions
 from constructs_lib.security.data_keys import USE
@@ -81,7 +80,7 @@ class AlertTopics(Construct):
                     actions=["sns:Publish"],
                     resources=[self.by_name.arn(severity)],
                     conditions=service_principal_conditions(
-                        account=Aws.ACCOUNT_ID, source_arn=arn("cloudwatch", f"alarm:{names.prefix}-*")
+                        account=ACCOUNT, source_arn=arn("cloudwatch", f"alarm:{names.prefix}-*")
                     ),
                 )
             )

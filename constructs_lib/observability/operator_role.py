@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs_lib.arns import arn
+from constructs_lib.log_group import STREAMS
 from constructs_lib.permissions import allow
 from lakehouse.naming import Names
 
@@ -35,11 +36,17 @@ class OperatorRole(Construct):
             assumed_by=iam.AccountRootPrincipal(),
             description=f"Operates {names.project} {names.env}: drops files, reads runs, logs and tables",
         )
-        allow(self.role, actions=["cloudwatch:DescribeAlarms"], resources=[arn("cloudwatch", f"alarm:{names.prefix}-*")])
+        allow(
+            self.role,
+            actions=["cloudwatch:DescribeAlarms"],
+            resources=[arn("cloudwatch", f"alarm:{names.prefix}-*")],
+            because="Alarms of new pipelines are watched too; the environment's prefix is the limit.",
+        )
         groups = [names.log_group("jobs", pipeline) + suffix for pipeline in pipelines for suffix in ("/output", "/error")]
         groups += [names.log_group("pipelines", pipeline) for pipeline in pipelines]
         allow(
             self.role,
             actions=["logs:FilterLogEvents", "logs:GetLogEvents"],
             resources=[arn("logs", f"log-group:{group}:*") for group in groups],
+            because=STREAMS,
         )

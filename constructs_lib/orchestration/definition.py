@@ -29,6 +29,11 @@ _FUNCTION_RETRY = [
 ]
 """Every function that a machine calls may be called again: the record of a run changes once."""
 
+_NOTIFIER_RETRY = [
+    # Another sender keeps the notification for a minute, and the run may not be recorded as ended yet.
+    {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 30, "MaxAttempts": 2, "BackoffRate": 2},
+]
+
 _JOB_RETRY = [
     {"ErrorEquals": ["Glue.ConcurrentRunsExceededException"], "IntervalSeconds": 15, "MaxAttempts": 8, "BackoffRate": 1.5},
     {
@@ -194,6 +199,7 @@ def definition(
             next_="Failed",
             on_error="Failed",
             result_path=None,
+            retry=_NOTIFIER_RETRY,
         ),
         "Failed": {"Type": "Fail", "Error": "RunFailed", "Cause": "The audit says why: lake show RUN"},
     }
@@ -239,6 +245,7 @@ def _function(
     on_error: str,
     result_path: str | None,
     selector: dict[str, str] | None = None,
+    retry: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     return {
         "Type": "Task",
@@ -247,7 +254,7 @@ def _function(
         **({"ResultSelector": selector} if selector is not None else {}),
         "ResultPath": result_path,
         "TimeoutSeconds": FUNCTION_TIMEOUT_SECONDS,
-        "Retry": _FUNCTION_RETRY,
+        "Retry": [*(retry or _FUNCTION_RETRY)],
         "Catch": _catch(on_error),
         "Next": next_,
     }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from aws_cdk import Aws, RemovalPolicy
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from constructs_lib.arns import execution_arn, job_arn, state_machine_arn
+from constructs_lib.arns import ACCOUNT, PARTITION, execution_arn, job_arn, state_machine_arn
 from constructs_lib.functions import function_arn
 from constructs_lib.log_group import LogGroup
 from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
@@ -30,6 +30,9 @@ LOG_DELIVERY = (
     "logs:UpdateLogDelivery",
 )
 """What Step Functions does with the machine's role to write its log; none of them knows a resource."""
+
+EXECUTIONS = "Executions are named after what started them; the state machine is the limit."
+"""Why permissions on executions end in a star."""
 
 TRACING = ("xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:PutTelemetryRecords", "xray:PutTraceSegments")
 """What Step Functions does with the machine's role to write traces; X-Ray knows no resource."""
@@ -85,11 +88,11 @@ class Pipeline(Construct):
         self.role = iam.Role(
             self,
             "Role",
-            assumed_by=iam.ServicePrincipal("states.amazonaws.com", conditions=service_principal_conditions(account=Aws.ACCOUNT_ID)),
+            assumed_by=iam.ServicePrincipal("states.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
             description=f"Runs {machine}",
         )
         functions = MachineFunctions(
-            partition=Aws.PARTITION,
+            partition=PARTITION,
             recorder=function_arn(names.function(RECORDER)),
             notifier=function_arn(names.function(NOTIFIER)),
         )
@@ -99,8 +102,8 @@ class Pipeline(Construct):
             actions=["glue:BatchStopJobRun", "glue:GetJobRun", "glue:StartJobRun"],
             resources=[job_arn(step.job_name) for step in steps],
         )
-        allow(self.role, actions=LOG_DELIVERY, resources=["*"])
-        allow(self.role, actions=TRACING, resources=["*"])
+        allow(self.role, actions=LOG_DELIVERY, resources=["*"], because="CloudWatch Logs knows no resource for log deliveries.")
+        allow(self.role, actions=TRACING, resources=["*"], because="X-Ray knows no resource for traces.")
         document = definition(
             functions=functions, pipeline=pipeline, steps=steps, tables=tables, timeout_minutes=timeout_minutes, has_manifest=has_manifest
         )
@@ -139,5 +142,8 @@ class PipelineGrants:
         """Let it see runs and their history."""
         allow(grantee, actions=["states:ListExecutions"], resources=[state_machine_arn(self._machine)])
         return allow(
-            grantee, actions=["states:DescribeExecution", "states:GetExecutionHistory"], resources=[execution_arn(self._machine)]
+            grantee,
+            actions=["states:DescribeExecution", "states:GetExecutionHistory"],
+            resources=[execution_arn(self._machine)],
+            because=EXECUTIONS,
         )

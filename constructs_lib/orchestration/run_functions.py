@@ -9,7 +9,7 @@ from constructs import Construct
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.observability.alert_topics import AlertTopicNames
 from constructs_lib.orchestration.run_tables import RunTableNames
-from constructs_lib.permissions import allow
+from constructs_lib.permissions import NO_METRIC_RESOURCE, allow
 from lakehouse.naming import METRICS_NAMESPACE, Names
 
 RECORDER = "run-recorder"
@@ -56,20 +56,19 @@ class RunRecorder(PlatformFunction):
                 "AUDIT_TTL_DAYS": str(audit_ttl_days),
                 "CONTROL_TABLE": tables.name("control"),
                 "LAKEHOUSE_ENV": names.env,
-                "LAKEHOUSE_PROJECT": names.project,
-                "METRICS_NAMESPACE": METRICS_NAMESPACE,
             },
             timeout_seconds=60,
             log_retention_days=log_retention_days,
             removal_policy=removal_policy,
         )
         grants = tables.grants
-        grants.use(self.role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"), indexes=("by_run",))
+        grants.use(self.role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
         grants.use(self.role, "control", actions=("DeleteItem", "GetItem", "PutItem", "Query"))
         allow(
             self.role,
             actions=["cloudwatch:PutMetricData"],
-            resources=["*"],  # CloudWatch knows no resource for metrics; the namespace is what can be limited
+            resources=["*"],
+            because=NO_METRIC_RESOURCE,
             conditions={"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}},
         )
 
@@ -116,5 +115,5 @@ class Notifier(PlatformFunction):
             log_retention_days=log_retention_days,
             removal_policy=removal_policy,
         )
-        tables.grants.use(self.role, "audit", actions=("GetItem", "Query", "UpdateItem"), indexes=("by_run",))
+        tables.grants.use(self.role, "audit", actions=("Query", "UpdateItem"))
         topics.grants.publish(self.role, "critical")

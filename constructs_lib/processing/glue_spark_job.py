@@ -6,17 +6,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aws_cdk import Aws, RemovalPolicy
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib.arns import job_arn
+from constructs_lib.arns import ACCOUNT, job_arn
 from constructs_lib.checks import require, require_one_of
 from constructs_lib.log_group import LogGroup
-from constructs_lib.permissions import allow, service_principal_conditions
+from constructs_lib.permissions import NO_METRIC_RESOURCE, acknowledge, allow, service_principal_conditions
 from constructs_lib.processing.job_code import CodeAssets, JobCode
 from constructs_lib.processing.security_configuration import SecurityConfiguration
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument
@@ -34,6 +34,10 @@ MIN_WORKERS = 2
 MAX_WORKERS = 299
 MAX_TIMEOUT_MINUTES = 7 * 24 * 60
 
+_LOGS_ENCRYPTED = (
+    "The log groups are encrypted with a customer key by themselves; encryption in the security configuration would move logs to groups that Glue names by "
+    "role, with no retention."
+)
 _SECRET = re.compile(r"passw|passphrase|pwd|secret|token|credential|api[-_]?key|access[-_]?key|private[-_]?key", re.IGNORECASE)
 _SECRET_REFERENCE = re.compile(r"[-_](arn|name|id)$", re.IGNORECASE)
 _OWNED = ("--conf", "--datalake-formats", "--extra-py-files", "--job-language", "--continuous-log-logGroup", "--custom-logGroup-prefix")
@@ -156,7 +160,7 @@ class GlueSparkJob(Construct):
         self.role = iam.Role(
             self,
             "Role",
-            assumed_by=iam.ServicePrincipal("glue.amazonaws.com", conditions=service_principal_conditions(account=Aws.ACCOUNT_ID)),
+            assumed_by=iam.ServicePrincipal("glue.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
             description=f"Runs {name}",
         )
         script = code_assets.file(code.script)
@@ -167,7 +171,8 @@ class GlueSparkJob(Construct):
         allow(
             self.role,
             actions=["cloudwatch:PutMetricData"],
-            resources=["*"],  # CloudWatch knows no resource for metrics; the namespace is what can be limited
+            resources=["*"],
+            because=NO_METRIC_RESOURCE,
             conditions={"StringEquals": {"cloudwatch:namespace": ["Glue", METRICS_NAMESPACE]}},
         )
         self.resource = glue.CfnJob(
@@ -198,6 +203,7 @@ class GlueSparkJob(Construct):
             timeout=timeout_minutes,
             worker_type=size.worker_type,
         )
+        acknowledge(self.resource, "AwsSolutions-GL1", reason=_LOGS_ENCRYPTED)
         self.job_name = name
         self.job_arn = job_arn(name)
         self.grants = GlueSparkJobGrants(name)

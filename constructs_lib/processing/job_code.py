@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
-from aws_cdk import Aws
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
+from constructs_lib.arns import ACCOUNT, REGION, bucket_arn
 from constructs_lib.checks import require
 from constructs_lib.packaging import file_hash, job_bundle, job_script, write_file
 from constructs_lib.permissions import allow
+
+
+VERSIONS = "Code lies under the hash of its content; naming one version would break runs that are under way when the next is deployed."
+"""Why permissions on code end in a star."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +88,7 @@ class CodeAssets(Construct):
             bucket = asset.s3_bucket_name
             object_key = asset.s3_object_key
             if self.folder is None:
-                self.folder = f"arn:{Aws.PARTITION}:s3:::{bucket}/{object_key.removesuffix(key + path.suffix)}"
+                self.folder = _folder(Stack.of(self), bucket, object_key)
             address = f"s3://{bucket}/{object_key}"
             self._addresses[key] = address
         return address
@@ -100,6 +106,15 @@ class CodeAssetsGrants:
         self._code = code
 
     def read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let it read the code of this environment, any version: naming one would break runs that are under way when the next is deployed."""
+        """Let it read the code of this environment, any version of it."""
         require(self._code.folder is not None, "there is no code yet: add the job's files before you grant them")
-        return allow(grantee, actions=["s3:GetObject"], resources=[f"{self._code.folder}*"])
+        return allow(grantee, actions=["s3:GetObject"], resources=[f"{self._code.folder}*"], because=VERSIONS)
+
+
+def _folder(stack: Stack, bucket: str, object_key: str) -> str:
+    """ARN of the folder of an asset; what the CDK gives as opaque tokens is spelled out, so that checkers can name it."""
+    name: Any = stack.resolve(bucket)
+    if isinstance(name, dict):
+        name = str(cast("dict[str, Any]", name)["Fn::Sub"]).replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
+    folder, _, _ = str(stack.resolve(object_key)).rpartition("/")
+    return f"{bucket_arn(name)}/{folder}/" if folder else f"{bucket_arn(name)}/"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from constructs_lib.arns import ACCOUNT, PARTITION, REGION
 from constructs_lib.checks import require
 from constructs_lib.permissions import allow, service_principal_conditions
 
@@ -143,7 +144,7 @@ class DataKeysGrants:
 
 def through(service: str) -> dict[str, dict[str, str]]:
     """Condition that a key is used by a service on the caller's behalf, never by the caller itself."""
-    return {"StringEquals": {"kms:ViaService": f"{service}.{Aws.REGION}.amazonaws.com"}}
+    return {"StringEquals": {"kms:ViaService": f"{service}.{REGION}.amazonaws.com"}}
 
 
 def _account_statement() -> iam.PolicyStatement:
@@ -153,10 +154,10 @@ def _account_statement() -> iam.PolicyStatement:
 
 
 def _logs_statement(log_group_prefix: str) -> iam.PolicyStatement:
-    arn = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:{log_group_prefix}/*"
+    arn = f"arn:{PARTITION}:logs:{REGION}:{ACCOUNT}:log-group:{log_group_prefix}/*"
     return iam.PolicyStatement(
         sid="LogGroupsOfThisPlatform",
-        principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.amazonaws.com")],
+        principals=[iam.ServicePrincipal(f"logs.{REGION}.amazonaws.com")],
         actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"],
         resources=["*"],
         conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn}},
@@ -164,7 +165,7 @@ def _logs_statement(log_group_prefix: str) -> iam.PolicyStatement:
 
 
 def _messaging_statements() -> list[iam.PolicyStatement]:
-    conditions = service_principal_conditions(account=Aws.ACCOUNT_ID)
+    conditions = service_principal_conditions(account=ACCOUNT)
     return [
         iam.PolicyStatement(
             sid=sid,

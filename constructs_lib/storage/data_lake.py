@@ -6,19 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import Aws, RemovalPolicy
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from constructs_lib.arns import bucket_arn
 from constructs_lib.checks import require_one_of
-from constructs_lib.permissions import allow
+from constructs_lib.permissions import acknowledge, allow
 from constructs_lib.security.data_keys import READ, USE
 from constructs_lib.storage.lifecycle import RawLifecycle, raw_rules, scratch_rules, table_rules
 from lakehouse.naming import TABLE_ZONES, ZONES, Names
 
 MINIMUM_TLS_VERSION = 1.2
+
+OBJECTS = "Objects are named by whoever writes them; the folder is the limit."
+"""Why permissions on objects end in a star."""
+
+_NO_ACCESS_LOGS = (
+    "Server access logs cannot go to a bucket under a customer key, and every bucket of the lake is under one; give `access_logs` a bucket of your own, "
+    "or let CloudTrail record data events."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +59,7 @@ class LakeBuckets:
 
     def bucket_arn(self, zone: str) -> str:
         """ARN of the bucket of a zone."""
-        return f"arn:{Aws.PARTITION}:s3:::{self.bucket_name(zone)}"
+        return bucket_arn(self.bucket_name(zone))
 
 
 class DataLake(Construct):
@@ -118,6 +127,8 @@ class DataLake(Construct):
             )
             for statement in _encryption_denies(self.by_name.bucket_arn(zone), key_arn):
                 bucket.add_to_resource_policy(iam.PolicyStatement.from_json(statement))
+            if access_logs is None:
+                acknowledge(bucket, "AwsSolutions-S1", reason=_NO_ACCESS_LOGS)
             self.buckets[zone] = bucket
             if zone == "raw":
                 # The L2's event_bridge_enabled adds a custom resource with a function and a wide role; the property alone does the same.
@@ -134,23 +145,32 @@ class DataLakeGrants:
         self._lake = lake
 
     def read(self, grantee: iam.IGrantable, zone: str, *, prefix: str = "") -> iam.Grant:
-        """Let it read objects under a prefix, old versions too."""
+        """Let it read objects under a prefix as they are now."""
         self._key(grantee, READ)
-        return allow(grantee, actions=["s3:GetObject", "s3:GetObjectVersion"], resources=[self._objects(zone, prefix)])
+        return allow(grantee, actions=["s3:GetObject"], resources=[self._objects(zone, prefix)], because=OBJECTS)
 
-    def list(self, grantee: iam.IGrantable, zone: str, *, prefix: str = "") -> iam.Grant:
+    def read_versions(self, grantee: iam.IGrantable, zone: str, *, prefix: str = "") -> iam.Grant:
+        """Let it read the versions that it names of objects under a prefix."""
+        self._key(grantee, READ)
+        return allow(grantee, actions=["s3:GetObjectVersion"], resources=[self._objects(zone, prefix)], because=OBJECTS)
+
+    def list(self, grantee: iam.IGrantable, zone: str, *, prefix: str) -> iam.Grant:
         """Let it list objects under a prefix."""
-        conditions = {"StringLike": {"s3:prefix": [f"{prefix}*"]}} if prefix else None
+        conditions = {"StringLike": {"s3:prefix": [f"{prefix}*"]}}
         return allow(grantee, actions=["s3:ListBucket"], resources=[self._lake.bucket_arn(zone)], conditions=conditions)
+
+    def tell_missing(self, grantee: iam.IGrantable, zone: str) -> iam.Grant:
+        """Let it tell a missing object from a forbidden one: S3 answers 403 for both to whoever may not list the bucket."""
+        return allow(grantee, actions=["s3:ListBucket"], resources=[self._lake.bucket_arn(zone)])
 
     def put(self, grantee: iam.IGrantable, zone: str, *, prefix: str = "") -> iam.Grant:
         """Let it write objects under a prefix, in one part or many."""
         self._key(grantee, USE)
-        return allow(grantee, actions=["s3:PutObject", "s3:AbortMultipartUpload"], resources=[self._objects(zone, prefix)])
+        return allow(grantee, actions=["s3:PutObject"], resources=[self._objects(zone, prefix)], because=OBJECTS)
 
     def delete(self, grantee: iam.IGrantable, zone: str, *, prefix: str = "") -> iam.Grant:
         """Let it delete objects under a prefix; their old versions stay for a week."""
-        return allow(grantee, actions=["s3:DeleteObject"], resources=[self._objects(zone, prefix)])
+        return allow(grantee, actions=["s3:DeleteObject"], resources=[self._objects(zone, prefix)], because=OBJECTS)
 
     def _objects(self, zone: str, prefix: str) -> str:
         return f"{self._lake.bucket_arn(zone)}/{prefix}*"
