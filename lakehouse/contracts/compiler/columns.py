@@ -11,7 +11,7 @@ from typing import Any, Literal
 from lakehouse.contracts.compiler import types
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
 from lakehouse.contracts.compiler.extensions import extensions
-from lakehouse.contracts.compiler.nodes import FieldNode, TypeNode, kind
+from lakehouse.contracts.compiler.nodes import FieldNode, ListNode, MapNode, StructNode, TypeNode, kind
 from lakehouse.contracts.model import Rule
 from lakehouse.contracts.tables import PLATFORM_COLUMNS
 from lakehouse.errors import Fault
@@ -23,6 +23,9 @@ PARTITION_TRANSFORM = re.compile(r"identity|year|month|day|hour|(bucket|truncate
 
 _PII = re.compile(r"pii:([a-z][a-z0-9_]*)")
 _TEMPORAL = {"date": ("identity", "year", "month", "day"), "timestamp": ("year", "month", "day", "hour"), "timestamptz": ("year", "month", "day", "hour")}
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_SPARK_LETTERS = "GyMLdEaHhKkmsSVzOXxZ"
+_QUOTED_TEXT = re.compile(r"'[^']*'")
 _LOOKS_TEMPORAL = re.compile(r"\d{4}-\d{2}-\d{2}.*|\d{1,2}:\d{2}(:\d{2})?")
 
 
@@ -104,12 +107,14 @@ def parse_column(node: Mapping[str, Any], *, place: Place, document: Document, h
     if is_key and type_ is not None and kind(type_) in ("struct", "list", "map", "float", "double", "binary"):
         fault("primaryKey", f"a {kind(type_)} cannot be part of a key", "use an integer, string, decimal, boolean, date or timestamp")
     classification = _classification(node, place, document, faults)
-    sources, logic = _sources(node, place, document, type_, has_source=has_source, faults=faults)
+    sources, logic = _sources(node, place, document, has_source=has_source, faults=faults)
     raw_options = node.get("logicalTypeOptions")
     options: dict[str, Any] = raw_options if isinstance(raw_options, dict) else {}
     custom = extensions(node, place=place, document=document, allowed={"partitionTransform": str}, faults=faults)
     if not isinstance(name, str) or not isinstance(id_, str) or type_ is None:
         return None
+    if type_ in ("date", "timestamp", "timestamptz") and isinstance(options.get("format"), str):
+        check_format(options["format"], str(type_), (*place, "logicalTypeOptions", "format"), document, faults)
     transform = _transform(node, custom.get("partitionTransform"), type_, place, document, faults)
     raw_format = options.get("format")
     pii = [found[1] for tag in _texts(node.get("tags")) if (found := _PII.fullmatch(tag))]
@@ -170,7 +175,7 @@ def _classification(node: Mapping[str, Any], place: Place, document: Document, f
 
 
 def _sources(
-    node: Mapping[str, Any], place: Place, document: Document, type_: TypeNode | None, *, has_source: bool, faults: list[Fault]
+    node: Mapping[str, Any], place: Place, document: Document, *, has_source: bool, faults: list[Fault]
 ) -> tuple[tuple[str, ...], str | None]:
     raw = node.get("transformSourceObjects")
     logic = node.get("transformLogic")
@@ -193,10 +198,6 @@ def _sources(
         faults.append(document.fault(place, "does not say which raw column feeds it", f"add transformSourceObjects: [raw.{node.get('name')}]"))
     elif logic is None and len(sources) > 1:
         faults.append(document.fault((*place, "transformSourceObjects"), "has several raw columns but no transformLogic", "add transformLogic that combines them"))
-    elif logic is None and type_ is not None and kind(type_) in ("struct", "list", "map", "binary"):
-        faults.append(
-            document.fault(place, f"is a {kind(type_)} without transformLogic", "add transformLogic, such as from_json(shipping, 'city string, zip string') or unbase64(photo)")
-        )
     return tuple(sources), logic if isinstance(logic, str) else None
 
 
@@ -256,6 +257,22 @@ def _rules(
 
     if required:
         row("not_null", "missing_value", "completeness")
+    nested = _nested_conditions(f"`{name}`", type_)
+    if nested:
+        args = {"expression": f"`{name}` IS NULL OR ({' AND '.join(nested)})"}
+        rules.append(
+            Rule(
+                id=f"{id_}.nested_not_null",
+                level="row",
+                kind="predicate",
+                code="missing_value",
+                column=name,
+                severity="error",
+                action="quarantine",
+                dimension="completeness",
+                args=args,
+            )
+        )
     enum = node.get("enum")
     if isinstance(enum, list) and enum:
         values = [item.get("value") for item in enum if isinstance(item, dict)]
@@ -280,6 +297,25 @@ def _rules(
             )
         )
     return rules
+
+
+def _nested_conditions(value: str, type_: TypeNode, depth: int = 0) -> list[str]:
+    """What holds for a value that is not NULL if no required field inside it is NULL."""
+    if isinstance(type_, StructNode):
+        return [condition for field in type_.fields for condition in _inner_conditions(f"{value}.`{field.name}`", field, depth)]
+    if isinstance(type_, ListNode | MapNode):
+        inner = type_.element if isinstance(type_, ListNode) else type_.value
+        values = value if isinstance(type_, ListNode) else f"map_values({value})"
+        conditions = _inner_conditions(f"x{depth}", inner, depth + 1)
+        return [f"forall({values}, x{depth} -> {' AND '.join(conditions)})"] if conditions else []
+    return []
+
+
+def _inner_conditions(value: str, field: FieldNode, depth: int) -> list[str]:
+    below = _nested_conditions(value, field.type, depth)
+    if field.required:
+        return [f"{value} IS NOT NULL", *below]
+    return [f"({value} IS NULL OR ({' AND '.join(below)}))"] if below else []
 
 
 def _bounds(options: Mapping[str, Any], type_: TypeNode, here: Place, document: Document, faults: list[Fault]) -> dict[str, Any]:
@@ -362,6 +398,29 @@ def check_pattern(pattern: str, place: Place, document: Document, faults: list[F
     except re.error as error:
         faults.append(document.fault(place, f"is not a regular expression: {error}", "correct it"))
     return len(faults) == count
+
+
+def check_format(pattern: str, type_: str, place: Place, document: Document, faults: list[Fault]) -> None:
+    """Whether a pattern of dates or timestamps says what its writer means, in the letters that Spark reads."""
+    letters = set(_QUOTED_TEXT.sub("", pattern)) & set(_LETTERS)
+    example = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss", "timestamptz": "yyyy-MM-dd'T'HH:mm:ssXXX"}[type_]
+    needed = "yMd" if type_ == "date" else "yMdHms"
+    confused = {"Y": "the year of a week; yyyy is the year", "D": "the day of the year; dd is the day of the month", "h": "the hour of a half day; HH is the hour"}
+    problem = ""
+    if letters - set(_SPARK_LETTERS):
+        problem = f"has {', '.join(sorted(letters - set(_SPARK_LETTERS)))}, which Spark does not read"
+    for letter, meaning in confused.items():
+        if letter in letters and not (letter == "h" and "a" in letters):
+            problem = f"has {letter}, {meaning}"
+    if not problem and type_ == "date" and letters & set("Hhms"):
+        problem = "has a time of day (mm is minutes, MM is months)"
+    missing = [letter for letter in needed if letter not in letters and not (letter == "H" and "h" in letters) and letter != "s" and letter != "m"]
+    if not problem and missing:
+        problem = f"lacks {', '.join(missing)}"
+    if not problem and type_ == "timestamp" and letters & set("VzOXxZ"):
+        problem = "has a time zone, but the column has none (timezone: false)"
+    if problem:
+        faults.append(document.fault(place, f"{pattern!r} {problem}", f"write a pattern such as {example}"))
 
 
 def _has_outer_alternative(pattern: str) -> bool:

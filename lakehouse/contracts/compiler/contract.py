@@ -13,6 +13,7 @@ from lakehouse.contracts.compiler.documents import Document, Place, nearest
 from lakehouse.contracts.compiler.expressions import check_expression
 from lakehouse.contracts.compiler.extensions import extension_place, extensions
 from lakehouse.contracts.compiler.quality import parse_quality
+from lakehouse.contracts.compiler.structure import check_fields, check_values
 from lakehouse.contracts.model import Quality, Rule, SortField, Source, Write
 from lakehouse.errors import Fault
 
@@ -77,7 +78,10 @@ def parse_contract(document: Document, faults: list[Fault]) -> AuthoredContract 
         The contract, or None if it has a fault.
     """
     count = len(faults)
+    check_fields(document, faults)
+    has_unknown_fields = len(faults) > count
     result = _Contract(document=document, faults=faults).parse()
+    check_values(document, faults, has_unknown_fields=has_unknown_fields)
     return result if len(faults) == count else None
 
 
@@ -94,15 +98,13 @@ class _Contract:
 
     def parse(self) -> AuthoredContract | None:
         """The contract, as far as it can be read."""
-        self._unique_ids()
-        extensions(self.root, place=(), document=self.document, allowed={}, faults=self.faults)
+        self._foreign_extensions()
         domain, dataset = self._identity()
         version = self._version()
         status = self._status()
         owner = self._owner()
         zone, source_server = self._servers(domain, dataset)
         table = self._table(dataset)
-        self._sla_and_roles()
         if table is None:
             return None
         place: Place = ("schema", 0)
@@ -112,6 +114,7 @@ class _Contract:
         columns = self._columns(table, place, has_source=source_server is not None)
         by_name = {column.name: column for column in columns}
         self._positions(columns)
+        self._levels(by_name, dataset)
         rules = self._rules(table, place, columns, by_name)
         sort = self._sort(custom.get("sortOrder"), extension_place(table, "sortOrder", place), by_name)
         write = self._write(custom.get("write"), extension_place(table, "write", place), by_name)
@@ -246,7 +249,8 @@ class _Contract:
                 column = parse_column(node, place=(*place, "properties", index), document=self.document, has_source=has_source, faults=self.faults)
                 if column is not None:
                     columns.append(column)
-        types.repeated(nodes, "name", (*place, "properties"), self.document, self.faults)
+        for key in ("name", "id"):
+            types.repeated(nodes, key, (*place, "properties"), self.document, self.faults)
         for column in columns:
             if column.logic is not None:
                 check_expression(column.logic, columns=column.sources, place=(*column.place, "transformLogic"), document=self.document, faults=self.faults)
@@ -395,11 +399,35 @@ class _Contract:
                 numbers[key] = 0
         return float(numbers["scoreThreshold"]), float(numbers["maxQuarantinePercent"])
 
-    def _sla_and_roles(self) -> None:
-        return
+    def _levels(self, by_name: Mapping[str, AuthoredColumn], dataset: str) -> None:
+        """Service levels are documentation, but they must not promise what nothing does, or speak of columns that do not exist."""
+        levels = self.root.get("slaProperties")
+        types.repeated(levels if isinstance(levels, list) else [], "id", ("slaProperties",), self.document, self.faults)
+        for index, level in enumerate(levels if isinstance(levels, list) else []):
+            if not isinstance(level, dict):
+                continue
+            place: Place = ("slaProperties", index)
+            extensions(level, place=place, document=self.document, allowed={}, faults=self.faults)
+            if level.get("property") == "retention":
+                self._fault((*place, "property"), "retention cannot be applied yet: nothing deletes rows by age", "remove it and say so under description.limitations")
+            if level.get("unit") == "m":
+                self._fault((*place, "unit"), "m means minutes to some tools and months to others", "write min, h, d or y")
+            element = level.get("element")
+            if isinstance(element, str):
+                table, _, column = element.rpartition(".")
+                if table not in ("", dataset) or column not in by_name:
+                    self._fault((*place, "element"), f"there is no column {element!r}", nearest(element, [f"{dataset}.{name}" for name in by_name]))
 
-    def _unique_ids(self) -> None:
-        return
+    def _foreign_extensions(self) -> None:
+        """Our extensions stand where the platform reads them; anywhere else they would be ignored."""
+        root = self.root
+        nodes: list[tuple[Any, Place]] = [(root, ()), (root.get("description"), ("description",)), (root.get("team"), ("team",))]
+        for key in ("roles", "support"):
+            items = root.get(key)
+            nodes += [(item, (key, index)) for index, item in enumerate(items if isinstance(items, list) else [])]
+        for node, place in nodes:
+            if isinstance(node, dict):
+                extensions(node, place=place, document=self.document, allowed={}, faults=self.faults)
 
     def _known_keys(self, value: Mapping[str, Any], allowed: tuple[str, ...], place: Place) -> None:
         for key in value:

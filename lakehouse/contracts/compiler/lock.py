@@ -32,7 +32,6 @@ class LockedField:
     classification: str = ""
     deprecated: bool = False
     pii: str | None = None
-    values: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +49,10 @@ class LockedPartition:
 class LockedRule:
     """A rule as it was locked: enough to see whether it was loosened."""
 
+    kind: str
     severity: str
     action: str
+    args: dict[str, Any] = field(default_factory=dict[str, Any])
     operator: str | None = None
     threshold: float | None = None
     unit: str = "rows"
@@ -116,10 +117,7 @@ class Lock:
             document: dict[str, Any] = json.loads(text)
             if document.pop("format", None) != FORMAT:
                 raise ValueError(f"its format is not {FORMAT}")
-            fields = {
-                path: LockedField(**{**entry, "values": None if entry.get("values") is None else tuple(entry["values"])})
-                for path, entry in document.pop("fields").items()
-            }
+            fields = {path: LockedField(**entry) for path, entry in document.pop("fields").items()}
             rules = {name: LockedRule(**entry) for name, entry in document.pop("rules").items()}
             partition = tuple(LockedPartition(**entry) for entry in document.pop("partition"))
             retired, keys = tuple(document.pop("retired")), tuple(document.pop("keys"))
@@ -149,7 +147,6 @@ def next_lock(authored: AuthoredContract, old: Lock | None) -> Lock:
     last = old.last_field_id if old else 0
     before = old.fields if old else {}
     leaf = {column.field.id: column for column in authored.columns}
-    allowed = {rule.column: rule.args["values"] for rule in authored.quality.rules if rule.id == f"{_id_of(authored, rule.column)}.in_set"}
     fields: dict[str, LockedField] = {}
     for path, node in walk(tuple(column.field for column in authored.columns)):
         known = before.get(path)
@@ -164,7 +161,6 @@ def next_lock(authored: AuthoredContract, old: Lock | None) -> Lock:
             classification=column.classification if column else "",
             deprecated=column.deprecated if column else False,
             pii=column.pii if column else None,
-            values=tuple(str(value) for value in allowed[column.name]) if column and column.name in allowed else None,
         )
     raw = dict(old.raw) if old else {}
     for column in authored.columns:
@@ -181,7 +177,9 @@ def next_lock(authored: AuthoredContract, old: Lock | None) -> Lock:
         keys=tuple(next(column.field.id for column in authored.columns if column.name == key) for key in authored.keys),
         partition=_partition(authored, old),
         rules={
-            rule.id: LockedRule(severity=rule.severity, action=rule.action, operator=rule.operator, threshold=rule.threshold, unit=rule.unit)
+            rule.id: LockedRule(
+                kind=rule.kind, severity=rule.severity, action=rule.action, args=rule.args, operator=rule.operator, threshold=rule.threshold, unit=rule.unit
+            )
             for rule in authored.quality.rules
         },
         score_threshold=authored.quality.score_threshold,
@@ -265,12 +263,8 @@ def _partition_name(column: str, transform: str) -> str:
     return f"{column}_{transform.split('[')[0].replace('truncate', 'trunc')}"
 
 
-def _id_of(authored: AuthoredContract, name: str | None) -> str | None:
-    return next((column.field.id for column in authored.columns if column.name == name), None)
-
-
 def _short(entry: Any) -> Any:
     """An entry without what is at its default."""
     if not isinstance(entry, dict):
         return entry
-    return {key: value for key, value in entry.items() if not (value is None or value == "" or value is False) or key in ("required", "active")}
+    return {key: value for key, value in entry.items() if not (value is None or value == "" or value is False or value == {} or value == "rows") or key in ("required", "active")}

@@ -8,7 +8,7 @@ from typing import Any
 
 from lakehouse.contracts.compiler.columns import AuthoredColumn, check_pattern, check_values
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
-from lakehouse.contracts.compiler.expressions import check_predicate, check_query
+from lakehouse.contracts.compiler.expressions import check_expression, check_query
 from lakehouse.contracts.compiler.extensions import extension_place, extensions
 from lakehouse.contracts.model import Action, Rule, Severity
 from lakehouse.errors import Fault
@@ -275,5 +275,5 @@ class _Entry:
             self._fault("implementation", "is not a row condition", 'write implementation: {rowCondition: "a IS NULL OR a > b"}')
             return None
         condition: str = implementation["rowCondition"]
-        check_predicate(condition, columns=self.columns, place=(*self.place, "implementation", "rowCondition"), document=self.document, faults=self.faults)
+        check_expression(condition, columns=self.columns, place=(*self.place, "implementation", "rowCondition"), document=self.document, faults=self.faults)
         return self._make(level="row", kind="predicate", code="rule", severity=severity, args={"expression": condition})
