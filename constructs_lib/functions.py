@@ -72,7 +72,10 @@ class PlatformFunction(Construct):
             removal_policy: What happens to the log when the stack goes.
         """
         super().__init__(scope, id)
-        require(1 <= timeout_seconds <= MAX_TIMEOUT_SECONDS, f"timeout_seconds must be 1-{MAX_TIMEOUT_SECONDS} (Lambda's range), got {timeout_seconds}")
+        require(
+            1 <= timeout_seconds <= MAX_TIMEOUT_SECONDS,
+            f"timeout_seconds must be 1-{MAX_TIMEOUT_SECONDS} (Lambda's range), got {timeout_seconds}",
+        )
         require(
             MIN_MEMORY_MB <= memory_mb <= MAX_MEMORY_MB,
             f"memory_mb must be {MIN_MEMORY_MB}-{MAX_MEMORY_MB} (Lambda's range), got {memory_mb}",

@@ -106,9 +106,7 @@ class PipelinesStack(PlatformStack):
         )
         PipelineAlarms(scope, "Alarms", names=names, pipeline=spec.name, topics=self._topics, arrival=arrival)
 
-    def _job(
-        self, scope: Construct, spec: PipelineSpec, step: Step, logs: JobLogs, contracts: str, timeout_minutes: int
-    ) -> GlueSparkJob:
+    def _job(self, scope: Construct, spec: PipelineSpec, step: Step, logs: JobLogs, contracts: str, timeout_minutes: int) -> GlueSparkJob:
         names, glue = self.names, self.environment_config.glue
         job = GlueSparkJob(
             scope,

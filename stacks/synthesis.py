@@ -50,15 +50,15 @@ def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT
         ConfigurationError: Something that a person wrote is wrong; it names every fault.
     """
     # Checked before jsii starts, so that a fault in a file is told at once.
-    from lakehouse.environments import load_environment  # noqa: PLC0415
-    from stacks.project import Project  # noqa: PLC0415
+    from lakehouse.environments import load_environment
+    from stacks.project import Project
 
     environment = load_environment(root / "config", env)
     project = Project.load(root)
     use_bundled_node()
-    from aws_cdk import App  # noqa: PLC0415
+    from aws_cdk import App
 
-    from stacks.platform import build  # noqa: PLC0415
+    from stacks.platform import build
 
     app = App(
         analytics_reporting=False,

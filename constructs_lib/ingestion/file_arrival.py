@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -78,12 +77,20 @@ class FilesLanded:
         }
 
     def environment(self) -> dict[str, str]:
-        """Dataset, its formats, and the only bucket that its files come from."""
-        return {"DATASET": self.contract_id, "RAW_BUCKET": self.lake.bucket_name("raw"), "SOURCE_FORMATS": ",".join(self.formats)}
+        """Dataset, its formats, and where files land and manifests go."""
+        return {
+            "DATASET": self.contract_id,
+            "LOGS_BUCKET": self.lake.bucket_name("logs"),
+            "RAW_BUCKET": self.lake.bucket_name("raw"),
+            "SOURCE_FORMATS": ",".join(self.formats),
+        }
 
-    def grant(self, starter: iam.IGrantable) -> None:
-        """Reading the files, to tell one content from another, and writing the manifest."""
-        self.lake.grants.read(starter, "raw", prefix=self.prefix)
+    def grant(self, starter: iam.IGrantable, tables: RunTableNames) -> None:
+        """Reading the files, to tell one content from another, writing the manifest, and recording files that are skipped."""
+        tables.grants.use(starter, "audit", actions=("GetItem", "PutItem"))
+        tables.grants.use(starter, "control", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
+        self.lake.grants.read_versions(starter, "raw", prefix=self.prefix)
+        self.lake.grants.tell_missing(starter, "raw")
         self.lake.grants.put(starter, "logs", prefix=f"manifests/{self.contract_id.replace('.', '/')}/")
 
 
@@ -159,9 +166,14 @@ class FileArrival(Construct):
             removal_policy: What happens to the log when the stack goes.
         """
         super().__init__(scope, id)
-        require(0 <= batch_seconds <= MAX_BATCH_SECONDS, f"batch_seconds must be 0-{MAX_BATCH_SECONDS} (Lambda's range), got {batch_seconds}")
+        require(
+            0 <= batch_seconds <= MAX_BATCH_SECONDS, f"batch_seconds must be 0-{MAX_BATCH_SECONDS} (Lambda's range), got {batch_seconds}"
+        )
         require(1 <= batch_size <= MAX_BATCH_SIZE, f"batch_size must be 1-{MAX_BATCH_SIZE} (Lambda's range), got {batch_size}")
-        require(batch_size <= 10 or batch_seconds >= 1, f"batch_seconds must be at least 1 for batches of more than 10, got batch_size {batch_size}")  # noqa: PLR2004 - Lambda's rule
+        require(
+            batch_size <= 10 or batch_seconds >= 1,
+            f"batch_seconds must be at least 1 for batches of more than 10, got batch_size {batch_size}",
+        )
         queue_name, dead_letter_name = names.arrivals_queue(pipeline), names.dead_letter_queue(pipeline)
         rule_name = f"{names.prefix}-{trigger.kind}-{pipeline}"
         self.dead_letters = sqs.Queue(

@@ -70,18 +70,14 @@ class AlertTopics(Construct):
         self.by_name = AlertTopicNames.from_names(names, key_arn=key.key_arn)
         self.topics: dict[str, sns.Topic] = {}
         for severity in SEVERITIES:
-            topic = sns.Topic(
-                self, severity.capitalize(), topic_name=self.by_name.names[severity], master_key=key, enforce_ssl=True
-            )
+            topic = sns.Topic(self, severity.capitalize(), topic_name=self.by_name.names[severity], master_key=key, enforce_ssl=True)
             topic.add_to_resource_policy(
                 iam.PolicyStatement(
                     sid="AlarmsPublish",
                     principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
                     actions=["sns:Publish"],
                     resources=[self.by_name.arn(severity)],
-                    conditions=service_principal_conditions(
-                        account=ACCOUNT, source_arn=arn("cloudwatch", f"alarm:{names.prefix}-*")
-                    ),
+                    conditions=service_principal_conditions(account=ACCOUNT, source_arn=arn("cloudwatch", f"alarm:{names.prefix}-*")),
                 )
             )
             self.topics[severity] = topic

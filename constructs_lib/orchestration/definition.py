@@ -19,7 +19,12 @@ JOB_GRACE_SECONDS = 300
 
 _FUNCTION_RETRY = [
     {
-        "ErrorEquals": ["Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.TooManyRequestsException"],
+        "ErrorEquals": [
+            "Lambda.ServiceException",
+            "Lambda.AWSLambdaException",
+            "Lambda.SdkClientException",
+            "Lambda.TooManyRequestsException",
+        ],
         "IntervalSeconds": 2,
         "MaxAttempts": 6,
         "BackoffRate": 2,
@@ -212,9 +217,7 @@ def definition(
 
 
 def _job(partition: str, step: JobStep, *, next_: str, has_manifest: bool) -> dict[str, Any]:
-    files = (
-        {"--manifest.$": "$.manifest", "--batch_id.$": "$.batch_id"} if has_manifest else {"--manifest": "none", "--batch_id": "none"}
-    )
+    files = {"--manifest.$": "$.manifest", "--batch_id.$": "$.batch_id"} if has_manifest else {"--manifest": "none", "--batch_id": "none"}
     return {
         "Type": "Task",
         "Resource": f"arn:{partition}:states:::glue:startJobRun.sync",
@@ -233,7 +236,9 @@ def _job(partition: str, step: JobStep, *, next_: str, has_manifest: bool) -> di
 def _recorder(
     functions: MachineFunctions, payload: dict[str, Any], *, next_: str, result_path: str | None, selector: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    return _function(functions.partition, functions.recorder, payload, next_=next_, on_error="MachineFailed", result_path=result_path, selector=selector)
+    return _function(
+        functions.partition, functions.recorder, payload, next_=next_, on_error="MachineFailed", result_path=result_path, selector=selector
+    )
 
 
 def _function(

@@ -5,4 +5,14 @@ from constructs_lib.processing.job_code import CodeAssets, JobCode
 from constructs_lib.processing.security_configuration import SecurityConfiguration
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument
 
-__all__ = ["ICEBERG_SETTINGS", "WORKER_TYPES", "CodeAssets", "GlueSparkJob", "JobCode", "JobLogs", "SecurityConfiguration", "SparkSize", "conf_argument"]
+__all__ = [
+    "ICEBERG_SETTINGS",
+    "WORKER_TYPES",
+    "CodeAssets",
+    "GlueSparkJob",
+    "JobCode",
+    "JobLogs",
+    "SecurityConfiguration",
+    "SparkSize",
+    "conf_argument",
+]

@@ -98,9 +98,7 @@ class JobLogs(Construct):
         self.output = LogGroup(
             self, "Output", name=f"{prefix}/output", key=key, retention_days=retention_days, removal_policy=removal_policy
         )
-        self.error = LogGroup(
-            self, "Error", name=f"{prefix}/error", key=key, retention_days=retention_days, removal_policy=removal_policy
-        )
+        self.error = LogGroup(self, "Error", name=f"{prefix}/error", key=key, retention_days=retention_days, removal_policy=removal_policy)
 
 
 class GlueSparkJob(Construct):

@@ -16,7 +16,6 @@ from constructs_lib.checks import require
 from constructs_lib.packaging import file_hash, job_bundle, job_script, write_file
 from constructs_lib.permissions import allow
 
-
 VERSIONS = "Code lies under the hash of its content; naming one version would break runs that are under way when the next is deployed."
 """Why permissions on code end in a star."""
 
