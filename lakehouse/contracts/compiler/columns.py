@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lakehouse.contracts.compiler import types
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
-from lakehouse.contracts.compiler.extensions import extensions
+from lakehouse.contracts.compiler.extensions import extension
 from lakehouse.contracts.compiler.nodes import FieldNode, ListNode, MapNode, StructNode, TypeNode, kind
 from lakehouse.contracts.model import Rule
 from lakehouse.contracts.tables import PLATFORM_COLUMNS
@@ -110,12 +110,11 @@ def parse_column(node: Mapping[str, Any], *, place: Place, document: Document, h
     sources, logic = _sources(node, place, document, has_source=has_source, faults=faults)
     raw_options = node.get("logicalTypeOptions")
     options: dict[str, Any] = raw_options if isinstance(raw_options, dict) else {}
-    custom = extensions(node, place=place, document=document, allowed={"partitionTransform": str}, faults=faults)
     if not isinstance(name, str) or not isinstance(id_, str) or type_ is None:
         return None
     if type_ in ("date", "timestamp", "timestamptz") and isinstance(options.get("format"), str):
         check_format(options["format"], str(type_), (*place, "logicalTypeOptions", "format"), document, faults)
-    transform = _transform(node, custom.get("partitionTransform"), type_, place, document, faults)
+    transform = _transform(node, extension(node, "partitionTransform", str), type_, place, document, faults)
     raw_format = options.get("format")
     pii = [found[1] for tag in _texts(node.get("tags")) if (found := _PII.fullmatch(tag))]
     raw_relationships = node.get("relationships")

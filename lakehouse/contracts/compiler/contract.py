@@ -11,7 +11,7 @@ from lakehouse.contracts.compiler import types
 from lakehouse.contracts.compiler.columns import AuthoredColumn, parse_column
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
 from lakehouse.contracts.compiler.expressions import check_expression
-from lakehouse.contracts.compiler.extensions import extension_place, extensions
+from lakehouse.contracts.compiler.extensions import extension, extension_place
 from lakehouse.contracts.compiler.quality import parse_quality
 from lakehouse.contracts.compiler.structure import check_fields, check_values
 from lakehouse.contracts.model import Quality, Rule, SortField, Source, Write
@@ -98,7 +98,6 @@ class _Contract:
 
     def parse(self) -> AuthoredContract | None:
         """The contract, as far as it can be read."""
-        self._foreign_extensions()
         domain, dataset = self._identity()
         version = self._version()
         status = self._status()
@@ -108,18 +107,15 @@ class _Contract:
         if table is None:
             return None
         place: Place = ("schema", 0)
-        custom = extensions(
-            table, place=place, document=self.document, allowed={"sortOrder": list, "write": dict, "source": dict, "gate": dict}, faults=self.faults
-        )
         columns = self._columns(table, place, has_source=source_server is not None)
         by_name = {column.name: column for column in columns}
         self._positions(columns)
         self._levels(by_name, dataset)
         rules = self._rules(table, place, columns, by_name)
-        sort = self._sort(custom.get("sortOrder"), extension_place(table, "sortOrder", place), by_name)
-        write = self._write(custom.get("write"), extension_place(table, "write", place), by_name)
-        source = self._source(custom.get("source"), extension_place(table, "source", place), source_server)
-        score, most = self._gate(custom.get("gate"), extension_place(table, "gate", place))
+        sort = self._sort(extension(table, "sortOrder", list), extension_place(table, "sortOrder", place), by_name)
+        write = self._write(extension(table, "write", dict), extension_place(table, "write", place), by_name)
+        source = self._source(extension(table, "source", dict), extension_place(table, "source", place), source_server)
+        score, most = self._gate(extension(table, "gate", dict), extension_place(table, "gate", place))
         description = self.root.get("description")
         return AuthoredContract(
             document=self.document,
@@ -192,7 +188,6 @@ class _Contract:
                 continue
             place: Place = ("servers", index)
             self._variables(server, place)
-            extensions(server, place=place, document=self.document, allowed={}, faults=self.faults)
             kind = server.get("type")
             if kind == "glue":
                 glue.append(place)
@@ -407,7 +402,6 @@ class _Contract:
             if not isinstance(level, dict):
                 continue
             place: Place = ("slaProperties", index)
-            extensions(level, place=place, document=self.document, allowed={}, faults=self.faults)
             if level.get("property") == "retention":
                 self._fault((*place, "property"), "retention cannot be applied yet: nothing deletes rows by age", "remove it and say so under description.limitations")
             if level.get("unit") == "m":
@@ -417,17 +411,6 @@ class _Contract:
                 table, _, column = element.rpartition(".")
                 if table not in ("", dataset) or column not in by_name:
                     self._fault((*place, "element"), f"there is no column {element!r}", nearest(element, [f"{dataset}.{name}" for name in by_name]))
-
-    def _foreign_extensions(self) -> None:
-        """Our extensions stand where the platform reads them; anywhere else they would be ignored."""
-        root = self.root
-        nodes: list[tuple[Any, Place]] = [(root, ()), (root.get("description"), ("description",)), (root.get("team"), ("team",))]
-        for key in ("roles", "support"):
-            items = root.get(key)
-            nodes += [(item, (key, index)) for index, item in enumerate(items if isinstance(items, list) else [])]
-        for node, place in nodes:
-            if isinstance(node, dict):
-                extensions(node, place=place, document=self.document, allowed={}, faults=self.faults)
 
     def _known_keys(self, value: Mapping[str, Any], allowed: tuple[str, ...], place: Place) -> None:
         for key in value:

@@ -24,19 +24,6 @@ _ACTIONS = ("record", "warn", "quarantine", "halt")
 _CLASSES = ("", "public", "internal", "confidential", "restricted")
 
 
-def check_evolution(authored: AuthoredContract, old: Lock, new: Lock) -> Iterator[Fault]:
-    """Faults of a change: what the table cannot follow, and a version that does not tell readers of it.
-
-    Args:
-        authored: The contract as it is written now.
-        old: Its lock file.
-        new: The lock file that it would get.
-    """
-    change = Change.between(authored, old, new)
-    yield from change.refused
-    yield from _version_faults(authored, old, change)
-
-
 @dataclass(kw_only=True)
 class Change:
     """The difference between two versions of a contract.
@@ -197,7 +184,16 @@ class _Comparison:
 _NOTHING = LockedField(id=0, name="", type="", required=False)
 
 
-def _version_faults(authored: AuthoredContract, old: Lock, change: Change) -> Iterator[Fault]:
+def version_faults(authored: AuthoredContract, old: Lock | None, change: Change) -> Iterator[Fault]:
+    """Faults of a version that does not tell readers of a change.
+
+    Args:
+        authored: The contract as it is written now.
+        old: Its lock file, if it has one.
+        change: The difference between the two.
+    """
+    if old is None:
+        return
     was, now = _numbers(old.version), _numbers(authored.version)
     place: Place = ("version",)
     if now < was:

@@ -18,47 +18,68 @@ NOT_YET: Mapping[str, str] = {
 }
 """Extensions that are planned and that nothing applies yet, each with the way out."""
 
-_WORDS: Mapping[type, str] = {str: "text", dict: "a mapping", list: "a list", int: "a whole number"}
+_WORDS: Mapping[type, str] = {str: "text", dict: "a mapping", list: "a list"}
 
 
-def extensions(node: Mapping[str, Any], *, place: Place, document: Document, allowed: Mapping[str, type], faults: list[Fault]) -> dict[str, Any]:
-    """Values of the platform's customProperties at a node, by name.
+ALLOWED: Mapping[str, Mapping[str, type]] = {
+    "object": {"sortOrder": list, "write": dict, "source": dict, "gate": dict},
+    "property": {"partitionTransform": str},
+    "quality": {"onFailure": str},
+}
+"""Type of each extension by the kind of node where it may stand."""
+
+
+def check_extensions(node: Mapping[str, Any], kind: str, *, place: Place, document: Document, faults: list[Fault]) -> None:
+    """Check the platform's customProperties of a node.
 
     Args:
         node: What has the customProperties.
+        kind: Its kind, as in `fields.NODES`.
         place: Where it stands.
         document: The contract.
-        allowed: Type of each extension that may stand here.
         faults: Receives what is wrong.
     """
+    allowed = ALLOWED.get(kind, {})
     raw = node.get("customProperties")
-    found: dict[str, Any] = {}
+    found: set[str] = set()
     for index, item in enumerate(raw if isinstance(raw, list) else []):
         if not isinstance(item, dict) or not isinstance(item.get("property"), str):
             continue
         name: str = item["property"]
         here = (*place, "customProperties", index)
-        vendor = item.get("vendor")
+        vendor, value = item.get("vendor"), item.get("value")
         if vendor is None and (name in allowed or name in NOT_YET):
             faults.append(document.fault(here, f"{name!r} has no vendor, so it would be documentation only", f"add vendor: {VENDOR}"))
         if vendor != VENDOR:
             continue
-        if name in NOT_YET and name not in allowed:
+        if name in allowed:
+            if name in found:
+                faults.append(document.fault((*here, "property"), f"{name!r} stands twice", "keep one of them"))
+            if not isinstance(value, allowed[name]):
+                faults.append(document.fault((*here, "value"), f"{value!r} is not {_WORDS[allowed[name]]}", f"write {_WORDS[allowed[name]]}"))
+            found.add(name)
+        elif name in NOT_YET:
             faults.append(document.fault((*here, "property"), f"{name} cannot be applied yet", NOT_YET[name]))
-        elif name not in allowed:
-            faults.append(document.fault((*here, "property"), f"{name!r} is not an extension that may stand here", nearest(name, allowed)))
-        elif name in found:
-            faults.append(document.fault((*here, "property"), f"{name!r} stands twice", "keep one of them"))
-        elif not isinstance(item.get("value"), allowed[name]) or isinstance(item.get("value"), bool):
-            faults.append(document.fault((*here, "value"), f"{item.get('value')!r} is not {_WORDS[allowed[name]]}", f"write {_WORDS[allowed[name]]}"))
         else:
-            found[name] = item["value"]
-    return found
+            places = [other for other, names in ALLOWED.items() if name in names]
+            where = {"object": "the table", "property": "a column", "quality": "a quality entry"}
+            fix = f"move it to {where[places[0]]}" if places else nearest(name, allowed) if allowed else "remove it, or give it another vendor"
+            faults.append(document.fault((*here, "property"), f"{name!r} is not an extension that may stand here", fix))
+
+
+def extension(node: Mapping[str, Any], name: str, type_: type) -> Any:
+    """Value of one extension of a node, or None if it is absent or of another type."""
+    raw = node.get("customProperties")
+    for item in raw if isinstance(raw, list) else []:
+        if isinstance(item, dict) and item.get("property") == name and item.get("vendor") == VENDOR and isinstance(item.get("value"), type_):
+            return item["value"]
+    return None
 
 
 def extension_place(node: Mapping[str, Any], name: str, place: Place) -> Place:
     """Place of the value of one extension."""
-    for index, item in enumerate(node.get("customProperties") or []):
+    raw = node.get("customProperties")
+    for index, item in enumerate(raw if isinstance(raw, list) else []):
         if isinstance(item, dict) and item.get("property") == name and item.get("vendor") == VENDOR:
             return (*place, "customProperties", index, "value")
     return (*place, "customProperties")

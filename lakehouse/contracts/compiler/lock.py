@@ -14,6 +14,9 @@ from lakehouse.contracts.model import Column, CompiledContract, PartitionField, 
 FORMAT = "lakehouse.lock/1"
 """Version of the lock file."""
 
+LOCK_SUFFIX = ".lock.json"
+"""How the name of a lock file ends."""
+
 FIRST_PARTITION_ID = 1000
 """Iceberg numbers partition fields from here."""
 
@@ -139,7 +142,7 @@ class Lock:
 
 def lock_path(contract_file: Path) -> Path:
     """Lock file of a contract file: `orders.odcs.yaml` -> `orders.lock.json`."""
-    return contract_file.with_name(contract_file.name.removesuffix(".odcs.yaml") + ".lock.json")
+    return contract_file.with_name(contract_file.name.removesuffix(".odcs.yaml") + LOCK_SUFFIX)
 
 
 def next_lock(authored: AuthoredContract, old: Lock | None) -> Lock:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lakehouse.contracts.compiler.contract import AuthoredContract, parse_contract
 from lakehouse.contracts.compiler.documents import read_document, relative
-from lakehouse.contracts.compiler.evolution import check_evolution
-from lakehouse.contracts.compiler.lock import COMMAND, Lock, lock_path, next_lock, number
+from lakehouse.contracts.compiler.evolution import Change, version_faults
+from lakehouse.contracts.compiler.lock import COMMAND, LOCK_SUFFIX, Lock, lock_path, next_lock, number
 from lakehouse.contracts.compiler.relationships import relationship_rules
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.errors import ConfigurationError, Fault
@@ -52,13 +52,11 @@ def compile_contracts(folder: Path, *, root: Path | None = None) -> dict[str, Co
     for path, authored in _authored(folder, root, faults):
         old = _read_lock(path, authored, root, faults)
         new = next_lock(authored, old)
-        found = list(check_evolution(authored, old, new)) if old else []
-        faults += found
+        change = Change.between(authored, old, new) if old else Change()
+        faults += [*change.refused, *version_faults(authored, old, change)]
         if authored.status != "draft":
-            if not found and (old is None or old.to_text() != new.to_text()):
-                lock_file = relative(lock_path(path), root)
-                problem = "is not what the contract says" if old else "does not exist"
-                faults.append(Fault(file=lock_file, line=0, place="(file)", problem=problem, fix=f"run `{COMMAND}` and commit {lock_file}"))
+            if not change.refused and (old is None or old.to_text() != new.to_text()):
+                faults.append(_stale(lock_path(path), root, is_missing=old is None))
             compiled[authored.id] = number(authored, new)
     if faults:
         raise ConfigurationError(faults)
@@ -82,8 +80,8 @@ def update_locks(folder: Path, *, root: Path | None = None) -> tuple[LockChange,
             continue
         old = _read_lock(path, authored, root, faults)
         new = next_lock(authored, old)
-        if old:
-            faults += check_evolution(authored, old, new)
+        change = Change.between(authored, old, new) if old else Change()
+        faults += [*change.refused, *version_faults(authored, old, change)]
         if old is None or old.to_text() != new.to_text():
             changes.append((LockChange(path=lock_path(path), contract=authored.id, version=authored.version), new.to_text()))
     if faults:
@@ -117,6 +115,12 @@ def _with_relationships(authored: AuthoredContract, by_id: Mapping[str, Authored
     return replace(authored, quality=replace(authored.quality, rules=(*authored.quality.rules, *rules)))
 
 
+def _stale(lock_file: Path, root: Path, *, is_missing: bool) -> Fault:
+    file = relative(lock_file, root)
+    problem = "does not exist" if is_missing else "is not what the contract says"
+    return Fault(file=file, line=0, place="(file)", problem=problem, fix=f"run `{COMMAND}` and commit {file}")
+
+
 def _contract_files(folder: Path, root: Path, faults: list[Fault]) -> list[Path]:
     if not folder.is_dir():
         faults.append(Fault(file=relative(folder, root), line=0, place="(folder)", problem="does not exist", fix="put contracts into <domain>/<dataset>.odcs.yaml"))
@@ -129,6 +133,10 @@ def _contract_files(folder: Path, root: Path, faults: list[Fault]) -> list[Path]
             found.append(path)
         elif path.suffix in (".yaml", ".yml"):
             faults.append(Fault(file=relative(path, root), line=0, place="(file)", problem="would not be read", fix=f"name it <dataset>{SUFFIX}, or move it out of {folder.name}/"))
+    for path in sorted(folder.rglob("*" + LOCK_SUFFIX)):
+        if not path.with_name(path.name.removesuffix(LOCK_SUFFIX) + SUFFIX).exists():
+            fix = "restore the contract, or delete the lock file as well if the dataset leaves the platform"
+            faults.append(Fault(file=relative(path, root), line=0, place="(file)", problem="is a lock file whose contract is gone", fix=fix))
     return found
 
 
@@ -145,8 +153,3 @@ def _read_lock(path: Path, authored: AuthoredContract, root: Path, faults: list[
     if lock.contract != authored.id:
         faults.append(Fault(file=relative(file, root), line=0, place="contract", problem=f"{lock.contract!r} is not {authored.id!r}", fix=fix))
     return lock
-
-
-def ids(contracts: Iterable[CompiledContract]) -> tuple[str, ...]:
-    """Ids of contracts, sorted."""
-    return tuple(sorted(contract.id for contract in contracts))

@@ -9,7 +9,7 @@ from typing import Any
 from lakehouse.contracts.compiler.columns import AuthoredColumn, check_pattern, check_values
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
 from lakehouse.contracts.compiler.expressions import check_expression, check_query
-from lakehouse.contracts.compiler.extensions import extension_place, extensions
+from lakehouse.contracts.compiler.extensions import extension, extension_place
 from lakehouse.contracts.model import Action, Rule, Severity
 from lakehouse.errors import Fault
 
@@ -121,7 +121,7 @@ class _Entry:
 
     def _action(self, severity: Severity, level: str) -> Action:
         allowed: tuple[Action, ...] = ("record", "warn", "quarantine", "halt") if level == "row" else ("record", "warn", "halt")
-        chosen = extensions(self.node, place=self.place, document=self.document, allowed={"onFailure": str}, faults=self.faults).get("onFailure")
+        chosen = extension(self.node, "onFailure", str)
         if chosen is None:
             return (ROW_ACTIONS if level == "row" else TABLE_ACTIONS)[severity]
         for action in allowed:

@@ -14,6 +14,7 @@ from jsonschema.exceptions import ValidationError
 
 from lakehouse.contracts.compiler import fields
 from lakehouse.contracts.compiler.documents import Document, Place, dotted, nearest
+from lakehouse.contracts.compiler.extensions import check_extensions
 from lakehouse.errors import Fault
 
 API_VERSIONS = ("v3.2.0", "v3.1.0")
@@ -101,6 +102,7 @@ class _Walker:
         table = self._table(kind, value)
         if table is None:
             return
+        check_extensions(value, kind, place=place, document=self.document, faults=self.faults)
         for key, item in value.items():
             here = (*place, key)
             field = table.get(key)
