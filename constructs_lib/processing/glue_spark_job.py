@@ -40,7 +40,7 @@ _LOGS_ENCRYPTED = (
 )
 _SECRET = re.compile(r"passw|passphrase|pwd|secret|token|credential|api[-_]?key|access[-_]?key|private[-_]?key", re.IGNORECASE)
 _SECRET_REFERENCE = re.compile(r"[-_](arn|name|id)$", re.IGNORECASE)
-_OWNED = ("--conf", "--datalake-formats", "--extra-py-files", "--job-language", "--continuous-log-logGroup", "--custom-logGroup-prefix")
+_OWNED = ("--conf", "--datalake-formats", "--extra-py-files", "--job-language", "--custom-logGroup-prefix")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +185,6 @@ class GlueSparkJob(Construct):
                 "--datalake-formats": "iceberg",
                 "--enable-metrics": "true",
                 "--job-bookmark-option": "job-bookmark-disable",
-                "--continuous-log-logGroup": logs.output.log_group_name,
                 "--custom-logGroup-prefix": logs.prefix,
                 "--extra-py-files": bundle,
                 "--conf": conf_argument({**ICEBERG_SETTINGS, **(settings or {})}),

@@ -23,7 +23,7 @@ SERVED = frozenset(
         "--conf", "--extra-py-files", "--datalake-formats", "--continuous-log-logGroup", "--continuous-log-logStreamPrefix",
         "--enable-continuous-cloudwatch-log", "--enable-continuous-log-filter", "--enable-metrics", "--enable-observability-metrics",
         "--enable-job-insights", "--enable-auto-scaling", "--enable-s3-parquet-optimized-committer", "--job-language",
-        "--job-bookmark-option", "--TempDir",
+        "--custom-logGroup-prefix", "--job-bookmark-option", "--TempDir",
     }
 )  # fmt: skip
 """Arguments that Glue reads and that mean here what they mean there, or whose effect (metrics, scaling) is on the page of known differences."""
@@ -31,7 +31,7 @@ SERVED = frozenset(
 NOT_SERVED = frozenset(
     {
         "--additional-python-modules", "--python-modules-installer-option", "--auto-scale-within-microbatch", "--class",
-        "--continuous-log-conversionPattern", "--custom-logGroup-prefix", "--custom-logStream-prefix", "--customer-driver-env-vars",
+        "--continuous-log-conversionPattern", "--custom-logStream-prefix", "--customer-driver-env-vars",
         "--customer-executor-env-vars", "--disable-proxy-v2", "--enable-glue-datacatalog", "--enable-lakeformation-fine-grained-access",
         "--enable-rename-algorithm-v2", "--enable-spark-ui", "--executor-cores", "--extra-files", "--extra-jars", "--job-bookmark-from",
         "--job-bookmark-to", "--scriptLocation", "--spark-event-logs-path", "--use-postgres-driver", "--user-jars-first",
@@ -101,7 +101,7 @@ def parse(arguments: Mapping[str, str], *, job_name: str, run_id: str) -> JobArg
         py_files=tuple(_listed(arguments.get("--extra-py-files", ""))),
         conf=_conf(arguments.get("--conf", "")),
         formats=formats,
-        log_group=arguments.get("--continuous-log-logGroup") or DEFAULT_LOG_GROUP,
+        log_group=_log_group(arguments),
         log_stream_prefix=arguments.get("--continuous-log-logStreamPrefix") or run_id,
         script=tuple(part for name, value in given.items() for part in (name, value)),
     )
@@ -140,6 +140,12 @@ def check(arguments: Mapping[str, str]) -> None:
         if not address.startswith("s3://"):
             raise InvalidJobError(f"--extra-py-files takes s3:// addresses, got {address!r}")
     _conf(arguments.get("--conf", ""))
+
+
+def _log_group(arguments: Mapping[str, str]) -> str:
+    """Glue 5 and later write what a job prints to `<prefix>/output`; `--continuous-log-logGroup` is of releases before."""
+    prefix = arguments.get("--custom-logGroup-prefix")
+    return f"{prefix}/output" if prefix else arguments.get("--continuous-log-logGroup") or DEFAULT_LOG_GROUP
 
 
 def _conf(text: str) -> dict[str, str]:
