@@ -93,7 +93,12 @@ def _put(session: Session, *, dataset: str, path: Path, bucket: str, key: str) -
             size = file.tell()
             file.seek(0)
             answer = session.client("s3").put_object(
-                Bucket=bucket, Key=key, Body=file, ContentLength=size, ChecksumSHA256=base64.b64encode(digest.digest()).decode()
+                Bucket=bucket,
+                Key=key,
+                Body=file,
+                ContentLength=size,
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
             )
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror or error}") from error

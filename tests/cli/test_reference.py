@@ -1,0 +1,68 @@
+"""docs/cli.md says what the code does."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+import typer
+
+from cli import results
+from cli.main import app
+from cli.reasons import REASON_CODES
+from cli.reference import PAGE, SHAPES, meanings_of, page
+
+INTERFACE = {
+    "up": ["--env"],
+    "deploy": ["--env"],
+    "drop": ["DATASET", "FILE...", "--date", "--env"],
+    "wait": ["--timeout", "--env"],
+    "runs": ["--json", "--env"],
+    "show": ["RUN", "--json", "--env"],
+    "logs": ["RUN", "--env"],
+    "sql": ["QUERY", "--json", "--env"],
+    "quarantine": ["DATASET", "--json", "--env"],
+    "status": ["--json", "--env"],
+    "down": ["--wipe", "--env"],
+}
+"""The promise of issue 3: these verbs and flags are stable."""
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "renew it: python -m cli.reference"
+
+
+def test_verbs_and_flags_are_the_promised_ones() -> None:
+    group: Any = typer.main.get_command(app)
+    found = {
+        name: [
+            parameter.metavar if parameter.param_type_name == "argument" else parameter.opts[0]
+            for parameter in command.params
+            if parameter.name != "help"
+        ]
+        for name, command in group.commands.items()
+    }
+    assert found == INTERFACE
+
+
+def test_every_verb_with_json_has_a_described_shape() -> None:
+    assert set(SHAPES) == {verb for verb, flags in INTERFACE.items() if "--json" in flags}
+
+
+@pytest.mark.parametrize("shape", [value for _, value in inspect.getmembers(results, is_dataclass)], ids=lambda shape: shape.__name__)
+def test_every_key_of_every_shape_has_a_meaning(shape: type) -> None:
+    assert list(meanings_of(shape)) == [entry.name for entry in fields(shape)]
+
+
+def test_reason_codes_are_told_apart_and_say_what_to_do() -> None:
+    codes = [reason.code for reason in REASON_CODES]
+    assert len(codes) == len(set(codes))
+    assert all(reason.meaning.endswith(".") and reason.remedy.endswith(".") for reason in REASON_CODES)
+
+
+def test_every_row_code_of_a_compiled_rule_is_in_the_list(session: Any) -> None:
+    known = {reason.code for reason in REASON_CODES if reason.scope == "row"}
+    used = {rule.code for contract in session.contracts.values() for rule in contract.quality.rules if rule.level == "row"}
+    assert used <= known
