@@ -1,0 +1,482 @@
+"""Files and upstream successes become runs: few, once each, and with a reason where they become none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from lakehouse.audit import FileRecord
+from lakehouse.clock import from_text
+from tests.lambdas.world import AUDIT, FOLDER, LOGS, MACHINE, PIPELINE, RAW, Clock, Crash, Trap, World
+
+
+def test_a_batch_of_files_becomes_one_run_with_a_manifest_of_versions(world: World) -> None:
+    events = [world.drop(f"part-{number:02}.csv", f"id\n{number}\n".encode()) for number in range(30)]
+
+    assert world.deliver(events, workers=8) == []
+
+    (execution,) = world.states.executions.values()
+    manifest = world.manifest(execution)
+    assert [file.key for file in manifest.files] == [f"{FOLDER}part-{number:02}.csv" for number in range(30)]
+    first = manifest.files[0]
+    assert (first.bucket, first.format, first.compression, first.size) == (RAW, "csv", None, 5)
+    assert first.version_id == events[0]["detail"]["object"]["version-id"]
+    assert first.sha256 == hashlib.sha256(b"id\n0\n").hexdigest()
+    assert first.sequence == f"{events[0]['time']}#{events[0]['detail']['object']['sequencer']}{'0' * 14}"
+    assert execution.name == f"{manifest.batch_id[:40]}-1"
+    assert execution.input == {
+        "pipeline": PIPELINE,
+        "run_id": execution.input["run_id"],
+        "attempt": 1,
+        "trigger": "arrival",
+        "manifest": f"s3://{LOGS}/manifests/tpch/orders/{manifest.batch_id}.json",
+        "batch_id": manifest.batch_id,
+        "files": 30,
+    }
+
+
+def test_redelivered_messages_start_nothing_more(world: World) -> None:
+    events = [world.drop("a.csv", b"a"), world.drop("b.csv", b"b")]
+    world.deliver(events)
+
+    assert world.deliver(events) == []
+    assert world.deliver([events[1]]) == []
+    assert world.deliver([events[0], events[0]]) == []
+    assert world.names() == [["a.csv", "b.csv"]]
+
+
+def test_the_same_message_twice_in_a_batch_counts_once(world: World) -> None:
+    event = world.drop("a.csv", b"a")
+    assert world.deliver([event, event]) == []
+    assert world.names() == [["a.csv"]]
+
+
+def test_the_same_drop_three_times_is_loaded_once(world: World) -> None:
+    for _ in range(3):
+        events = [world.drop(f"{name}.csv", name.encode()) for name in "abc"]
+        assert world.deliver(events) == []
+        for execution in world.states.executions.values():
+            world.end(execution)
+
+    assert world.names() == [["a.csv", "b.csv", "c.csv"]]
+    assert [run.reason for run in world.audit.runs(statuses=("SKIPPED",))] == ["same_content"] * 6
+
+
+def test_a_new_version_with_other_bytes_is_a_new_arrival_and_going_back_too(world: World) -> None:
+    for content in (b"A", b"B", b"A"):
+        assert world.deliver([world.drop("a.csv", content)]) == []
+        for execution in world.states.executions.values():
+            world.end(execution)
+
+    assert len(world.states.executions) == 3
+    sequences = [world.manifest(execution).files[0].sequence for execution in world.states.executions.values()]
+    assert sequences == sorted(sequences)
+
+
+def test_versions_of_one_file_in_one_batch_are_judged_in_their_order(world: World) -> None:
+    events = [world.drop("a.csv", content) for content in (b"A", b"B", b"A", b"A")]
+    assert world.deliver(list(reversed(events))) == []
+    assert world.loaded() == [sorted(("a.csv", event["detail"]["object"]["version-id"]) for event in events[:3])]
+    assert world.skips() == {"a.csv": "same_content"}
+
+
+def test_a_version_that_comes_late_revives_the_one_that_was_skipped_for_want_of_it(world: World) -> None:
+    first, late, last = (world.drop("a.csv", content) for content in (b"A", b"B", b"A"))
+    world.deliver([first])
+    world.deliver([last])
+    assert world.skips() == {"a.csv": "same_content"}
+
+    assert world.deliver([late]) == []
+
+    versions = [late["detail"]["object"]["version-id"], last["detail"]["object"]["version-id"]]
+    assert sorted(world.loaded()[1]) == sorted(("a.csv", version) for version in versions)
+
+
+def test_the_same_bytes_under_another_name_are_skipped_and_the_reason_says_where_they_are(world: World) -> None:
+    world.deliver([world.drop("a.csv", b"same")])
+    world.deliver([world.drop("b.csv", b"same")])
+
+    (skipped,) = world.audit.runs(statuses=("SKIPPED",))
+    assert (skipped.reason, skipped.source) == ("same_content", f"{FOLDER}b.csv")
+    assert f"{FOLDER}a.csv" in skipped.message
+    assert next(iter(world.states.executions.values())).input["run_id"] in skipped.message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("_SUCCESS", b"", "marker_file"),
+        ("_committed_123.json", b"{}", "marker_file"),
+        (".hidden.csv", b"x", "marker_file"),
+        (".part-0.csv.crc", b"x", "marker_file"),
+        ("part-0.csv.crc", b"x", "marker_file"),
+        ("_temporary/0/part-0.csv", b"x", "marker_file"),
+        ("", b"", "marker_file"),
+        ("sub/", b"", "marker_file"),
+        ("a_$folder$", b"", "marker_file"),
+        ("empty.csv", b"", "empty_file"),
+        ("notes.txt", b"x", "unknown_suffix"),
+        ("archive.zip", b"x", "unknown_suffix"),
+        ("csv", b"x", "unknown_suffix"),
+        ("a.parquet.gz", b"x", "unknown_suffix"),
+        ("a.gz", b"x", "unknown_suffix"),
+    ],
+)
+def test_a_file_that_holds_no_rows_for_us_is_skipped_with_a_reason(world: World, name: str, content: bytes, reason: str) -> None:
+    good = world.drop("good.csv", b"g")
+    assert world.deliver([world.drop(name, content), good]) == []
+
+    (skipped,) = world.audit.runs(statuses=("SKIPPED",))
+    assert (skipped.reason, skipped.source) == (reason, FOLDER + name)
+    assert skipped.message
+    assert skipped.files == {"loaded": 0, "skipped": 1, "rejected": 0}
+    assert world.names() == [["good.csv"]]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "tpch/orders/",
+        "tpch/orders/2026/11/22/",
+        "tpch/orders/year=2026/month=13/day=01/",
+        "tpch/orders/year=2026/month=02/day=30/",
+        "tpch/orders/year=26/month=2/day=3/",
+        "tpch/orders/year=2026/month=11/",
+        "tpch/orders/x/year=2026/month=11/day=22/",
+    ],
+)
+def test_a_file_outside_the_layout_is_skipped(world: World, folder: str) -> None:
+    assert world.deliver([world.drop("a.csv", b"a", folder=folder)]) == []
+    assert world.skips() == {"a.csv": "outside_layout"}
+
+
+@pytest.mark.parametrize(
+    ("name", "format_", "compression"),
+    [
+        ("a.csv", "csv", None),
+        ("A.CSV", "csv", None),
+        ("a.csv.gz", "csv", "gzip"),
+        ("a.json", "json", None),
+        ("a.jsonl", "json", None),
+        ("a.ndjson.gz", "json", "gzip"),
+        ("a.snappy.parquet", "parquet", None),
+        ("a b+c%20ü.csv", "csv", None),
+    ],
+)
+def test_the_end_of_the_name_says_how_a_file_is_read(world: World, name: str, format_: str, compression: str | None) -> None:
+    assert world.deliver([world.drop(name, b"x", folder=f"{FOLDER}deeper/")]) == []
+    (execution,) = world.states.executions.values()
+    (file,) = world.manifest(execution).files
+    assert (file.key, file.format, file.compression) == (f"{FOLDER}deeper/{name}", format_, compression)
+
+
+def test_a_format_that_the_contract_does_not_accept_is_skipped(world: World) -> None:
+    assert world.deliver([world.drop("a.parquet", b"x")], formats=frozenset({"csv"})) == []
+    assert world.skips() == {"a.parquet": "unknown_suffix"}
+
+
+def test_a_skipped_file_is_noted_once_however_often_it_is_told(world: World) -> None:
+    event = world.drop("_SUCCESS", b"")
+    for _ in range(3):
+        assert world.deliver([event]) == []
+    assert len(world.audit.runs(statuses=("SKIPPED",))) == 1
+
+
+def _with(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    detail = {**event["detail"], **changes.pop("detail", {})}
+    return {**event, **changes, "detail": detail}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda event: _with(event, detail={"bucket": {"name": "other"}}),
+        lambda event: _with(
+            event, detail={"object": {**event["detail"]["object"], "key": "tpch/customer/year=2026/month=11/day=22/a.csv"}}
+        ),
+        lambda event: _with(event, detail={"object": {**event["detail"]["object"], "version-id": None}}),
+        lambda event: _with(event, detail={"object": {**event["detail"]["object"], "sequencer": None}}),
+        lambda event: _with(event, **{"detail-type": "Object Deleted"}),
+        lambda _: {"Records": [{"eventSource": "aws:s3", "s3": {}}]},
+        lambda _: "no json",
+        lambda _: "[]",
+        lambda _: "{}",
+    ],
+)
+def test_what_is_not_for_this_function_fails_alone_and_goes_to_the_dead_letters(world: World, spoil: Any) -> None:
+    bad, good = spoil(world.drop("bad.csv", b"b")), world.drop("good.csv", b"g")
+    assert world.deliver([bad, good]) == ["0"]
+    assert world.names() == [["good.csv"]]
+
+
+def test_the_test_event_of_s3_is_taken_and_forgotten(world: World) -> None:
+    assert world.deliver([{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": RAW}]) == []
+
+
+def test_a_version_that_is_gone_stays_in_the_manifest_so_that_the_job_reports_it(world: World) -> None:
+    gone, kept = world.drop("gone.csv", b"x"), world.drop("kept.csv", b"y")
+    world.s3.delete_object(Bucket=RAW, Key=f"{FOLDER}gone.csv", VersionId=gone["detail"]["object"]["version-id"])
+
+    assert world.deliver([gone, kept]) == []
+
+    (execution,) = world.states.executions.values()
+    assert [(file.key[-8:], file.sha256 is None) for file in world.manifest(execution).files] == [("gone.csv", True), ("kept.csv", False)]
+
+
+def test_a_file_that_was_deleted_or_replaced_meanwhile_is_loaded_in_the_version_that_arrived(world: World) -> None:
+    event = world.drop("a.csv", b"first")
+    world.drop("a.csv", b"second")
+    world.s3.delete_object(Bucket=RAW, Key=f"{FOLDER}a.csv")
+
+    assert world.deliver([event]) == []
+    assert world.loaded() == [[("a.csv", event["detail"]["object"]["version-id"])]]
+
+
+def test_the_checksum_of_s3_spares_reading_the_file(world: World) -> None:
+    world.clock.pass_seconds(1)
+    answer = world.s3.put_object(Bucket=RAW, Key=f"{FOLDER}a.csv", Body=b"abc", ChecksumAlgorithm="SHA256")
+    trap = Trap()
+    world.deliver([world.event(f"{FOLDER}a.csv", version=answer["VersionId"], size=3)], trap=trap)
+
+    (execution,) = world.states.executions.values()
+    assert world.manifest(execution).files[0].sha256 == hashlib.sha256(b"abc").hexdigest()
+    assert "get_object" not in trap.calls
+
+
+def test_files_of_a_failed_run_may_be_taken_again_as_the_next_attempt(world: World) -> None:
+    event = world.drop("a.csv", b"a")
+    world.deliver([event])
+    world.end(next(iter(world.states.executions.values())), "FAILED", "job_failed")
+
+    assert world.deliver([event]) == []
+    assert [execution.input["attempt"] for execution in world.states.executions.values()] == [1, 2]
+    assert [name[-2:] for name in world.states.executions] == ["-1", "-2"]
+    assert world.deliver([event]) == []
+    assert len(world.states.executions) == 2
+
+
+def test_the_same_bytes_after_a_failed_run_are_a_new_arrival(world: World) -> None:
+    world.deliver([world.drop("a.csv", b"a")])
+    world.end(next(iter(world.states.executions.values())), "TIMED_OUT", "timed_out")
+
+    assert world.deliver([world.drop("a.csv", b"a")]) == []
+    assert len(world.states.executions) == 2
+    assert world.skips() == {}
+
+
+def test_of_a_run_that_rejected_files_only_those_are_taken_again(world: World) -> None:
+    good, bad = world.drop("good.csv", b"good"), world.drop("bad.csv", b"bad")
+    world.deliver([good, bad])
+    (execution,) = world.states.executions.values()
+    world.audit.record_file(
+        pipeline=PIPELINE,
+        run_id=execution.input["run_id"],
+        file=FileRecord(
+            source=f"s3://{RAW}/{FOLDER}bad.csv",
+            version=bad["detail"]["object"]["version-id"],
+            outcome="rejected",
+            reason="missing_column",
+        ),
+    )
+    world.end(execution, "FAILED", "files_rejected")
+
+    assert world.deliver([good, bad]) == []
+    assert world.names()[1:] == [["bad.csv"]]
+
+    world.deliver([world.drop("good.csv", b"good"), world.drop("bad.csv", b"bad")])
+    assert world.names()[2:] == []
+    assert set(world.skips()) == {"good.csv", "bad.csv"}
+
+
+def test_a_start_that_fails_fails_the_messages_and_the_next_delivery_starts_the_very_same_run(world: World) -> None:
+    events = [world.drop("a.csv", b"a"), world.drop("b.csv", b"b")]
+    world.states.failures.append(RuntimeError("throttled"))
+    assert world.deliver(events) == ["0", "1"]
+
+    assert world.deliver([events[1], world.drop("c.csv", b"c")]) == []
+    assert sorted(world.names()) == [["a.csv", "b.csv"], ["c.csv"]]
+    assert world.deliver([events[0]]) == []
+    assert len(world.states.executions) == 2
+
+
+def test_a_claim_in_other_hands_is_left_for_later(world: World) -> None:
+    event = world.drop("a.csv", b"a")
+    with pytest.raises(Crash):
+        world.deliver([event], trap=Trap(at=1, when="after"))
+
+    assert world.deliver([event]) == ["0"]
+    world.clock.pass_seconds(66)
+    assert world.deliver([event]) == []
+    assert world.names() == [["a.csv"]]
+
+
+def test_a_run_that_was_decided_upon_but_never_began_is_taken_again_after_a_while(world: World) -> None:
+    world.states.on_start = None
+    event = world.drop("a.csv", b"a")
+    world.deliver([event])
+
+    world.clock.pass_seconds(14 * 60)
+    assert world.deliver([event]) == []
+    assert len(world.states.executions) == 1
+    world.clock.pass_seconds(2 * 60)
+    assert world.deliver([event]) == []
+    assert [execution.input["attempt"] for execution in world.states.executions.values()] == [1, 2]
+
+
+def test_a_name_that_a_stranger_holds_is_not_taken_for_ours(world: World) -> None:
+    event = world.drop("a.csv", b"a")
+    world.deliver([event])
+    world.dynamodb.delete_table(TableName="control")
+    world.dynamodb.delete_table(TableName=AUDIT)
+    from tests.lambdas.world import make_tables
+
+    make_tables(world.dynamodb)
+    assert world.deliver([event]) == ["0"]
+    world.clock.pass_seconds(16 * 60)
+    assert world.deliver([event]) == []
+    assert len(world.states.executions) == 2
+
+
+def test_what_the_audit_has_forgotten_counts_as_loaded(world: World) -> None:
+    event = world.drop("a.csv", b"a")
+    world.deliver([event])
+    world.dynamodb.delete_item(
+        TableName=AUDIT,
+        Key={"pipeline": {"S": PIPELINE}, "sk": {"S": f"{next(iter(world.states.executions.values())).input['run_id']}#run"}},
+    )
+    world.clock.pass_seconds(100 * 24 * 3600)
+    assert world.deliver([event, world.drop("b.csv", b"a")]) == []
+    assert len(world.states.executions) == 1
+
+
+def test_with_too_little_time_left_nothing_is_begun(world: World) -> None:
+    class LateClock(Clock):
+        def __call__(self) -> Any:
+            return self.now
+
+    event = world.drop("a.csv", b"a")
+    starter = world.starter()
+    from tests.lambdas.world import Message
+
+    assert starter.start([Message(id="m", body=json.dumps(event))], deadline=world.clock()) == ["m"]
+    assert world.states.executions == {}
+    assert world.deliver([event]) == []
+
+
+def test_every_crash_between_two_calls_is_made_good_by_redelivery(world: World) -> None:
+    """Whichever call the function dies at, before or after it took effect, the next deliveries load every file exactly once."""
+    scouting = Trap()
+    world.deliver(_batch(world, "scout"), trap=scouting)
+    outcomes: set[str] = set()
+    for number in range(len(scouting.calls)):
+        for when in ("before", "after"):
+            name = f"{number}-{when}"
+            events = _batch(world, name)
+            known = set(world.states.executions)
+            with pytest.raises(Crash):
+                world.deliver(events, trap=Trap(at=number, when=when))
+            world.clock.pass_seconds(400)
+            assert world.deliver(events) == [], name
+            assert world.deliver(events) == [], name
+            files = [
+                file.key.rpartition("/")[2]
+                for execution in world.states.executions.values()
+                if execution.name not in known
+                for file in world.manifest(execution).files
+            ]
+            assert sorted(files) == [f"{name}-1.csv", f"{name}-2.csv"], name
+            assert {key: reason for key, reason in world.skips().items() if key.startswith(name)} == {
+                f"{name}-3.csv": "same_content",
+                f"{name}.txt": "unknown_suffix",
+            }, name
+            outcomes.add(name)
+    assert len(outcomes) == 2 * len(scouting.calls)
+
+
+def _batch(world: World, name: str) -> list[dict[str, Any]]:
+    return [
+        world.drop(f"{name}-1.csv", f"{name} one".encode()),
+        world.drop(f"{name}-2.csv", f"{name} two".encode()),
+        world.drop(f"{name}-3.csv", f"{name} one".encode()),
+        world.drop(f"{name}.txt", b"text"),
+    ]
+
+
+def test_two_starters_at_once_load_every_file_once(world: World) -> None:
+    events = [world.drop(f"{number}.csv", str(number).encode()) for number in range(12)]
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        answers = list(pool.map(lambda order: world.deliver(order, workers=2), [events, list(reversed(events)), events[::2]]))
+    world.clock.pass_seconds(400)
+    for _ in range(2):
+        assert world.deliver(events) == []
+    files = sorted(name for names in world.names() for name in names)
+    assert files == sorted(f"{number}.csv" for number in range(12)), answers
+
+
+def _success(number: int, **detail: Any) -> dict[str, Any]:
+    return {
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "time": f"2026-11-22T05:00:{number:02}Z",
+        "detail": {
+            "executionArn": f"arn:aws:states:us-east-1:123456789012:execution:lake-upstream:{number}",
+            "stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:lake-upstream",
+            "status": "SUCCEEDED",
+            **detail,
+        },
+    }
+
+
+def test_successes_of_upstream_runs_become_one_run_without_a_manifest(world: World) -> None:
+    events = [_success(1), _success(2), _success(3)]
+    assert world.deliver([*events, events[0]], trigger="after") == []
+    assert world.deliver(events, trigger="after") == []
+    (execution,) = world.states.executions.values()
+    assert (execution.input["trigger"], execution.input["manifest"], execution.input["files"]) == ("after", None, 0)
+
+    assert world.deliver([_success(4)], trigger="after") == []
+    assert len(world.states.executions) == 2
+
+
+def test_nothing_follows_from_an_upstream_run_that_had_nothing_to_do(world: World) -> None:
+    assert world.deliver([_success(1, output='{"status": "SKIPPED"}')], trigger="after") == []
+    assert world.states.executions == {}
+
+
+@pytest.mark.parametrize("detail", [{"status": "FAILED"}, {"stateMachineArn": MACHINE}, {"executionArn": None}])
+def test_events_that_must_not_start_this_pipeline_are_refused(world: World, detail: dict[str, Any]) -> None:
+    assert world.deliver([_success(1, **detail), _success(2)], trigger="after") == ["0"]
+    assert len(world.states.executions) == 1
+
+
+def test_an_upstream_success_starts_its_run_once_whatever_call_dies(world: World) -> None:
+    scouting = Trap()
+    world.deliver([_success(1)], trigger="after", trap=scouting)
+    for number in range(len(scouting.calls)):
+        for when in ("before", "after"):
+            known = len(world.states.executions)
+            event = _success(1, executionArn=f"arn:{number}:{when}")
+            with pytest.raises(Crash):
+                world.deliver([event], trigger="after", trap=Trap(at=number, when=when))
+            world.clock.pass_seconds(400)
+            assert world.deliver([event], trigger="after") == []
+            assert len(world.states.executions) == known + 1, (number, when)
+
+
+def test_the_claim_says_which_run_deals_with_a_file(world: World) -> None:
+    event = world.drop("a.csv", b"a")
+    world.deliver([event])
+    claim = world.claims.get(bucket=RAW, key=f"{FOLDER}a.csv", version_id=event["detail"]["object"]["version-id"])
+    assert claim is not None
+    (execution,) = world.states.executions.values()
+    assert (claim.status, claim.run_id, claim.batch_id, claim.attempt) == (
+        "STARTED",
+        execution.input["run_id"],
+        execution.input["batch_id"],
+        1,
+    )
+    assert from_text(claim.claimed_until) > world.clock()

@@ -1,0 +1,278 @@
+"""A small world for the functions: moto's tables, buckets and topics, a fake of Step Functions that is strict, a clock that tests move, and crashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import moto
+
+from lakehouse.audit import AuditTrail
+from lakehouse.claims import Claims
+from lakehouse.clock import to_text
+from lakehouse.leases import Leases
+from lakehouse.manifests import Manifest, ManifestStore, read_manifest
+from lambdas.arrival_starter.judging import FileJudge, Judge, SuccessJudge
+from lambdas.arrival_starter.launcher import Launcher
+from lambdas.arrival_starter.starter import Message, Starter
+
+REGION = "us-east-1"
+RAW, LOGS = "raw-bucket", "logs-bucket"
+AUDIT, CONTROL = "audit", "control"
+PIPELINE, DATASET = "orders", "tpch.orders"
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:lake-orders"
+FOLDER = "tpch/orders/year=2026/month=11/day=22/"
+FUNCTION_SECONDS = 60
+FORMATS = frozenset({"csv", "json", "parquet"})
+
+
+class Crash(BaseException):
+    """The process dies here: nothing catches it."""
+
+
+class Clock:
+    """A clock that only tests move."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class ExecutionAlreadyExists(Exception):
+    """As Step Functions says it."""
+
+
+@dataclass
+class Execution:
+    name: str
+    input: dict[str, Any]
+    text: str
+    status: str = "RUNNING"
+
+
+@dataclass
+class States:
+    """Step Functions as far as starting goes: a running execution with the same name and input is no new one, a closed one keeps its name."""
+
+    executions: dict[str, Execution] = field(default_factory=dict)
+    on_start: Callable[[Execution], None] | None = None
+    failures: list[Exception] = field(default_factory=list)
+
+    class exceptions:  # noqa: N801 - as boto3 has it
+        ExecutionAlreadyExists = ExecutionAlreadyExists
+
+    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> dict[str, str]:  # noqa: A002, N803 - as boto3 has it
+        assert stateMachineArn == MACHINE
+        assert len(name) <= 80
+        if self.failures:
+            raise self.failures.pop()
+        held = self.executions.get(name)
+        if held is not None and (held.status != "RUNNING" or held.text != input):
+            raise ExecutionAlreadyExists(name)
+        if held is None:
+            self.executions[name] = Execution(name=name, input=json.loads(input), text=input)
+            if self.on_start is not None:
+                self.on_start(self.executions[name])
+        return {"executionArn": f"arn:{name}"}
+
+
+class Trap:
+    """Counts the calls of several clients, and dies at one of them: before it is made, or after it was made and before it is answered."""
+
+    def __init__(self, *, at: int | None = None, when: str = "before") -> None:
+        self.calls: list[str] = []
+        self.at = at
+        self.when = when
+
+    def around(self, client: Any) -> Any:
+        return _Trapped(client, self)
+
+    def call(self, name: str, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
+        number = len(self.calls)
+        self.calls.append(name)
+        if number == self.at and self.when == "before":
+            raise Crash(name)
+        answer = function(**kwargs)
+        if number == self.at:
+            raise Crash(name)
+        return answer
+
+
+class _Trapped:
+    def __init__(self, client: Any, trap: Trap) -> None:
+        self._client = client
+        self._trap = trap
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._client, name)
+        if name == "exceptions" or not callable(value):
+            return value
+        return lambda **kwargs: self._trap.call(name, value, kwargs)
+
+
+@dataclass
+class World:
+    dynamodb: Any
+    s3: Any
+    clock: Clock = field(default_factory=Clock)
+    states: States = field(default_factory=States)
+    audit_table: str = AUDIT
+    control_table: str = CONTROL
+    sequencer: int = 0x1000
+
+    @property
+    def audit(self) -> AuditTrail:
+        return AuditTrail(client=self.dynamodb, table=self.audit_table, clock=self.clock)
+
+    @property
+    def claims(self) -> Claims:
+        return Claims(client=self.dynamodb, table=self.control_table, audit=self.audit, clock=self.clock)
+
+    @property
+    def leases(self) -> Leases:
+        return Leases(client=self.dynamodb, table=self.control_table, clock=self.clock)
+
+    def starter(
+        self, *, trap: Trap | None = None, trigger: str = "arrival", formats: frozenset[str] = FORMATS, workers: int = 1
+    ) -> Starter:
+        trap = trap or Trap()
+        dynamodb, s3, states = trap.around(self.dynamodb), trap.around(self.s3), trap.around(self.states)
+        audit = AuditTrail(client=dynamodb, table=self.audit_table, clock=self.clock)
+        claims = Claims(client=dynamodb, table=self.control_table, audit=audit, clock=self.clock)
+        judge: Judge
+        if trigger == "after":
+            judge = SuccessJudge(claims=claims, audit=audit, pipeline=PIPELINE, machine_arn=MACHINE, clock=self.clock)
+        else:
+            judge = FileJudge(
+                claims=claims,
+                audit=audit,
+                s3=s3,
+                manifests=ManifestStore(client=s3, bucket=LOGS),
+                bucket=RAW,
+                dataset=DATASET,
+                formats=formats,
+                clock=self.clock,
+            )
+        launcher = Launcher(claims=claims, audit=audit, states=states, machine_arn=MACHINE)
+        return Starter(judge=judge, launcher=launcher, pipeline=PIPELINE, workers=workers, clock=self.clock)
+
+    def deliver(self, events: Sequence[dict[str, Any] | str], **options: Any) -> list[str]:
+        """Hand events to a starter; answers the ids ("0", "1", ...) that it asks for again."""
+        messages = [
+            Message(id=str(number), body=event if isinstance(event, str) else json.dumps(event)) for number, event in enumerate(events)
+        ]
+        return self.starter(**options).start(messages, deadline=self.clock() + timedelta(seconds=FUNCTION_SECONDS))
+
+    def drop(self, name: str, content: bytes, *, folder: str = FOLDER) -> dict[str, Any]:
+        """Put a file, one second after the last, and answer the event that S3 sends."""
+        self.clock.pass_seconds(1)
+        version = self.s3.put_object(Bucket=RAW, Key=folder + name, Body=content)["VersionId"]
+        return self.event(folder + name, version=version, size=len(content))
+
+    def event(self, key: str, *, version: str, size: int) -> dict[str, Any]:
+        self.sequencer += 1
+        return {
+            "version": "0",
+            "id": hashlib.sha256(f"{key}{version}".encode()).hexdigest()[:32],
+            "source": "aws.s3",
+            "detail-type": "Object Created",
+            "account": "123456789012",
+            "region": REGION,
+            "time": to_text(self.clock())[:19] + "Z",
+            "detail": {
+                "version": "0",
+                "bucket": {"name": RAW},
+                "object": {"key": key, "size": size, "etag": "e", "version-id": version, "sequencer": f"{self.sequencer:018X}"},
+                "reason": "PutObject",
+            },
+        }
+
+    def loaded(self) -> list[list[tuple[str, str]]]:
+        """Name and version of the files of every execution, in the order of the starts."""
+        return [
+            [(file.key.rpartition("/")[2], file.version_id) for file in self.manifest(execution).files]
+            for execution in self.states.executions.values()
+            if execution.input["manifest"]
+        ]
+
+    def names(self) -> list[list[str]]:
+        """Names of the files of every execution."""
+        return [[name for name, _ in files] for files in self.loaded()]
+
+    def manifest(self, execution: Execution) -> Manifest:
+        return read_manifest(self.s3, execution.input["manifest"])
+
+    def record_start(self, execution: Execution) -> None:
+        """What the recorder does as an execution's first task."""
+        given = execution.input
+        self.audit.start_run(
+            pipeline=given["pipeline"],
+            run_id=given["run_id"],
+            trigger=given["trigger"],
+            attempt=given["attempt"],
+            manifest=given["manifest"],
+            batch_id=given["batch_id"],
+            files=given["files"],
+            execution_arn=f"arn:{execution.name}",
+        )
+
+    def end(self, execution: Execution, status: Any = "SUCCEEDED", reason: str = "") -> None:
+        """End an execution and its run."""
+        self.record_start(execution)
+        execution.status = "SUCCEEDED" if status in {"SUCCEEDED", "SKIPPED"} else "FAILED"
+        self.audit.end_run(pipeline=execution.input["pipeline"], run_id=execution.input["run_id"], status=status, reason=reason)
+
+    def skips(self) -> dict[str, str]:
+        """Reason of each file that the audit has as skipped."""
+        runs = self.audit.runs(statuses=("SKIPPED",), limit=None)
+        return {(run.source or "").rpartition("/")[2]: run.reason for run in runs if run.source}
+
+
+def make_tables(dynamodb: Any, *, audit: str = AUDIT, control: str = CONTROL) -> None:
+    def attribute(name: str) -> dict[str, str]:
+        return {"AttributeName": name, "AttributeType": "S"}
+
+    def keys(partition: str, sort: str) -> list[dict[str, str]]:
+        return [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
+
+    everything = {"ProjectionType": "ALL"}
+    dynamodb.create_table(
+        TableName=audit,
+        KeySchema=keys("pipeline", "sk"),
+        AttributeDefinitions=[attribute(name) for name in ("pipeline", "sk", "run_id", "status", "started_at")],
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[
+            {"IndexName": "by_run", "KeySchema": keys("run_id", "sk"), "Projection": everything},
+            {"IndexName": "by_status", "KeySchema": keys("status", "started_at"), "Projection": everything},
+        ],
+    )
+    dynamodb.create_table(
+        TableName=control,
+        KeySchema=keys("pk", "sk"),
+        AttributeDefinitions=[attribute("pk"), attribute("sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+@contextmanager
+def a_world() -> Iterator[World]:
+    with moto.mock_aws():
+        dynamodb, s3 = boto3.client("dynamodb", region_name=REGION), boto3.client("s3", region_name=REGION)
+        make_tables(dynamodb)
+        for bucket in (RAW, LOGS):
+            s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=RAW, VersioningConfiguration={"Status": "Enabled"})
+        world = World(dynamodb=dynamodb, s3=s3)
+        world.states.on_start = world.record_start
+        yield world
