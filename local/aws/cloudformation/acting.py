@@ -6,6 +6,7 @@ import contextvars
 import json
 import urllib.parse
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from local.aws import door, guard, recorder, seam
@@ -20,6 +21,10 @@ _helpers = seam.module("services.cloudformation.helpers")
 _provisioners = seam.module("services.cloudformation.provisioners")
 _responses = seam.module("core.responses")
 
+ResourceCheck = Callable[[dict[str, Any]], str]
+"""What else a service looks at when CloudFormation creates or changes a resource: properties -> problem, or an empty string."""
+
+_checks: dict[str, list[ResourceCheck]] = {}
 _caller: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_caller", default="")
 _asked_role: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_asked_role", default="")
 _actor: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_actor", default="")
@@ -36,6 +41,11 @@ def register() -> None:
     seam.replace("services.cloudformation.stacks._delete_resource", _delete_resource)
     seam.original("services.cloudformation.provisioners._physical_name")
     seam.original("services.cloudformation.provisioners._replacing_change")
+
+
+def add_check(resource_type: str, check: ResourceCheck) -> None:
+    """Run *check* before a resource of a type is created or changed; what it answers fails the resource."""
+    _checks.setdefault(resource_type, []).append(check)
 
 
 def actor() -> str:
@@ -95,6 +105,7 @@ def _stack_name(name_or_arn: str) -> str:
 def _provision_resource(resource_type: str, logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:  # noqa: ANN401
     _require_valid(resource_type, logical_id, properties)
     _require(resource_type, "create", properties=properties, name=_future_name(stack_name, logical_id))
+    _require_accepted(resource_type, properties)
     return _as_actor(seam.original("services.cloudformation.stacks._provision_resource"), resource_type, logical_id, properties, stack_name)
 
 
@@ -107,6 +118,7 @@ def _update_resource(
             _require(resource_type, "create", properties=properties, name=_future_name(stack_name, str(more[0]) if more else physical_id))
         else:
             _require(resource_type, "update", properties=properties, before=before, name=physical_id)
+        _require_accepted(resource_type, properties)
     return _as_actor(
         seam.original("services.cloudformation.stacks._update_resource"), resource_type, physical_id, before, properties, stack_name, *more
     )
@@ -162,6 +174,20 @@ def _require_valid(resource_type: str, logical_id: str, properties: dict[str, An
     found = schemas.problems(resource_type, properties)
     if found:
         raise ValueError(f"Properties validation failed for resource {logical_id} with message:\n" + "\n".join(found))
+
+
+def _require_accepted(resource_type: str, properties: dict[str, Any]) -> None:
+    """Ask what the service itself would object to.
+
+    Raises:
+        ValueError: It objects.
+    """
+    for check in _checks.get(resource_type, ()):
+        problem = check(properties)
+        if problem:
+            raise ValueError(
+                f'Resource handler returned message: "{problem}" (RequestToken: {uuid.uuid4()}, HandlerErrorCode: InvalidRequest)'
+            )
 
 
 def _future_name(stack_name: str, logical_id: str) -> str:
