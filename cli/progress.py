@@ -1,4 +1,4 @@
-"""Progress on stderr: one live line on a terminal, a line a change elsewhere; stdout stays for data."""
+"""Progress on stderr: one live line on a terminal, a line now and then elsewhere; stdout stays for data."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from rich.console import Console
 from rich.status import Status
 
 
+LINE_SECONDS = 2.0
+"""Least time between two lines where there is no terminal: a deployment has hundreds of steps."""
+
+
 class Progress:
     """Shows what is going on while a verb works; a context manager.
 
-    On a terminal it is one line that is gone at the end; in a pipe or a log each new text is a line of its own.
+    On a terminal it is one line that is gone at the end; in a pipe or a log there is a line every two seconds at most.
     """
 
     def __init__(self, text: str, *, console: Console | None = None) -> None:
@@ -25,6 +29,7 @@ class Progress:
         self._console = console or Console(stderr=True, highlight=False)
         self._text = text
         self._started = time.monotonic()
+        self._told = self._started
         self._live: Status | None = None
 
     def __enter__(self) -> Self:
@@ -44,7 +49,7 @@ class Progress:
         """Show a new text; the same text again is no news, but on a terminal its seconds go on."""
         if self._live is not None:
             self._live.update(f"{text} ({time.monotonic() - self._started:.0f} s)")
-        elif text != self._text:
+        elif text != self._text and time.monotonic() - self._told >= LINE_SECONDS:
             self._line(f"{text} ({time.monotonic() - self._started:.0f} s)")
         self._text = text
 
@@ -54,3 +59,4 @@ class Progress:
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
+        self._told = time.monotonic()
