@@ -59,10 +59,12 @@ class _Comparison:
         self._dropped()
         for path, entry in self.new.fields.items():
             before = self.old.fields.get(path)
-            if before is None:
-                self._added(path, entry)
-            else:
+            if before is not None:
                 self._kept(path, before, entry)
+                continue
+            self._added(path, entry)
+            if path in self.old.retired and self.old.retired[path].type != entry.type:
+                self._type(path, self.old.retired[path].type, entry.type)
         self._keys()
         if [(part.path, part.transform) for part in self.old.partition if part.active] != [(part.path, part.transform) for part in self.new.partition if part.active]:
             self.change.minor.append("the partition changes")
@@ -115,6 +117,13 @@ class _Comparison:
                 f"{path!r} is new and required, but rows that are already in the table have no value for it",
                 "add it with required: false; judge new rows by a quality entry (metric: nullValues, mustBe: 0)",
             )
+        for gone, was in self.old.retired.items():
+            if was.name == entry.name and gone != path and gone.rpartition(".")[0] == parent:
+                self._refuse(
+                    self._place(path, "name"),
+                    f"{entry.name!r} is the name of a dropped column, {gone!r}, which the table still holds",
+                    f"choose another name, or bring the column back by id: {gone.rpartition('.')[2]}",
+                )
         self.change.minor.append(f"{path} is added")
 
     def _kept(self, path: str, before: LockedField, entry: LockedField) -> None:

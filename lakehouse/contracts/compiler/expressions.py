@@ -105,6 +105,8 @@ def _parsed(sql: _Text, text: str) -> Any:
 
 def _check_functions(sql: _Text, *, stops_job: bool) -> None:
     tokens: list[Token] = Spark().tokenize(sql.sql)
+    if '"' in sql.sql:
+        sql.fault("has a double quote, which Glue Data Quality cannot hold", "quote text by ' and names by `")
     if any(token.comments for token in tokens) or "/*" in sql.sql:
         sql.fault("has a comment", "remove it; the entry's description says why the rule exists")
     seen: set[str] = set()

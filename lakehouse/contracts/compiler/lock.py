@@ -71,7 +71,7 @@ class Lock:
         zone: Zone of the table.
         last_field_id: Largest field id ever given.
         fields: Columns and nested fields by their path of ids.
-        retired: Field ids of dropped paths, newest last; none is given again.
+        retired: Dropped columns and nested fields by path; the table keeps them, so a path that comes back gets its id back.
         raw: Field ids of the columns of bronze by name; none is ever dropped.
         keys: Paths of the primary key.
         partition: Partition fields ever used.
@@ -85,7 +85,7 @@ class Lock:
     zone: str
     last_field_id: int = 0
     fields: dict[str, LockedField] = field(default_factory=dict[str, LockedField])
-    retired: tuple[int, ...] = ()
+    retired: dict[str, LockedField] = field(default_factory=dict[str, LockedField])
     raw: dict[str, int] = field(default_factory=dict[str, int])
     keys: tuple[str, ...] = ()
     partition: tuple[LockedPartition, ...] = ()
@@ -123,7 +123,8 @@ class Lock:
             fields = {path: LockedField(**entry) for path, entry in document.pop("fields").items()}
             rules = {name: LockedRule(**entry) for name, entry in document.pop("rules").items()}
             partition = tuple(LockedPartition(**entry) for entry in document.pop("partition"))
-            retired, keys = tuple(document.pop("retired")), tuple(document.pop("keys"))
+            retired = {path: LockedField(**entry) for path, entry in document.pop("retired").items()}
+            keys = tuple(document.pop("keys"))
             lock = cls(fields=fields, rules=rules, partition=partition, retired=retired, keys=keys, **document)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"it does not hold what a lock file holds ({error})") from error
@@ -131,7 +132,7 @@ class Lock:
         return lock
 
     def _check(self) -> None:
-        used = [entry.id for entry in self.fields.values()] + list(self.retired)
+        used = [entry.id for entry in (*self.fields.values(), *self.retired.values())]
         if len(set(used)) != len(used):
             raise ValueError("a field id stands twice")
         if used and max(used) > self.last_field_id:
@@ -146,9 +147,14 @@ def lock_path(contract_file: Path) -> Path:
 
 
 def next_lock(authored: AuthoredContract, old: Lock | None) -> Lock:
-    """The lock of a contract, given the one before: known paths keep their ids, new ones get ids never used before."""
+    """The lock of a contract, given the one before: known paths keep their ids, new ones get ids never used before.
+
+    Args:
+        authored: The contract.
+        old: Its lock file, if it has one.
+    """
     last = old.last_field_id if old else 0
-    before = old.fields if old else {}
+    before = {**old.retired, **old.fields} if old else {}
     leaf = {column.field.id: column for column in authored.columns}
     fields: dict[str, LockedField] = {}
     for path, node in walk(tuple(column.field for column in authored.columns)):
@@ -175,7 +181,7 @@ def next_lock(authored: AuthoredContract, old: Lock | None) -> Lock:
         zone=authored.zone,
         last_field_id=last,
         fields=fields,
-        retired=(*(old.retired if old else ()), *(entry.id for path, entry in before.items() if path not in fields)),
+        retired={path: entry for path, entry in before.items() if path not in fields},
         raw=raw,
         keys=tuple(next(column.field.id for column in authored.columns if column.name == key) for key in authored.keys),
         partition=_partition(authored, old),
