@@ -16,7 +16,7 @@ from constructs_lib.arns import arn
 from constructs_lib.checks import require
 from constructs_lib.log_group import LogGroup
 from constructs_lib.packaging import function_bundle
-from constructs_lib.permissions import acknowledge, allow
+from constructs_lib.permissions import acknowledge, allow, service_principal
 
 RUNTIME = "python3.13"
 ARCHITECTURE = "arm64"
@@ -83,7 +83,7 @@ class PlatformFunction(Construct):
         log_group = LogGroup(
             self, "Log", name=log_group_name, key=log_key, retention_days=log_retention_days, removal_policy=removal_policy
         )
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"), description=f"Runs {name}")
+        self.role = iam.Role(self, "Role", assumed_by=service_principal("lambda.amazonaws.com"), description=f"Runs {name}")
         grant = log_group.grants.write(self.role)
         code = _shared_code(self)
         # The L2 function adds permissions and dependencies of its own accord, and costs twice the time.

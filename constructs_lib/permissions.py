@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_iam as iam
@@ -56,6 +56,22 @@ def acknowledge(scope: object, *findings: str, reason: str) -> None:
     """
     if isinstance(scope, Construct):
         Validations.of(scope).acknowledge(*(Acknowledgment(id=finding, reason=reason) for finding in findings))
+
+
+def service_principal(service: str, *, conditions: Mapping[str, Any] | None = None) -> iam.IPrincipal:
+    """An AWS service as a principal.
+
+    Args:
+        service: Such as `glue.amazonaws.com`.
+        conditions: When it may act.
+    """
+    # The CDK's Python stubs name one argument differently in the class and in its interface, so no type checker sees that they fit.
+    return cast("iam.IPrincipal", iam.ServicePrincipal(service, conditions=conditions))
+
+
+def account_principal() -> iam.IPrincipal:
+    """This account: whoever its own policies let."""
+    return cast("iam.IPrincipal", iam.AccountRootPrincipal())
 
 
 def service_principal_conditions(*, account: str, source_arn: str | None = None) -> dict[str, dict[str, str]]:

@@ -74,7 +74,7 @@ class PipelinesStack(PlatformStack):
         timeout_minutes = min(environment.glue.timeout_minutes, spec.timeout_minutes)
         steps = []
         for step in spec.steps:
-            job = self._job(scope, spec, step, logs, contracts, timeout_minutes)
+            job = self._job(scope, spec, step, logs=logs, contracts=contracts, timeout_minutes=timeout_minutes)
             steps.append(JobStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes))
         Pipeline(
             scope,
@@ -106,7 +106,9 @@ class PipelinesStack(PlatformStack):
         )
         PipelineAlarms(scope, "Alarms", names=names, pipeline=spec.name, topics=self._topics, arrival=arrival)
 
-    def _job(self, scope: Construct, spec: PipelineSpec, step: Step, logs: JobLogs, contracts: str, timeout_minutes: int) -> GlueSparkJob:
+    def _job(
+        self, scope: Construct, spec: PipelineSpec, step: Step, *, logs: JobLogs, contracts: str, timeout_minutes: int
+    ) -> GlueSparkJob:
         names, glue = self.names, self.environment_config.glue
         job = GlueSparkJob(
             scope,

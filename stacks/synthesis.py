@@ -39,7 +39,7 @@ def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT
 
     Args:
         env: Name of the environment.
-        outdir: Folder that receives it; None leaves the choice to the CDK (its own variable, else `cdk.out`).
+        outdir: Folder that receives it; None takes the one that the CDK's command line asks for, else `cdk.out`.
         root: Folder with `config`, `contracts` and `pipelines`.
         allow_destroy: Whether data may be removed where the environment's config says so.
 
@@ -64,7 +64,7 @@ def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT
         analytics_reporting=False,
         builtin_cloud_formation_validation=False,
         context=CONTEXT,
-        outdir=None if outdir is None else str(outdir),
+        outdir=str(outdir if outdir is not None else os.environ.get("CDK_OUTDIR", root / "cdk.out")),
         stack_traces=False,
         tree_metadata=False,
     )

@@ -13,7 +13,7 @@ from constructs_lib.catalog.iceberg_table import IcebergTable
 from constructs_lib.catalog.table_grants import CatalogTable
 from constructs_lib.checks import require
 from constructs_lib.log_group import STREAMS, log_group_arn
-from constructs_lib.permissions import allow, service_principal_conditions
+from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 
 OPTIMIZER_LOG_GROUP = "/aws-glue/iceberg-compaction/logs"
 """Log group that Glue's optimizers write to; the name is Glue's own."""
@@ -37,7 +37,7 @@ class OptimizerRole(Construct):
         self.role = iam.Role(
             self,
             "Role",
-            assumed_by=iam.ServicePrincipal("glue.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
+            assumed_by=service_principal("glue.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
             description="Compacts tables, expires snapshots and deletes orphan files",
         )
         for table in tables:

@@ -18,7 +18,7 @@ from constructs_lib.arns import ACCOUNT, queue_arn, rule_arn, state_machine_arn
 from constructs_lib.checks import require
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.orchestration.run_tables import RunTableNames
-from constructs_lib.permissions import allow, service_principal_conditions
+from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from constructs_lib.security.data_keys import READ
 from constructs_lib.storage.data_lake import LakeBuckets
 from lakehouse.naming import Names
@@ -35,7 +35,10 @@ STARTER_CONCURRENCY = 2
 class Trigger(Protocol):
     """What kind of event starts a pipeline."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """Word for it in runs."""
+        ...
 
     def event_pattern(self) -> dict[str, Any]:
         """EventBridge pattern of the events."""
@@ -291,7 +294,7 @@ class FileArrivalGrants:
 def _rule_statement(queue_name: str, rule_name: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         sid="RuleSends",
-        principals=[iam.ServicePrincipal("events.amazonaws.com")],
+        principals=[service_principal("events.amazonaws.com")],
         actions=["sqs:SendMessage"],
         resources=[queue_arn(queue_name)],
         conditions=service_principal_conditions(account=ACCOUNT, source_arn=rule_arn(rule_name)),

@@ -12,7 +12,7 @@ from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, arn, topic_arn
 from constructs_lib.checks import require, require_one_of
-from constructs_lib.permissions import allow, service_principal_conditions
+from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from constructs_lib.security.data_keys import USE
 from lakehouse.naming import Names
 
@@ -74,7 +74,7 @@ class AlertTopics(Construct):
             topic.add_to_resource_policy(
                 iam.PolicyStatement(
                     sid="AlarmsPublish",
-                    principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                    principals=[service_principal("cloudwatch.amazonaws.com")],
                     actions=["sns:Publish"],
                     resources=[self.by_name.arn(severity)],
                     conditions=service_principal_conditions(account=ACCOUNT, source_arn=arn("cloudwatch", f"alarm:{names.prefix}-*")),

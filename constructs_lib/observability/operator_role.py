@@ -9,7 +9,7 @@ from constructs import Construct
 
 from constructs_lib.arns import arn
 from constructs_lib.log_group import STREAMS
-from constructs_lib.permissions import allow
+from constructs_lib.permissions import account_principal, allow
 from lakehouse.naming import Names
 
 SESSION_HOURS = 4
@@ -33,7 +33,7 @@ class OperatorRole(Construct):
             self,
             "Role",
             role_name=names.operator_role,
-            assumed_by=iam.AccountRootPrincipal(),
+            assumed_by=account_principal(),
             description=f"Operates {names.project} {names.env}: drops files, reads runs, logs and tables",
         )
         allow(
@@ -41,6 +41,12 @@ class OperatorRole(Construct):
             actions=["cloudwatch:DescribeAlarms"],
             resources=[arn("cloudwatch", f"alarm:{names.prefix}-*")],
             because="Alarms of new pipelines are watched too; the environment's prefix is the limit.",
+        )
+        allow(
+            self.role,
+            actions=["cloudformation:DescribeStacks"],
+            resources=[arn("cloudformation", f"stack/{names.prefix}-*/*")],
+            because="Stacks of new tiers are shown too; the environment's prefix is the limit.",
         )
         groups = [names.log_group("jobs", pipeline) + suffix for pipeline in pipelines for suffix in ("/output", "/error")]
         groups += [names.log_group("pipelines", pipeline) for pipeline in pipelines]

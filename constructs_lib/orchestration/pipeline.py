@@ -16,7 +16,7 @@ from constructs_lib.functions import function_arn
 from constructs_lib.log_group import LogGroup
 from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
 from constructs_lib.orchestration.run_functions import NOTIFIER, RECORDER
-from constructs_lib.permissions import allow, service_principal_conditions
+from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from lakehouse.naming import Names
 
 LOG_DELIVERY = (
@@ -88,7 +88,7 @@ class Pipeline(Construct):
         self.role = iam.Role(
             self,
             "Role",
-            assumed_by=iam.ServicePrincipal("states.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
+            assumed_by=service_principal("states.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
             description=f"Runs {machine}",
         )
         functions = MachineFunctions(

@@ -16,7 +16,7 @@ from constructs import Construct
 from constructs_lib.arns import ACCOUNT, job_arn
 from constructs_lib.checks import require, require_one_of
 from constructs_lib.log_group import LogGroup
-from constructs_lib.permissions import NO_METRIC_RESOURCE, acknowledge, allow, service_principal_conditions
+from constructs_lib.permissions import NO_METRIC_RESOURCE, acknowledge, allow, service_principal, service_principal_conditions
 from constructs_lib.processing.job_code import CodeAssets, JobCode
 from constructs_lib.processing.security_configuration import SecurityConfiguration
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument
@@ -158,7 +158,7 @@ class GlueSparkJob(Construct):
         self.role = iam.Role(
             self,
             "Role",
-            assumed_by=iam.ServicePrincipal("glue.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
+            assumed_by=service_principal("glue.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
             description=f"Runs {name}",
         )
         script = code_assets.file(code.script)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -9,7 +11,7 @@ from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, PARTITION, REGION
 from constructs_lib.checks import require
-from constructs_lib.permissions import allow, service_principal_conditions
+from constructs_lib.permissions import account_principal, allow, service_principal, service_principal_conditions
 
 MIN_ROTATION_DAYS = 90
 MAX_ROTATION_DAYS = 2560
@@ -99,8 +101,8 @@ class DataKeys(Construct):
             f"deletion_days must be {MIN_DELETION_DAYS}-{MAX_DELETION_DAYS} (KMS's range), got {deletion_days}",
         )
 
-        def key(id: str, domain: str, description: str, statements: list[iam.PolicyStatement]) -> kms.Key:
-            return kms.Key(
+        def key(id: str, domain: str, description: str, statements: list[iam.PolicyStatement]) -> kms.IKey:
+            created = kms.Key(
                 self,
                 id,
                 alias=f"alias/{alias_prefix}-{domain}",
@@ -111,6 +113,7 @@ class DataKeys(Construct):
                 policy=iam.PolicyDocument(statements=[_account_statement(), *statements]),
                 removal_policy=removal_policy,
             )
+            return cast("kms.IKey", created)  # the CDK's stubs do not fit each other, see permissions.service_principal
 
         self.lake = key("Lake", "lake", "Data of the lake", [])
         self.logs = key("Logs", "logs", "Log groups and run tables", [_logs_statement(log_group_prefix)])
@@ -148,16 +151,14 @@ def through(service: str) -> dict[str, dict[str, str]]:
 
 
 def _account_statement() -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        sid="AccountPoliciesDecide", principals=[iam.AccountRootPrincipal()], actions=list(KEY_ACTIONS), resources=["*"]
-    )
+    return iam.PolicyStatement(sid="AccountPoliciesDecide", principals=[account_principal()], actions=list(KEY_ACTIONS), resources=["*"])
 
 
 def _logs_statement(log_group_prefix: str) -> iam.PolicyStatement:
     arn = f"arn:{PARTITION}:logs:{REGION}:{ACCOUNT}:log-group:{log_group_prefix}/*"
     return iam.PolicyStatement(
         sid="LogGroupsOfThisPlatform",
-        principals=[iam.ServicePrincipal(f"logs.{REGION}.amazonaws.com")],
+        principals=[service_principal(f"logs.{REGION}.amazonaws.com")],
         actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"],
         resources=["*"],
         conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn}},
@@ -169,7 +170,7 @@ def _messaging_statements() -> list[iam.PolicyStatement]:
     return [
         iam.PolicyStatement(
             sid=sid,
-            principals=[iam.ServicePrincipal(service)],
+            principals=[service_principal(service)],
             actions=list(USE),
             resources=["*"],
             conditions=conditions,
