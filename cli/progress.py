@@ -9,7 +9,6 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
-
 LINE_SECONDS = 2.0
 """Least time between two lines where there is no terminal: a deployment has hundreds of steps."""
 
