@@ -132,7 +132,9 @@ class Lake:
         self.refine_into(findings, files, reached=reached, run_id=run_id)
         return findings
 
-    def refine_into(self, findings: Findings, files: Sequence[ManifestFile] | None, *, reached: Reached = lambda _: None, run_id: str = "run-1") -> None:
+    def refine_into(
+        self, findings: Findings, files: Sequence[ManifestFile] | None, *, reached: Reached = lambda _: None, run_id: str = "run-1"
+    ) -> None:
         Refinement(
             spark=self.spark,
             contract=self.contract,

@@ -8,7 +8,8 @@ from datetime import datetime
 from functools import reduce
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession, functions as F
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from lakehouse.contracts.model import CompiledContract, Source
@@ -234,7 +235,9 @@ def _with_origin(records: DataFrame, files: Iterable[StagedFile]) -> DataFrame:
             .withColumn("_sequence", F.lit(sequence))
             .drop(FILE_NAME)
         )
-    table = records.sparkSession.createDataFrame(origins, f"{FILE_NAME} string, _source_file string, _source_version string, _sequence string")
+    table = records.sparkSession.createDataFrame(
+        origins, f"{FILE_NAME} string, _source_file string, _source_version string, _sequence string"
+    )
     return records.join(F.broadcast(table), FILE_NAME)
 
 
@@ -243,7 +246,10 @@ def _check(loaded: Mapping[ManifestFile, int], readable: _Readable, source: Sour
         found = loaded.get(file.file, 0)
         expected = _records(file, readable.profiles.get(file.index), source)
         if expected not in {None, found}:
-            raise RunFailed("row_accounting", f"bronze holds {found} records of {file.file.uri} (version {file.file.version_id}), the file has {expected}")
+            raise RunFailed(
+                "row_accounting",
+                f"bronze holds {found} records of {file.file.uri} (version {file.file.version_id}), the file has {expected}",
+            )
 
 
 def _records(file: StagedFile, shown: TextProfile | None, source: Source) -> int | None:
@@ -265,7 +271,9 @@ def _empty(file: ManifestFile) -> Rejection:
 
 
 def _unreadable(file: ManifestFile, why: str) -> Rejection:
-    return Rejection(reason="unreadable_file", message=f"{file.uri} cannot be read as {file.format}{' in gzip' if file.compression else ''}: {why}")
+    return Rejection(
+        reason="unreadable_file", message=f"{file.uri} cannot be read as {file.format}{' in gzip' if file.compression else ''}: {why}"
+    )
 
 
 def _cause(error: PySparkException) -> str:

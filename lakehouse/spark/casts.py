@@ -18,7 +18,8 @@ import json
 import re
 from typing import Any
 
-from pyspark.sql import Column, functions as F
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column as ContractColumn
 
@@ -68,7 +69,9 @@ def spark_type(type_: str | dict[str, Any]) -> str:
         case "map":
             return f"map<{spark_type(type_['key'])}, {spark_type(type_['value'])}>"
         case other:
-            raise ValueError(f"no Spark type for the Iceberg type {json.dumps(other)}: known are {', '.join(_SPARK_TYPES)}, decimal, struct, list, map")
+            raise ValueError(
+                f"no Spark type for the Iceberg type {json.dumps(other)}: known are {', '.join(_SPARK_TYPES)}, decimal, struct, list, map"
+            )
 
 
 def _from_text(text: Column, type_: str | dict[str, Any], pattern: str | None) -> Column:

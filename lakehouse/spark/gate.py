@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, functions as F
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import CompiledContract, Rule
 from lakehouse.contracts.predicates import requirement, row_predicate
@@ -52,7 +53,11 @@ class RowGate:
 
     def is_good(self) -> Column:
         """Whether a typed row passes; a predicate that yields NULL fails."""
-        conditions = [F.col(RECORD_COLUMN).isNull(), *(~self._is_invalid(name) for name in self._castable), *(self.holds(rule) for rule in self.stopping)]
+        conditions = [
+            F.col(RECORD_COLUMN).isNull(),
+            *(~self._is_invalid(name) for name in self._castable),
+            *(self.holds(rule) for rule in self.stopping),
+        ]
         return _all(conditions)
 
     def holds(self, rule: Rule) -> Column:

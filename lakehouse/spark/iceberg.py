@@ -30,8 +30,8 @@ class IcebergTable:
         """
         self._spark = spark
         self.name = f"{CATALOG}.{name}"
-        jvm: Any = spark.sparkContext._jvm  # noqa: SLF001 - PySpark's documented way to the JVM
-        self._table: Any = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, self.name)  # noqa: SLF001
+        jvm: Any = spark.sparkContext._jvm
+        self._table: Any = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, self.name)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -72,7 +72,9 @@ class IcebergTable:
             return self._spark.table(self.name)
         return self._spark.read.option("versionAsOf", snapshot).table(self.name)
 
-    def append(self, rows: DataFrame, *, branch: str = MAIN, properties: Mapping[str, str], options: Mapping[str, str] | None = None) -> None:
+    def append(
+        self, rows: DataFrame, *, branch: str = MAIN, properties: Mapping[str, str], options: Mapping[str, str] | None = None
+    ) -> None:
         """Add rows in one commit.
 
         Args:

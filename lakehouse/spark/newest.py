@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyspark.sql import Column, DataFrame, Window, functions as F
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import CompiledContract
 
@@ -37,7 +38,7 @@ def with_standing(rows: DataFrame, contract: CompiledContract) -> DataFrame:
         The rows with `_standing`.
     """
     order = [F.col(name).desc_nulls_last() for name in order_columns(contract)]
-    same_moment = [*contract.keys, *order_columns(contract)[:-len(ARRIVAL_ORDER)], "_source_file", "_source_version"]
+    same_moment = [*contract.keys, *order_columns(contract)[: -len(ARRIVAL_ORDER)], "_source_file", "_source_version"]
     of_key = Window.partitionBy(*contract.keys).orderBy(*order)
     of_moment = Window.partitionBy(*same_moment).orderBy(F.col("_row").desc())
     content = F.to_json(F.struct(*(column.name for column in contract.columns)), {"ignoreNullFields": "false"})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pyspark.sql import types as T  # noqa: N812 - the name that Spark's own documentation uses
+from pyspark.sql import types as T
 
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import TableDefinition
@@ -37,7 +37,9 @@ def spark_type(type_: str | Mapping[str, Any]) -> T.DataType:
         if found:
             return T.DecimalType(int(found[1]), int(found[2]))
         if type_ not in _PRIMITIVES:
-            raise ValueError(f"there is no Spark type for the Iceberg type {type_!r}: there is one for decimal(p, s), {', '.join(_PRIMITIVES)}")
+            raise ValueError(
+                f"there is no Spark type for the Iceberg type {type_!r}: there is one for decimal(p, s), {', '.join(_PRIMITIVES)}"
+            )
         return _PRIMITIVES[type_]
     if type_["type"] == "struct":
         return spark_struct(type_["fields"])

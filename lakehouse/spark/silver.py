@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession, functions as F
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.audit import QualityRecord
 from lakehouse.contracts.model import CompiledContract
@@ -24,7 +24,7 @@ from lakehouse.spark.gate import IS_GOOD, REASONS, RowGate
 from lakehouse.spark.iceberg import STAGING_PREFIX, IcebergTable
 from lakehouse.spark.progress import Reached
 from lakehouse.spark.quarantine import RECORD_KEY, Quarantined, keep_out, kept_out
-from lakehouse.spark.table_gate import Measured, measure_table_rules, score, score_record
+from lakehouse.spark.table_gate import Measured, listing, measure_table_rules, score, score_record
 from lakehouse.spark.versions import of_files
 
 _BRONZE = "_bronze"
@@ -111,7 +111,9 @@ class Refinement:
             if ranked is not None:
                 ranked.unpersist()
 
-    def _run_ranked(self, findings: Findings, *, judged: DataFrame, good: DataFrame, ranked: DataFrame | None, counted: Mapping[str, int]) -> None:
+    def _run_ranked(
+        self, findings: Findings, *, judged: DataFrame, good: DataFrame, ranked: DataFrame | None, counted: Mapping[str, int]
+    ) -> None:
         standings = {newest.NEWEST: counted["good"], newest.SUPERSEDED: 0, newest.CONFLICT: 0}
         if ranked is not None:
             standings = {**dict.fromkeys(standings, 0), **{row[0]: row[1] for row in ranked.groupBy(newest.STANDING).count().collect()}}
@@ -199,15 +201,19 @@ class Refinement:
 
     def _row_results(self, out: Quarantined, counted: Mapping[str, int]) -> list[Measured]:
         rules = [rule for rule in self.contract.quality.rules if rule.level == "row"]
-        broken = {rule.id: out.by_rule.get(rule.id, 0) for rule in self._gate.stopping} | {rule.id: counted[rule.id] for rule in self._gate.watching}
+        broken = {rule.id: out.by_rule.get(rule.id, 0) for rule in self._gate.stopping} | {
+            rule.id: counted[rule.id] for rule in self._gate.watching
+        }
         return [Measured(rule=rule, value=float(broken[rule.id]), failed_rows=broken[rule.id]) for rule in rules]
 
     def _check_rows(self, out: Quarantined, measured: Sequence[Measured], *, rows_in: int, expected: int) -> None:
         if out.rows != expected:
-            raise RunFailed("row_accounting", f"quarantine of {self.contract.id} holds {out.rows} rows of this run's files, {expected} were kept out")
+            raise RunFailed(
+                "row_accounting", f"quarantine of {self.contract.id} holds {out.rows} rows of this run's files, {expected} were kept out"
+            )
         halted = [result for result in measured if result.rule.action == "halt" and result.failed_rows]
         if halted:
-            raise RunFailed("quality_gate", _listing(result.record(self._dataset) for result in halted))
+            raise RunFailed("quality_gate", listing(result.record(self._dataset) for result in halted))
         limit = self.contract.quality.max_quarantine_percent
         percent = 100.0 * out.rows / rows_in if rows_in else 0.0
         if percent > limit:
@@ -221,17 +227,24 @@ class Refinement:
         if rows == 0 or self.tables.silver.rows() == 0:
             return {"new": rows, "newer": 0, "same": 0, "older": 0}
         names = list(dict.fromkeys([*self.contract.keys, *newest.order_columns(self.contract)]))
-        ours, theirs = winners.select(*names).alias("s"), self.tables.silver.read().select(*names, F.lit(value=True).alias("_held")).alias("t")
-        same = F.lit(value=True)
+        ours, theirs = (
+            winners.select(*names).alias("s"),
+            self.tables.silver.read().select(*names, F.lit(True).alias("_held")).alias("t"),
+        )
+        same = F.lit(True)
         for name in RECORD_KEY:
             same &= F.col(f"s.{name}").eqNullSafe(F.col(f"t.{name}"))
         is_newer = newest.is_newer(left="s", right="t", contract=self.contract)
         standing = F.when(F.col("t._held").isNull(), "new").when(same, "same").when(is_newer, "newer").otherwise("older")
-        joined = ours.join(theirs, F.expr(newest.same_key(left="s", right="t", contract=self.contract)), "left").select(standing.alias("standing"))
+        joined = ours.join(theirs, F.expr(newest.same_key(left="s", right="t", contract=self.contract)), "left").select(
+            standing.alias("standing")
+        )
         found = {row[0]: int(row[1]) for row in joined.groupBy("standing").count().collect()}
         result = {name: found.get(name, 0) for name in ("new", "newer", "same", "older")}
         if sum(result.values()) != rows:
-            raise RunFailed("row_accounting", f"{rows} rows met {sum(result.values())} in {self.tables.silver.name}: it holds a key more than once")
+            raise RunFailed(
+                "row_accounting", f"{rows} rows met {sum(result.values())} in {self.tables.silver.name}: it holds a key more than once"
+            )
         return result
 
     def _publish(self, findings: Findings, winners: DataFrame, *, against: Mapping[str, int], measured: Sequence[Measured]) -> None:
@@ -277,17 +290,16 @@ class Refinement:
         return {rule.id: 0.0 for rule in rules if keys <= set(rule.args["columns"])}
 
     def _judge_table(self, findings: Findings, *, branch: str, known: Mapping[str, float], measured: Sequence[Measured]) -> None:
-        rows = self.tables.silver.read(branch)
-        if self.tables.silver.snapshot_id(branch) is not None:
-            held = (rows if self.files is None else of_files(rows, self.files)).count()
-            self._check_sum(findings, held=held)
-        results = [result.record(self._dataset) for result in measured]
-        results += [result.record(self._dataset) for result in measure_table_rules(rows, self.contract, known=known, other=self.other)]
+        table = self.tables.silver.read(branch)
+        batch = table if self.files is None else of_files(table, self.files)
+        judged, held = measure_table_rules(table=table, batch=batch, contract=self.contract, known=known, other=self.other)
+        self._check_sum(findings, held=held)
+        results = [result.record(self._dataset) for result in (*measured, *judged)]
         scored = score_record(score(results), contract=self.contract, dataset=self._dataset)
         self.tell([*(result for result in results if result.level == "table"), scored])
         broken = [result for result in [*results, scored] if result.level == "table" and result.action == "halt" and not result.passed]
         if broken:
-            raise RunFailed("quality_gate", _listing(broken))
+            raise RunFailed("quality_gate", listing(broken))
 
     def _check_sum(self, findings: Findings, *, held: int) -> None:
         counts = findings.counts
@@ -297,11 +309,3 @@ class Refinement:
                 f"{self.contract.id}: {counts['rows_in']} rows in, {counts['silver']} in silver (the table holds {held}), "
                 f"{counts['superseded']} superseded, {counts['quarantined']} quarantined; nothing was published",
             )
-
-
-def _listing(results: Iterable[QualityRecord]) -> str:
-    said: list[str] = []
-    for result in results:
-        shown: Any = f"{result.failed_rows} rows break it" if result.level == "row" else f"got {result.value:g}" if result.value is not None else "no result"
-        said.append(f"{result.rule} ({result.severity}): {result.message or 'below the threshold'}, {shown}")
-    return "; ".join(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.audit import QualityRecord
 from lakehouse.contracts.model import CompiledContract, Rule
@@ -15,7 +15,8 @@ from lakehouse.spark.gate import COUNTS_IN_SCORE
 SCORE_RULE = "quality_score"
 """Name under which the audit keeps the score."""
 
-_VIEW = "lakehouse_judged"
+_TABLE_VIEW = "lakehouse_table"
+_BATCH_VIEW = "lakehouse_batch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,40 +55,61 @@ class Measured:
 
 
 def measure_table_rules(
-    rows: DataFrame,
-    contract: CompiledContract,
     *,
+    table: DataFrame,
+    batch: DataFrame,
+    contract: CompiledContract,
     known: Mapping[str, float],
     other: Callable[[str], str | None],
-) -> tuple[Measured, ...]:
-    """Measure every table rule.
+) -> tuple[tuple[Measured, ...], int]:
+    """Measure every table rule in one query.
+
+    Rules that count rows or values look at the rows that this run brings: a bad delivery does not drown in a large table, and the cost is that of the
+    delivery. Rules that compare rows (`unique`, `duplicates`, `sql`) look at the table as it will be.
 
     Args:
-        rows: The table as it will be.
+        table: The table as it will be.
+        batch: Those rows of it that this run brings.
         contract: Its contract.
         known: Values that are known without looking, by rule id.
-        other: Table in the catalog for a contract id that a relationship names; None if this job may not read it.
+        other: Table in the catalog for a dataset that a relationship names; None if this job may not read it.
+
+    Returns:
+        What the rules measured, and the number of rows of the batch.
     """
     rules = [rule for rule in contract.quality.rules if rule.level == "table"]
-    texts: dict[str, str] = {}
+    queries: dict[str, str] = {}
     aggregates: dict[str, str] = {}
     unread: dict[str, str] = {}
     for rule in rules:
         if rule.id in known:
             continue
-        table = other(rule.args["to_table"]) if rule.kind == "relationship" else None
         measured = aggregate(rule, contract)
-        if rule.kind == "relationship" and table is None:
-            unread[rule.id] = f"not measured: this job may not read {rule.args['to_table']}"
-        elif measured is not None:
+        if measured is not None:
             aggregates[rule.id] = measured
+        elif rule.kind != "relationship":
+            queries[rule.id] = query(rule, contract, rows=_TABLE_VIEW)
+        elif (to_table := other(rule.args["to_table"])) is not None:
+            queries[rule.id] = query(rule, contract, rows=_BATCH_VIEW, other=to_table)
         else:
-            texts[rule.id] = query(rule, contract, rows=_VIEW, other=table)
-    values: dict[str, float | None] = dict(known)
-    if texts or aggregates:
-        rows.createOrReplaceTempView(_VIEW)
-        values.update(_run(rows, texts, aggregates))
-    return tuple(Measured(rule=rule, value=values.get(rule.id), message=unread.get(rule.id, "")) for rule in rules)
+            unread[rule.id] = f"not measured: this job may not read {rule.args['to_table']}"
+    table.createOrReplaceTempView(_TABLE_VIEW)
+    batch.createOrReplaceTempView(_BATCH_VIEW)
+    found, rows = _run(table.sparkSession, queries, aggregates)
+    values: dict[str, float | None] = {**known, **found}
+    return tuple(Measured(rule=rule, value=values.get(rule.id), message=unread.get(rule.id, "")) for rule in rules), rows
+
+
+def listing(results: Iterable[QualityRecord]) -> str:
+    """Rules that do not hold, as a sentence for people."""
+    said: list[str] = []
+    for result in results:
+        if result.level == "row":
+            shown = f"{result.failed_rows} rows break it"
+        else:
+            shown = "no result" if result.value is None else f"got {result.value:g}"
+        said.append(f"{result.rule} ({result.severity}): {result.message or 'below the threshold'}, {shown}")
+    return "; ".join(said)
 
 
 def score(records: Iterable[QualityRecord]) -> float:
@@ -103,19 +125,20 @@ def score_record(value: float, *, contract: CompiledContract, dataset: str) -> Q
     """The audit's line of the score."""
     threshold = contract.quality.score_threshold
     return QualityRecord(
-        dataset=dataset, rule=SCORE_RULE, level="table", severity="critical", action="halt", passed=value >= threshold, value=value, threshold=threshold
+        dataset=dataset,
+        rule=SCORE_RULE,
+        level="table",
+        severity="critical",
+        action="halt",
+        passed=value >= threshold,
+        value=value,
+        threshold=threshold,
     )
 
 
-def _run(rows: DataFrame, texts: Mapping[str, str], aggregates: Mapping[str, str]) -> dict[str, float | None]:
-    spark = rows.sparkSession
-    names = [*texts, *aggregates]
-    columns = [f"({text}) AS r{place}" for place, text in enumerate(texts.values())]
-    if aggregates:
-        listed = ", ".join(f"{text} AS a{place}" for place, text in enumerate(aggregates.values()))
-        columns += [f"a{place} AS r{len(texts) + place}" for place in range(len(aggregates))]
-        source = f" FROM (SELECT {listed} FROM {_VIEW})"
-    else:
-        source = ""
-    row = spark.sql(f"SELECT {', '.join(columns)}{source}").collect()[0]
-    return {name: None if row[place] is None else float(row[place]) for place, name in enumerate(names)}
+def _run(spark: SparkSession, queries: Mapping[str, str], aggregates: Mapping[str, str]) -> tuple[dict[str, float | None], int]:
+    listed = ", ".join(["count(1) AS held", *(f"{text} AS a{place}" for place, text in enumerate(aggregates.values()))])
+    shown = ", ".join(["held", *(f"a{place}" for place in range(len(aggregates))), *(f"({text})" for text in queries.values())])
+    row = spark.sql(f"SELECT {shown} FROM (SELECT {listed} FROM {_BATCH_VIEW})").collect()[0]  # noqa: S608 - rules of the contract
+    names = [*aggregates, *queries]
+    return {name: None if row[place] is None else float(row[place]) for place, name in enumerate(names, start=1)}, int(row[0])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window, functions as F
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import CompiledContract, Source
 from lakehouse.contracts.tables import EXTRA_COLUMN, RECORD_COLUMN
@@ -27,7 +28,12 @@ _RECORD_FIRST = "_first"
 
 
 def read_csv(
-    spark: SparkSession, files: Sequence[StagedFile], *, profiles: Mapping[int, TextProfile], layouts: Mapping[int, Layout], contract: CompiledContract
+    spark: SparkSession,
+    files: Sequence[StagedFile],
+    *,
+    profiles: Mapping[int, TextProfile],
+    layouts: Mapping[int, Layout],
+    contract: CompiledContract,
 ) -> DataFrame:
     """Records of CSV files.
 
@@ -69,7 +75,11 @@ def _read_group(
     if has_open_quotes:
         records = _joined_lines(lines, source).withColumn(_ROW, F.col(PLACE) + (1 - first_row))
     else:
-        records = lines.withColumn(LINE, without_return(F.col(LINE))).withColumn(_PART, F.lit(False)).withColumn(_ROW, F.col(PLACE) + (1 - first_row))
+        records = (
+            lines.withColumn(LINE, without_return(F.col(LINE)))
+            .withColumn(_PART, F.lit(False))
+            .withColumn(_ROW, F.col(PLACE) + (1 - first_row))
+        )
     records = records.where((F.col(PLACE) >= first_row) & ~is_blank(F.col(LINE)))
     line = F.col(LINE)
     cells = csv_text.plain_cells(line, source)
@@ -99,7 +109,9 @@ def _columns(records: DataFrame, *, layout: Layout, contract: CompiledContract, 
     extras = layout.extras(contract)
     known = F.lit(None).cast("map<string,string>")
     if extras:
-        given = F.map_filter(F.create_map(*(part for name in extras for part in (F.lit(name), value(name)))), lambda _, text: text.isNotNull())
+        given = F.map_filter(
+            F.create_map(*(part for name in extras for part in (F.lit(name), value(name)))), lambda _, text: text.isNotNull()
+        )
         known = F.when(F.size(given) > 0, given)
     return fitted.select(
         *(value(column.name).alias(column.name) for column in contract.raw),
@@ -153,5 +165,7 @@ def _joined_lines(lines: DataFrame, source: Source) -> DataFrame:
     joined = without_return(F.array_join(F.col(f"_lines.{LINE}"), "\n"))
     is_whole = ~F.col("_open") & ((F.size("_lines") == 1) | csv_text.quoted_cells(joined, source).isNotNull())
     whole = F.array(F.struct(F.col(_RECORD_FIRST).alias(PLACE), joined.alias(LINE), F.lit(False).alias(_PART)))
-    parts = F.transform("_lines", lambda part: F.struct(part[PLACE].alias(PLACE), without_return(part[LINE]).alias(LINE), F.lit(True).alias(_PART)))
+    parts = F.transform(
+        "_lines", lambda part: F.struct(part[PLACE].alias(PLACE), without_return(part[LINE]).alias(LINE), F.lit(True).alias(_PART))
+    )
     return records.select(FILE_NAME, F.inline(F.when(is_whole, whole).otherwise(parts)))

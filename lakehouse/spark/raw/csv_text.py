@@ -6,7 +6,8 @@ ordinary character. All repetitions are possessive, so that no value, however lo
 
 from __future__ import annotations
 
-from pyspark.sql import Column, functions as F
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Source
 

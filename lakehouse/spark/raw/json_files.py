@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pyspark.sql import Column, DataFrame, SparkSession, functions as F
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import EXTRA_COLUMN, RECORD_COLUMN
@@ -19,13 +20,17 @@ _NUMBER = r'\G((?:[^"0-9-]++|"(?:[^"\\]++|\\.)*+")*+)(-?[0-9][0-9.eE+-]*+)'
 _ROW = "_row"
 
 
-def read_json(spark: SparkSession, files: Sequence[StagedFile], *, profiles: Mapping[int, TextProfile], contract: CompiledContract) -> DataFrame:
+def read_json(
+    spark: SparkSession, files: Sequence[StagedFile], *, profiles: Mapping[int, TextProfile], contract: CompiledContract
+) -> DataFrame:
     """Records of JSON files.
 
     Returns:
         The raw columns (string), `_extra`, `_record`, `_file_name`, `_row`.
     """
-    lines = with_place(read_lines(spark, files), profiles, files).withColumn(LINE, without_return(F.col(LINE))).where(~is_blank(F.col(LINE)))
+    lines = (
+        with_place(read_lines(spark, files), profiles, files).withColumn(LINE, without_return(F.col(LINE))).where(~is_blank(F.col(LINE)))
+    )
     line = F.col(LINE)
     # In brackets, a second document on the line, or anything else after the first, makes the whole malformed.
     parsed = F.from_json(F.concat(F.lit("["), _with_marked_numbers(line), F.lit("]")), "array<map<string,string>>", {"mode": "PERMISSIVE"})
@@ -39,7 +44,9 @@ def read_json(spark: SparkSession, files: Sequence[StagedFile], *, profiles: Map
     message = F.when(F.is_valid_utf8(line), "not one JSON object").otherwise("bytes that are not UTF-8")
     return read.select(
         *(_unmarked(F.element_at("_values", name)).alias(name) for name in known),
-        F.when(is_unread, F.create_map(F.lit(ERROR_KEY), code, F.lit(MESSAGE_KEY), message)).when(F.size(shown) > 0, shown).alias(EXTRA_COLUMN),
+        F.when(is_unread, F.create_map(F.lit(ERROR_KEY), code, F.lit(MESSAGE_KEY), message))
+        .when(F.size(shown) > 0, shown)
+        .alias(EXTRA_COLUMN),
         F.when(is_unread, line.cast("binary")).alias(RECORD_COLUMN),
         FILE_NAME,
         (F.col(PLACE) + 1).alias(_ROW),

@@ -33,7 +33,9 @@ def layout_of(names: Sequence[str], contract: CompiledContract, *, uri: str) -> 
     columns = tuple(name or f"_{place}" for place, name in enumerate(names, start=1))
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
-        return Rejection(reason="duplicate_column", message=f"{uri} has {_list(twice)} more than once: nobody can tell which value is meant")
+        return Rejection(
+            reason="duplicate_column", message=f"{uri} has {_list(twice)} more than once: nobody can tell which value is meant"
+        )
     missing = [name for name in contract.raw_columns if name not in columns]
     if missing and source.on_missing_column == "halt":
         return Rejection(
@@ -44,7 +46,8 @@ def layout_of(names: Sequence[str], contract: CompiledContract, *, uri: str) -> 
     extras = layout.extras(contract)
     if extras and source.on_extra_column == "halt":
         return Rejection(
-            reason="extra_column", message=f"{uri} has {_list(extras)}, which {contract.id} does not know: add it, or set onExtraColumn to warn"
+            reason="extra_column",
+            message=f"{uri} has {_list(extras)}, which {contract.id} does not know: add it, or set onExtraColumn to warn",
         )
     return layout
 

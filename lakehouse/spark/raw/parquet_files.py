@@ -7,7 +7,8 @@ from functools import reduce
 from typing import Any
 
 from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame, SparkSession, functions as F
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, MapType, StructType, VariantType
 
 from lakehouse.contracts.model import CompiledContract
@@ -28,7 +29,12 @@ def parquet_schema(spark: SparkSession, file: StagedFile) -> StructType | None:
 
 
 def read_parquet(
-    spark: SparkSession, files: Sequence[StagedFile], *, schemas: Mapping[int, StructType], layouts: Mapping[int, Layout], contract: CompiledContract
+    spark: SparkSession,
+    files: Sequence[StagedFile],
+    *,
+    schemas: Mapping[int, StructType],
+    layouts: Mapping[int, Layout],
+    contract: CompiledContract,
 ) -> DataFrame:
     """Records of Parquet files.
 
@@ -38,11 +44,16 @@ def read_parquet(
     groups: dict[str, list[StagedFile]] = {}
     for file in files:
         groups.setdefault(schemas[file.index].json(), []).append(file)
-    frames = [_read_group(spark, group, schema=schemas[group[0].index], layout=layouts[group[0].index], contract=contract) for group in groups.values()]
+    frames = [
+        _read_group(spark, group, schema=schemas[group[0].index], layout=layouts[group[0].index], contract=contract)
+        for group in groups.values()
+    ]
     return reduce(DataFrame.unionByName, frames)
 
 
-def _read_group(spark: SparkSession, files: Sequence[StagedFile], *, schema: StructType, layout: Layout, contract: CompiledContract) -> DataFrame:
+def _read_group(
+    spark: SparkSession, files: Sequence[StagedFile], *, schema: StructType, layout: Layout, contract: CompiledContract
+) -> DataFrame:
     types = {field.name: field.dataType for field in schema.fields}
     rows = spark.read.schema(schema).parquet(*(file.path for file in files))
 
@@ -52,7 +63,9 @@ def _read_group(spark: SparkSession, files: Sequence[StagedFile], *, schema: Str
     extras = layout.extras(contract)
     extra = F.lit(None).cast("map<string,string>")
     if extras:
-        given = F.map_filter(F.create_map(*(part for name in extras for part in (F.lit(name), value(name)))), lambda _, text: text.isNotNull())
+        given = F.map_filter(
+            F.create_map(*(part for name in extras for part in (F.lit(name), value(name)))), lambda _, text: text.isNotNull()
+        )
         extra = F.when(F.size(given) > 0, given)
     return rows.select(
         *(value(column.name).alias(column.name) for column in contract.raw),
@@ -73,5 +86,12 @@ def _text(value: Column, type_: DataType) -> Column:
 
 def _is_about_content(error: PySparkException) -> bool:
     text = str(error)
-    marks: tuple[Any, ...] = ("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER", "is not a Parquet file", "UNABLE_TO_INFER_SCHEMA", "Could not read footer", "FAILED_MERGE_SCHEMA")
+    marks: tuple[Any, ...] = (
+        "FAILED_READ_FILE",
+        "CANNOT_READ_FILE_FOOTER",
+        "is not a Parquet file",
+        "UNABLE_TO_INFER_SCHEMA",
+        "Could not read footer",
+        "FAILED_MERGE_SCHEMA",
+    )
     return any(mark in text for mark in marks)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pyspark.sql import Column, DataFrame, SparkSession, functions as F
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Source
 from lakehouse.spark.raw import csv_text
@@ -127,7 +128,7 @@ def is_blank(line: Column) -> Column:
 
 
 def without_return(line: Column) -> Column:
-    """A line without the \\r that ends it."""
+    """A line without the carriage return that ends it."""
     # As bytes: substring counts characters, and would miscount where bytes are not UTF-8.
     data = line.cast("binary")
     return F.when(F.endswith(line, F.lit("\r")), F.substring(data, F.lit(1), F.octet_length(data) - 1).cast("string")).otherwise(line)

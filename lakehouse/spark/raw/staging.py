@@ -191,4 +191,7 @@ def _rejection(error: Any, file: ManifestFile) -> Rejection:
 
 
 def _gone(file: ManifestFile) -> Rejection:
-    return Rejection(reason="object_gone", message=f"{file.uri} has no version {file.version_id} any more: it was deleted after it arrived; deliver it again")
+    return Rejection(
+        reason="object_gone",
+        message=f"{file.uri} has no version {file.version_id} any more: it was deleted after it arrived; deliver it again",
+    )

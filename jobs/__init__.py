@@ -1,0 +1,1 @@
+"""Entry points of Spark jobs: each file is one job."""
