@@ -1,0 +1,106 @@
+"""What every role may do."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stacks.conftest import Assembly, flat, listed
+
+SNAPSHOT = Path(__file__).parent / "permissions.json"
+
+
+def test_no_role_has_an_action_with_a_wildcard(assembly: Assembly) -> None:
+    wild = [(name, action) for name, statement in assembly.statements() for action in listed(statement["Action"]) if "*" in action]
+    assert not wild
+
+
+def test_only_what_knows_no_resource_is_given_on_everything(assembly: Assembly) -> None:
+    actions = {
+        action
+        for _, statement in assembly.statements()
+        if "*" in listed(statement["Resource"])
+        for action in listed(statement["Action"])
+    }
+    assert {action.split(":")[0] for action in actions} <= {"cloudwatch", "logs", "xray"}
+    assert {action for action in actions if action.startswith("cloudwatch:")} <= {"cloudwatch:PutMetricData"}
+
+
+def test_metrics_are_limited_to_a_namespace(assembly: Assembly) -> None:
+    for name, statement in assembly.statements():
+        if "cloudwatch:PutMetricData" in listed(statement["Action"]):
+            assert "Lakehouse" in flat(statement["Condition"]["StringEquals"]["cloudwatch:namespace"]), name
+
+
+def test_no_role_trusts_a_service_of_another_account(assembly: Assembly) -> None:
+    for name, resource in assembly.resources("AWS::IAM::Role").items():
+        for statement in resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+            service = statement["Principal"].get("Service")
+            # Lambda offers no source condition for execution roles.
+            if service is not None and service != "lambda.amazonaws.com":
+                assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}, name
+
+
+def test_no_alias_stands_where_only_a_key_matches(assembly: Assembly) -> None:
+    for name, statement in assembly.statements():
+        for resource in listed(statement["Resource"]):
+            assert ":alias/" not in flat(resource), name
+
+
+def test_a_job_writes_only_the_tables_of_its_step(prod: Assembly) -> None:
+    written = {
+        re.sub(r"[0-9A-F]{8}$", "", name.split("/")[1]): sorted(
+            flat(resource).split("prod-")[-1]
+            for resource in listed(statement["Resource"])
+            if listed(statement["Action"]) and "s3:PutObject" in listed(statement["Action"])
+        )
+        for name, statement in prod.statements()
+        if "JobRole" in name and "s3:PutObject" in listed(statement["Action"])
+    }
+    assert {name: resources for name, resources in written.items() if name.startswith("OrdersRefine")} == {
+        "OrdersRefineJobRoleDefaultPolicy": [
+            "quarantine-<AWS::AccountId>-<AWS::Region>/tpch/orders/*",
+            "silver-<AWS::AccountId>-<AWS::Region>/tpch/orders/*",
+        ]
+    }
+
+
+def test_the_operator_changes_no_resource(prod: Assembly) -> None:
+    actions = {
+        action for name, statement in prod.statements() if "Operator" in name and "Optimizer" not in name for action in listed(statement["Action"])
+    }
+    changing = re.compile(r":(Create|Delete|Update|Put(?!Object$)|Tag|Untag|Attach|Detach|Pass)")
+    assert actions
+    assert not {action for action in actions if changing.search(action)}
+
+
+def test_every_service_that_may_deliver_is_named_with_its_source(assembly: Assembly) -> None:
+    for kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
+        for name, resource in assembly.resources(kind).items():
+            for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
+                if statement["Effect"] == "Allow":
+                    assert "Service" in statement["Principal"], name
+                    assert set(statement["Condition"]) == {"StringEquals", "ArnLike"}, name
+
+
+def test_permissions_are_those_that_were_reviewed(prod: Assembly, request: pytest.FixtureRequest) -> None:
+    now = _permissions(prod)
+    if request.config.getoption("--snapshot-update", default=False) or not SNAPSHOT.exists():
+        SNAPSHOT.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n")
+    assert json.loads(SNAPSHOT.read_text()) == now, "review the change, then write the snapshot anew: pytest tests/stacks --snapshot-update"
+
+
+def _permissions(assembly: Assembly) -> dict[str, Any]:
+    """Resource -> actions of every policy; statements with a condition carry it in their name."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, statement in assembly.statements():
+        policy = found.setdefault(re.sub(r"[0-9A-F]{8}$", "", name), {})
+        condition = f" if {json.dumps(statement['Condition'], sort_keys=True)}" if "Condition" in statement else ""
+        for resource in listed(statement["Resource"]):
+            key = re.sub(r"SsmParameterValue\w+?(keys\w+?)C9\w+", r"\1", flat(resource)) + condition
+            policy[key] = sorted({*policy.get(key, []), *listed(statement["Action"])})
+    return found
