@@ -59,8 +59,7 @@ class IcebergTable(Construct):
                 "Table": definition.name,
                 "Location": table.location,
                 "Definition": definition.to_json(),
-                "ContractId": definition.contract_id,
-                "Removal": "destroy" if drops else "retain",
+                "OnDelete": "drop" if drops else "keep",
             },
         )
         resource.node.add_dependency(database.resource, function.resource)
