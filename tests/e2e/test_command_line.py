@@ -1,0 +1,81 @@
+"""The command line on a real platform: every `--json` has the described shape, every text form works, mistakes end in a sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from cli.reference import SHAPES
+from tests.e2e.conftest import Checkout
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+Runs = list[dict[str, Any]]
+
+ARGUMENTS = {
+    "runs": [],
+    "show": ["latest"],
+    "sql": ["SELECT 1 AS n, CAST(NULL AS varchar) AS t"],
+    "quarantine": ["tpch.orders"],
+    "status": [],
+}
+
+
+def _keys(document: Any) -> Any:
+    """Keys of a document, at every depth."""
+    if isinstance(document, dict):
+        return {key: _keys(value) for key, value in document.items()}
+    return [_keys(value) for value in document] if isinstance(document, list) else None
+
+
+@pytest.mark.parametrize("verb", sorted(SHAPES))
+def test_json_has_the_shape_that_the_page_describes(checkout: Checkout, dirty: Runs, verb: str) -> None:
+    text = checkout.lake(verb, *ARGUMENTS[verb], "--json").out
+    adapter = TypeAdapter[Any](SHAPES[verb])
+    again = adapter.dump_python(adapter.validate_json(text), mode="json")
+    assert _keys(again) == _keys(json.loads(text))
+
+
+@pytest.mark.parametrize("verb", sorted(SHAPES))
+def test_text_is_not_json_and_says_something(checkout: Checkout, dirty: Runs, verb: str) -> None:
+    assert checkout.lake(verb, *ARGUMENTS[verb]).out.strip()
+
+
+def test_null_is_told_from_the_empty_text(checkout: Checkout, clean: Runs) -> None:
+    rows = checkout.sql("SELECT CAST(NULL AS varchar), '', CAST(NULL AS bigint), DATE '1998-08-01', CAST(1.50 AS decimal(5,2)), true")
+    assert rows == [[None, "", None, "1998-08-01", "1.50", True]]
+
+
+def test_logs_hold_what_the_driver_printed(checkout: Checkout, dirty: Runs) -> None:
+    run = next(run for run in dirty if run["counts"])
+    text = checkout.lake("logs", run["run_id"]).out
+    assert "ingest, attempt 1: SUCCEEDED" in text
+    assert "refine, attempt 1: SUCCEEDED" in text
+    assert len(text.splitlines()) > 10
+
+
+def test_an_empty_quarantine_is_shown(checkout: Checkout, clean: Runs) -> None:
+    assert "nothing of tpch.lineitem is in quarantine" in checkout.lake("quarantine", "tpch.lineitem").out
+
+
+def test_a_query_that_fails_says_why_in_a_line(checkout: Checkout, clean: Runs) -> None:
+    call = checkout.lake("sql", "SELECT * FROM silver_tpch.nothing", code=1)
+    assert "nothing" in call.err
+    assert "Traceback" not in call.err
+
+
+def test_status_shows_a_deployed_platform(checkout: Checkout, clean: Runs) -> None:
+    status = checkout.lake("status", "--json").json
+    assert (status["platform"], status["deployed"]) == ("running", True)
+    assert {stack["status"] for stack in status["stacks"]} <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+    assert {f"{table['database']}.{table['name']}" for table in status["tables"]} >= {"silver_tpch.orders", "gold_tpch.daily_revenue"}
+    assert status["alarms"]
+
+
+def test_deploying_again_changes_nothing(checkout: Checkout, clean: Runs) -> None:
+    before = checkout.snapshots("silver_tpch.orders")
+    checkout.lake("deploy")
+    assert checkout.snapshots("silver_tpch.orders") == before
