@@ -190,7 +190,7 @@ def _record(job: Mapping[str, Any], data: Mapping[str, Any], run_id: str, argume
 
 
 def _get_job_run(data: Mapping[str, Any]) -> Response:
-    record = _find(str(data.get("JobName")), str(data.get("RunId")))
+    record = find(str(data.get("JobName")), str(data.get("RunId")))
     if record is None:
         return _error("EntityNotFoundException", f"Job run {data.get('RunId')} not found")
     return _responses.json_response({"JobRun": _shown(record)})
@@ -209,7 +209,7 @@ def _get_job_runs(data: Mapping[str, Any]) -> Response:
 def _batch_stop_job_run(data: Mapping[str, Any]) -> Response:
     name, done, errors = str(data.get("JobName")), [], []
     for run_id in data.get("JobRunIds") or []:
-        record = _find(name, str(run_id))
+        record = find(name, str(run_id))
         which = {"JobName": name, "JobRunId": run_id}
         if record is None:
             errors.append({**which, "ErrorDetail": {"ErrorCode": "EntityNotFoundException", "ErrorMessage": f"Job run {run_id} not found"}})
@@ -241,7 +241,8 @@ def kill(role: str) -> int:
     return killed
 
 
-def _find(name: str, run_id: str) -> dict[str, Any] | None:
+def find(name: str, run_id: str) -> dict[str, Any] | None:
+    """MiniStack's record of a run, or None."""
     return next((run for run in _glue._job_runs.get(name, []) if run["Id"] == run_id), None)
 
 

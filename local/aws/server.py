@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
-from typing import NoReturn
 
 from local.aws import (
     actions,
+    alarms,
     deliveries,
     door,
     event_sources,
@@ -18,19 +17,18 @@ from local.aws import (
     key_use,
     machines,
     message_keys,
+    metrics,
     object_keys,
     pass_role,
     seam,
     states,
 )
-from local.aws.cloudformation import acting, conditions
+from local.aws.cloudformation import acting, conditions, glue_types
 from local.aws.engine_adapters import ENGINE_ADAPTERS
 
-log = logging.getLogger("lake.server")
-
 ADAPTERS = (
-    guard, actions, pass_role, acting, conditions, key_use, message_keys, object_keys, states, executions, machines, functions, deliveries,
-    event_sources, door,
+    guard, actions, pass_role, acting, conditions, glue_types, key_use, message_keys, object_keys, states, executions, machines, functions, deliveries,
+    event_sources, metrics, alarms, door,
 )  # fmt: skip
 """Modules of the adapter, in the order in which they register: the door wraps what the others have put in place."""
 
@@ -50,13 +48,10 @@ def main() -> int:
     except seam.PinMismatch as mismatch:
         print(mismatch, file=sys.stderr)  # noqa: T201 - the platform shows it to the user
         return 1
+    alarms.start()
     sys.argv = [sys.argv[0]]
     seam.module("app").main()
     return 0
-
-
-def _leave(*_: object) -> NoReturn:
-    sys.exit(0)
 
 
 if __name__ == "__main__":
