@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ LOOKS = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN"})
 
 INFORMATION_SCHEMA = "information_schema"
 
+_WORD = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|[\w$]+|\S""")
 _SHOWS = {"TABLES", "DATABASES", "SCHEMAS", "COLUMNS", "CREATE"}
 
 
@@ -104,7 +106,7 @@ def look_at(sql: str, *, database: str) -> Statement:
     if first in READS or first in WRITES:
         return _dml(text, first, database)
     if first in LOOKS:
-        return _look(text, [token.text for token in tokens], database)
+        return _look(text, _WORD.findall(text), database)
     raise StatementError(
         f"NOT_SUPPORTED: the laptop platform does not run {first} in Athena; it runs "
         f"{', '.join(sorted((READS | WRITES | LOOKS) - {'(', 'DESC'}))}. Tables are made by deployments and by Spark."
@@ -163,7 +165,7 @@ def _look(text: str, words: list[str], database: str) -> Statement:
 def _like(words: list[str]) -> str:
     """A LIKE at the end of a SHOW."""
     if len(words) > 3 and words[-2].upper() == "LIKE":  # noqa: PLR2004 - SHOW TABLES LIKE 'x'
-        return " LIKE '" + words[-1].replace("'", "''") + "'"
+        return f" LIKE {words[-1]}"
     return ""
 
 

@@ -11,6 +11,7 @@ from local.aws import (
     deliveries,
     door,
     event_sources,
+    event_versions,
     executions,
     functions,
     guard,
@@ -22,13 +23,14 @@ from local.aws import (
     pass_role,
     seam,
     states,
+    supported,
 )
-from local.aws.cloudformation import acting, conditions, glue_types
+from local.aws.cloudformation import acting, alarm_types, conditions, custom_resources, glue_types
 from local.aws.engine_adapters import ENGINE_ADAPTERS
 
 ADAPTERS = (
-    guard, actions, pass_role, acting, conditions, glue_types, key_use, message_keys, object_keys, states, executions, machines, functions, deliveries,
-    event_sources, metrics, alarms, door,
+    guard, actions, supported, pass_role, acting, conditions, custom_resources, glue_types, alarm_types, key_use, message_keys, object_keys,
+    states, executions, machines, functions, event_versions, deliveries, event_sources, metrics, alarms, *ENGINE_ADAPTERS, door,
 )  # fmt: skip
 """Modules of the adapter, in the order in which they register: the door wraps what the others have put in place."""
 
@@ -36,7 +38,7 @@ ADAPTERS = (
 def register() -> None:
     """Put the adapter in place."""
     seam.module("app")._port_is_bindable = lambda *_: False  # leave port 443 to others
-    for adapter in ADAPTERS:
+    for adapter in (*ENGINE_ADAPTERS, *ADAPTERS):
         adapter.register()
 
 

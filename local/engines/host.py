@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from local.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from local.engines.spark import SparkEngine
+    from local.engines.trino import TrinoEngine
 
 _lock = threading.RLock()
 
@@ -48,3 +50,37 @@ def _spark() -> SparkEngine:
     from local.engines.spark import SparkEngine  # noqa: PLC0415 - at first use
 
     return SparkEngine(toolchain=Toolchain(), aws_url=aws_url(), authorities=authorities(), region=region(), folder=folder() / "spark")
+
+
+def trino() -> TrinoEngine:
+    """The Trino engine; it starts at its first query."""
+    with _lock:
+        return _trino()
+
+
+@cache
+def _trino() -> TrinoEngine:
+    from local.engines.trino import TrinoEngine  # noqa: PLC0415 - at first use
+
+    own = folder() / "trino"
+    own.mkdir(parents=True, exist_ok=True)
+    return TrinoEngine(
+        toolchain=Toolchain(), aws_url=aws_url(), authorities=authorities(), region=region(), folder=own, credentials=engine_credentials
+    )
+
+
+def engine_credentials() -> dict[str, str]:
+    """A session of the account's root for an engine that asks the caller's permissions before it works; it is no workload."""
+    from local.aws import seam  # noqa: PLC0415 - only inside the server
+
+    sts = seam.module("services.sts")
+    account = os.environ.get("MINISTACK_ACCOUNT_ID", "000000000000")
+    key, secret = sts._gen_session_access_key(), sts._gen_secret()
+    sts.register_session(
+        key,
+        {
+            "Arn": f"arn:aws:iam::{account}:root", "UserId": account, "SecretAccessKey": secret, "SessionToken": "",
+            "AccountId": account, "Expiration": time.time() + 10 * 365 * 86_400, "PrincipalType": "Root",
+        },
+    )  # fmt: skip
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,13 @@ from typing import IO
 
 from local.engines.role_endpoint import RoleEndpoint, Seat
 from local.engines.spark_archive import SparkArchive
+from local.engines.truststore import PASSWORD, write_trust_store
 from local.toolchain import Toolchain
 
 HERE = Path(__file__).resolve().parent
 
 ICEBERG_JAR = "iceberg-spark-runtime"
 """Start of the name of the jar that a job gets only if it asks for the format, as on Glue."""
-
-TRUST_STORE_PASSWORD = "changeit"  # noqa: S105 - Java insists on one; the store holds public certificates
-"""Password of the trust store."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +188,7 @@ class SparkEngine:
             *self._archive.java_options,
             *archive,
             f"-Djavax.net.ssl.trustStore={self._ensure_trust_store()}",
-            f"-Djavax.net.ssl.trustStorePassword={TRUST_STORE_PASSWORD}",
+            f"-Djavax.net.ssl.trustStorePassword={PASSWORD}",
             f"-Dlog4j2.configurationFile={HERE / 'spark_log4j2.properties'}",
             f"-Djava.io.tmpdir={folder}",
             "-cp",
@@ -247,24 +244,10 @@ class SparkEngine:
     def _ensure_trust_store(self) -> Path:
         with self._lock:
             if self._trust_store is None:
-                self._trust_store = _write_trust_store(self._authorities, self._folder / "trust.p12")
+                self._trust_store = write_trust_store(self._authorities, self._folder / "trust.p12")
             return self._trust_store
 
     def close(self) -> None:
         """Stop the endpoint; drivers end by themselves when this process does."""
         self.endpoint.close()
 
-
-def _write_trust_store(authorities: Path, store: Path) -> Path:
-    """The PEM file as a PKCS12 store that Java reads."""
-    from cryptography import x509  # noqa: PLC0415 - takes a while to load and is needed once
-    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a user's bundle may hold old roots whose serial numbers are not to today's taste
-        found = x509.load_pem_x509_certificates(authorities.read_bytes())
-    named = [pkcs12.PKCS12Certificate(certificate, f"authority-{number}".encode()) for number, certificate in enumerate(found)]
-    partial = store.with_suffix(".partial")
-    partial.write_bytes(pkcs12.serialize_java_truststore(named, BestAvailableEncryption(TRUST_STORE_PASSWORD.encode())))
-    partial.replace(store)
-    return store

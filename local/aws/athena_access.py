@@ -1,0 +1,187 @@
+"""What an Athena query asks of its caller: Athena reads the catalog, the tables' objects and writes results as whoever started it.
+
+Trino itself holds one identity of the platform, so every question is asked here, in front of it, by the same front door and
+with the same objects that the caller's own requests would meet.
+"""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from local.aws import door, guard, key_use, seam
+from local.aws.athena_statements import Statement, TableName
+
+MOST_FOLDERS = 200
+"""Folders of a table of which one object each is asked for; a table with more is asked by its first ones."""
+
+_app = seam.module("app")
+_glue = seam.module("services.glue")
+_s3 = seam.module("services.s3")
+
+
+class AccessRefusedError(Exception):
+    """The caller may not do what the query needs; the text is Athena's, with IAM's behind it."""
+
+
+class NoSuchObjectError(Exception):
+    """An object that is needed does not exist."""
+
+
+class Caller:
+    """Whoever started a query.
+
+    Args:
+        key: Access key.
+        via: How the question came about, for the record.
+    """
+
+    def __init__(self, *, key: str, via: str) -> None:
+        self._key, self._via = key, via
+
+    @property
+    def arn(self) -> str:
+        """ARN of the caller."""
+        return guard.principal_arn(self._key)
+
+    # ---- the catalog -------------------------------------------------------------------------------------------
+
+    def ask_catalog(self, statement: Statement) -> None:
+        """Ask for every database and table that a statement names or lists.
+
+        Raises:
+            AccessRefusedError: One of them is refused.
+        """
+        for name in sorted(statement.reads | ({statement.writes} if statement.writes else set())):
+            self._ask_glue("GetDatabase", {"Name": name.database})
+            self._ask_glue("GetTable", {"DatabaseName": name.database, "Name": name.table})
+        if statement.writes:
+            name = statement.writes
+            self._ask_glue("UpdateTable", {"DatabaseName": name.database, "TableInput": {"Name": name.table}})
+        if statement.lists_databases:
+            self._ask_glue("GetDatabases", {})
+        listed = list(_glue._databases) if "*" in statement.lists_tables_of else statement.lists_tables_of
+        for database in sorted(listed):
+            self._ask_glue("GetTables", {"DatabaseName": database})
+
+    def _ask_glue(self, operation: str, body: Mapping[str, Any]) -> None:
+        headers = {"x-amz-target": f"AWSGlue.{operation}", "content-type": "application/x-amz-json-1.1"}
+        denied = door.authorize_request(self._key, scope="glue", headers=headers, body=json.dumps(body), via=self._via)
+        if denied:
+            raise AccessRefusedError(f"Insufficient permissions to execute the query. {denied}")
+
+    # ---- the tables' objects --------------------------------------------------------------------------------------
+
+    def ask_data(self, names: Iterable[TableName], *, write: bool = False) -> None:
+        """Ask for the objects of tables: their metadata, and one object of each folder of their data.
+
+        Args:
+            names: Tables; those that do not exist are left for Trino to report.
+            write: Whether new objects will be written as well.
+
+        Raises:
+            AccessRefusedError: One of them is refused, the object itself or its key.
+        """
+        for name in sorted(names):
+            table = _glue._tables.get(f"{name.database}/{name.table}")
+            location = ((table or {}).get("StorageDescriptor") or {}).get("Location") or ""
+            if not table or not location:
+                continue
+            bucket, prefix = _split(location)
+            self._ask_list(bucket, prefix)
+            metadata = (table.get("Parameters") or {}).get("metadata_location")
+            if metadata:
+                self._touch(*_split(metadata))
+            for key in _one_of_each_folder(bucket, prefix):
+                self._touch(bucket, key)
+            if write:
+                self._ask_write(bucket, f"{prefix}/data/new")
+                self._ask_write(bucket, f"{prefix}/metadata/new")
+
+    def _ask_list(self, bucket: str, prefix: str) -> None:
+        denied = door.authorize_request(
+            self._key, scope="s3", headers=_HOST, method="GET", path=f"/{bucket}", query={"list-type": ["2"], "prefix": [f"{prefix}/"]}, via=self._via
+        )
+        if denied:
+            raise AccessRefusedError(f"Permission denied on S3 path: s3://{bucket}/{prefix}. {denied}")
+
+    def _touch(self, bucket: str, key: str) -> None:
+        """Read an object's first byte as the caller: object, bucket and key policies all have their say."""
+        try:
+            self.get(bucket, key, first_byte=True)
+        except AccessRefusedError as refused:
+            raise AccessRefusedError(f"Permission denied on S3 path: s3://{bucket}/{key}. {refused}") from refused
+        except NoSuchObjectError:
+            return
+
+    def _ask_write(self, bucket: str, key: str) -> None:
+        path = f"/{bucket}/{key}"
+        denied = door.authorize_request(self._key, scope="s3", headers=_HOST, method="PUT", path=path, via=self._via)
+        default = (_s3._bucket_default_sse_headers(bucket) or {}).get("x-amz-server-side-encryption-aws-kms-key-id", "")
+        denied = denied or key_use.ask(self._key, key_id=default, actions=("kms:GenerateDataKey",), service="s3")
+        if denied:
+            raise AccessRefusedError(f"Permission denied on S3 path: s3://{bucket}/{key.rsplit('/', 1)[0]}. {denied}")
+
+    # ---- results -----------------------------------------------------------------------------------------------
+
+    def ask_bucket(self, bucket: str) -> None:
+        """Ask whether results may go to a bucket at all."""
+        denied = door.authorize_request(self._key, scope="s3", headers=_HOST, method="GET", path=f"/{bucket}", query={"location": [""]}, via=self._via)
+        if denied:
+            raise AccessRefusedError(f"Unable to verify/create output bucket {bucket}. {denied}")
+
+    def get(self, bucket: str, key: str, *, first_byte: bool = False) -> bytes:
+        """An object, read as the caller."""
+        return self._s3("GET", bucket, key, headers={"range": "bytes=0-0"} if first_byte else {})
+
+    def put(self, bucket: str, key: str, data: bytes, headers: Mapping[str, str]) -> None:
+        """Write an object as the caller."""
+        self._s3("PUT", bucket, key, data=data, headers={**headers, "content-length": str(len(data))})
+
+    def _s3(self, method: str, bucket: str, key: str, *, headers: Mapping[str, str], data: bytes = b"") -> bytes:
+        path = f"/{bucket}/{key}"
+        sent = {**_HOST, **headers, "authorization": door.authorization(self._key, "s3")}
+        denied = door.authorize_request(self._key, scope="s3", headers=sent, method=method, path=path, body=data, via=self._via)
+        if denied:
+            raise AccessRefusedError(str(denied))
+        handler = _app.SERVICE_HANDLERS["s3"]
+        status, _, body = guard.as_service(
+            _app.call_service_handler_sync, handler, method, path, sent, data, {}, 120, key=self._key, via=self._via
+        )
+        content = bytes(body) if not isinstance(body, str) else body.encode()
+        if status in {200, 204, 206, 416}:  # an empty object has no first byte
+            return content
+        code, message = _problem(content)
+        if status == 404:  # noqa: PLR2004 - HTTP
+            raise NoSuchObjectError(f"{code}: {message}")
+        raise AccessRefusedError(f"{code}: {message}" if code != "AccessDenied" else message)
+
+
+_HOST = {"host": "localhost"}
+
+
+def _one_of_each_folder(bucket: str, prefix: str) -> list[str]:
+    """Keys of objects under a table's location, one a folder; read with the platform's own eyes."""
+    found = _s3._buckets.get(bucket) or {}
+    folders: dict[str, str] = {}
+    for key in found.get("objects", {}):
+        if key.startswith(f"{prefix}/") and not key.startswith(f"{prefix}/metadata/"):
+            folders.setdefault(key.rsplit("/", 1)[0], key)
+            if len(folders) >= MOST_FOLDERS:
+                break
+    return list(folders.values())
+
+
+def _problem(content: bytes) -> tuple[str, str]:
+    try:
+        root = ElementTree.fromstring(content)  # noqa: S314 - our own server's answer
+    except ElementTree.ParseError:
+        return "InternalError", content[:200].decode("utf-8", "replace")
+    return root.findtext("Code") or "InternalError", root.findtext("Message") or ""
+
+
+def _split(address: str) -> tuple[str, str]:
+    bucket, _, key = address.split("://", 1)[-1].partition("/")
+    return bucket, key.rstrip("/")
