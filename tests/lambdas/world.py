@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import boto3
@@ -72,7 +73,7 @@ class States:
     class exceptions:  # noqa: N801 - as boto3 has it
         ExecutionAlreadyExists = ExecutionAlreadyExists
 
-    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> dict[str, str]:  # noqa: A002, N803 - as boto3 has it
+    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> dict[str, str]:  # noqa: N803 - as boto3 has it
         assert stateMachineArn == MACHINE
         assert len(name) <= 80
         if self.failures:
@@ -265,10 +266,16 @@ def make_tables(dynamodb: Any, *, audit: str = AUDIT, control: str = CONTROL) ->
     )
 
 
+@cache
+def client(service: str) -> Any:
+    """One client for all tests: making one takes longer than most tests."""
+    return boto3.client(service, region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+
+
 @contextmanager
 def a_world() -> Iterator[World]:
     with moto.mock_aws():
-        dynamodb, s3 = boto3.client("dynamodb", region_name=REGION), boto3.client("s3", region_name=REGION)
+        dynamodb, s3 = client("dynamodb"), client("s3")
         make_tables(dynamodb)
         for bucket in (RAW, LOGS):
             s3.create_bucket(Bucket=bucket)

@@ -1,0 +1,112 @@
+"""What Step Functions, Glue and IAM say of a failure becomes a reason and a sentence."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lambdas.run_recorder.causes import failure_of
+
+
+def _glue(state: str = "FAILED", **more: str) -> str:
+    return json.dumps({"JobRunState": state, "Id": "jr_1", "JobName": "lake-orders-refine", "Attempt": 0, **more})
+
+
+def test_the_reason_of_a_job_that_stopped_itself_is_kept() -> None:
+    cause = _glue(ErrorMessage="Error Category: UNCLASSIFIED_ERROR; Failed Line Number: 25; RunFailed: quality_gate: 3 rows\nbreak o_total")
+    failure = failure_of(step="refine", error="States.TaskFailed", cause=cause)
+    assert (failure.status, failure.reason) == ("FAILED", "quality_gate")
+    assert failure.message == "step refine: 3 rows\nbreak o_total"
+
+
+def test_a_reason_is_found_behind_the_name_of_its_module() -> None:
+    failure = failure_of(
+        step="refine", error="States.TaskFailed", cause=_glue(ErrorMessage="lakehouse.errors.RunFailed: too_many_quarantined: 60 %")
+    )
+    assert failure.reason == "too_many_quarantined"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "who", "action", "resource"),
+    [
+        (
+            "Glue.AccessDeniedException",
+            "User: arn:aws:sts::123456789012:assumed-role/lake-orders-machine/x is not authorized to perform: glue:StartJobRun on resource:"
+            " arn:aws:glue:us-east-1:123456789012:job/lake-orders-ingest because no identity-based policy allows the glue:StartJobRun action",
+            "lake-orders-machine",
+            "glue:StartJobRun",
+            "arn:aws:glue:us-east-1:123456789012:job/lake-orders-ingest",
+        ),
+        (
+            "States.TaskFailed",
+            _glue(
+                ErrorMessage="An error occurred while calling o99.save. User: arn:aws:sts::123456789012:assumed-role/lake-orders-refine/s is not"
+                ' authorized to perform: "s3:PutObject" on resource: "arn:aws:s3:::silver/tpch/x.parquet" because no identity-based policy'
+                " (Service: S3, Status Code: 403)"
+            ),
+            "lake-orders-refine",
+            "s3:PutObject",
+            "arn:aws:s3:::silver/tpch/x.parquet",
+        ),
+        (
+            "AccessDeniedException",
+            "User: arn:aws:iam::1:user/ann is not authorized to perform: dynamodb:PutItem on resource: arn:aws:dynamodb:us-east-1:1:table/a.",
+            "arn:aws:iam::1:user/ann",
+            "dynamodb:PutItem",
+            "arn:aws:dynamodb:us-east-1:1:table/a",
+        ),
+    ],
+)
+def test_a_missing_permission_names_role_action_and_resource(error: str, cause: str, who: str, action: str, resource: str) -> None:
+    failure = failure_of(step="x", error=error, cause=cause)
+    assert (failure.status, failure.reason) == ("FAILED", "access_denied")
+    assert f"{who} may not {action} on {resource}:" in failure.message
+
+
+def test_a_denial_without_details_is_still_a_denial() -> None:
+    failure = failure_of(
+        step="ingest", error="States.TaskFailed", cause=_glue(ErrorMessage="Access Denied (Service: S3, Status Code: 403)")
+    )
+    assert failure.reason == "access_denied"
+
+
+def test_a_stopped_job_that_gave_its_own_reason_is_not_called_denied() -> None:
+    cause = _glue(ErrorMessage="RunFailed: files_rejected: access denied to nothing")
+    assert failure_of(step="x", error="States.TaskFailed", cause=cause).reason == "files_rejected"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [("States.Timeout", ""), ("States.HeartbeatTimeout", ""), ("States.TaskFailed", _glue("TIMEOUT", ErrorMessage="Job timeout"))],
+)
+def test_a_step_that_ran_out_of_time_is_timed_out(error: str, cause: str) -> None:
+    failure = failure_of(step="ingest", error=error, cause=cause)
+    assert (failure.status, failure.reason) == ("TIMED_OUT", "timed_out")
+    assert failure.message.startswith("step ingest: did not end in the time")
+
+
+def test_a_job_that_somebody_stopped_is_aborted() -> None:
+    failure = failure_of(step="ingest", error="States.TaskFailed", cause=_glue("STOPPED"))
+    assert (failure.status, failure.reason) == ("FAILED", "aborted")
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "message"),
+    [
+        ("States.TaskFailed", _glue(ErrorMessage="java.lang.OutOfMemoryError"), "step x: java.lang.OutOfMemoryError"),
+        ("States.TaskFailed", _glue(), "step x: job run jr_1 ended FAILED and gave no message"),
+        ("KeyError", json.dumps({"errorMessage": "'run_id'", "errorType": "KeyError", "stackTrace": []}), "step x: KeyError: 'run_id'"),
+        (
+            "Glue.ConcurrentRunsExceededException",
+            "Concurrent runs exceeded",
+            "step x: Glue.ConcurrentRunsExceededException: Concurrent runs exceeded",
+        ),
+        ("States.Runtime", "{not json", "step x: States.Runtime: {not json"),
+        ("", "", "step x: no cause was given"),
+        ("Boom", "", "step x: Boom"),
+    ],
+)
+def test_anything_else_is_told_as_it_is(error: str, cause: str, message: str) -> None:
+    failure = failure_of(step="x", error=error, cause=cause)
+    assert (failure.status, failure.reason, failure.message) == ("FAILED", "job_failed", message)

@@ -1,0 +1,369 @@
+"""Runs begin, take leases, end and are measured once, whoever asks, in whatever order, and whatever dies in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lakehouse.audit import AuditTrail, FileRecord, RunRecord
+from lakehouse.leases import Leases
+from lakehouse.metrics import RUN_METRICS, MetricsEmitter
+from lakehouse.run_ids import new_run_id
+from lambdas.run_recorder.recorder import Recorder
+from lambdas.run_recorder.requests import UnknownRequestError, request_of
+from tests.lambdas.world import AUDIT, CONTROL, PIPELINE, Crash, Trap, World
+
+TABLES = ["bronze_tpch.orders", "silver_tpch.orders"]
+
+
+@dataclass
+class CloudWatch:
+    """Keeps what it is sent."""
+
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+    def put_metric_data(self, *, Namespace: str, MetricData: list[dict[str, Any]]) -> None:  # noqa: N803 - as boto3 has it
+        assert Namespace == "Lakehouse"
+        assert all(
+            [dimension["Name"] for dimension in datum["Dimensions"]] == ["Environment", "Pipeline"] and isinstance(datum["Value"], float)
+            for datum in MetricData
+        )
+        self.sent.extend(MetricData)
+
+    def total(self, name: str) -> float:
+        return sum(datum["Value"] for datum in self.sent if datum["MetricName"] == name)
+
+
+Ask = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def cloudwatch() -> CloudWatch:
+    return CloudWatch()
+
+
+@pytest.fixture
+def ask(world: World, cloudwatch: CloudWatch) -> Ask:
+    def asked(trap: Trap | None = None, **event: Any) -> dict[str, Any]:
+        trap = trap or Trap()
+        dynamodb = trap.around(world.dynamodb)
+        recorder = Recorder(
+            audit=AuditTrail(client=dynamodb, table=AUDIT, clock=world.clock),
+            leases=Leases(client=dynamodb, table=CONTROL, clock=world.clock),
+            metrics=MetricsEmitter(client=trap.around(cloudwatch), env="test"),
+            clock=world.clock,
+        )
+        return recorder.answer(request_of(event))
+
+    return asked
+
+
+def _start(ask: Ask, run_id: str, *, files: int = 2, **more: Any) -> dict[str, Any]:
+    given = {"trigger": "arrival", "manifest": "s3://m", "batch_id": "b", "attempt": 1, "execution_arn": "arn:x", **more}
+    return ask(action="start", pipeline=PIPELINE, run_id=run_id, files=files, started_at="2026-11-22T05:00:00.000Z", **given)
+
+
+def _step(world: World, run_id: str, step: str, status: Any = "SUCCEEDED", *, job: str = "", **told: Any) -> None:
+    attempt = world.audit.start_step(pipeline=PIPELINE, run_id=run_id, step=step, engine="glue", job_run_id=job or f"jr-{step}")
+    if status != "RUNNING":
+        world.audit.end_step(pipeline=PIPELINE, run_id=run_id, step=step, attempt=attempt, status=status, **told)
+
+
+def _finish(ask: Ask, run_id: str, **more: Any) -> dict[str, Any]:
+    return ask(action="finish", pipeline=PIPELINE, run_id=run_id, **more)
+
+
+def _run(world: World, run_id: str) -> RunRecord:
+    run = world.audit.get_run(run_id, pipeline=PIPELINE)
+    assert run is not None
+    return run
+
+
+def _good_steps(world: World, run_id: str) -> None:
+    _step(world, run_id, "ingest", counts={"rows_in": 12, "bronze": 10})
+    _step(
+        world,
+        run_id,
+        "refine",
+        counts={"rows_in": 10, "silver": 7, "superseded": 1, "quarantined": 2},
+        reasons={"missing_value": 1, "duplicate_key": 1},
+    )
+
+
+def test_a_good_run_ends_succeeded_with_the_counts_of_its_steps(world: World, ask: Ask, cloudwatch: CloudWatch) -> None:
+    run_id = new_run_id()
+    assert _start(ask, run_id)["status"] == "RUNNING"
+    _good_steps(world, run_id)
+    world.clock.pass_seconds(90)
+
+    assert _finish(ask, run_id) == {"run_id": run_id, "status": "SUCCEEDED", "reason": "", "message": ""}
+
+    run = _run(world, run_id)
+    assert run.counts == {"rows_in": 10, "silver": 7, "superseded": 1, "quarantined": 2, "bronze": 10}
+    assert run.reasons == {"missing_value": 1, "duplicate_key": 1}
+    assert run.files == {"loaded": 2, "skipped": 0, "rejected": 0}
+    assert (cloudwatch.total("RunsStarted"), cloudwatch.total("RunsSucceeded"), cloudwatch.total("RunsFailed")) == (1, 1, 0)
+    assert (cloudwatch.total("RunDuration"), cloudwatch.total("RowsQuarantined"), cloudwatch.total("RowsSilver")) == (90, 2, 7)
+    assert {datum["MetricName"] for datum in cloudwatch.sent} <= {metric.name for metric in RUN_METRICS}
+
+
+def test_finishing_twice_changes_and_measures_nothing(world: World, ask: Ask, cloudwatch: CloudWatch) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    _good_steps(world, run_id)
+    first = _finish(ask, run_id)
+    before, sent = _run(world, run_id), len(cloudwatch.sent)
+    world.clock.pass_seconds(60)
+    assert _finish(ask, run_id) == first
+    assert _run(world, run_id) == before
+    assert len(cloudwatch.sent) == sent
+
+
+def test_rejected_files_fail_the_run_though_the_others_were_loaded(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id, files=3)
+    _good_steps(world, run_id)
+    rejected = FileRecord(
+        source="s3://raw/bad.csv", version="v", outcome="rejected", reason="missing_column", message="o_orderkey is missing"
+    )
+    world.audit.record_file(pipeline=PIPELINE, run_id=run_id, file=rejected)
+
+    answer = _finish(ask, run_id)
+
+    assert (answer["status"], answer["reason"]) == ("FAILED", "files_rejected")
+    assert answer["message"] == ("1 of 3 files rejected; the other 2 were loaded: s3://raw/bad.csv (missing_column: o_orderkey is missing)")
+    assert _run(world, run_id).files == {"loaded": 2, "skipped": 0, "rejected": 1}
+
+
+def test_a_run_of_nothing_but_headers_is_skipped(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id, files=2)
+    _step(world, run_id, "ingest", counts={"bronze": 0})
+    _step(world, run_id, "refine", counts={"rows_in": 0, "silver": 0, "superseded": 0, "quarantined": 0})
+    for name in ("a", "b"):
+        file = FileRecord(source=f"s3://raw/{name}.csv", version="v", outcome="skipped", reason="header_only")
+        world.audit.record_file(pipeline=PIPELINE, run_id=run_id, file=file)
+    answer = _finish(ask, run_id)
+    assert (answer["status"], answer["reason"]) == ("SKIPPED", "header_only")
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        (
+            {"rows_in": 10, "silver": 7, "superseded": 1, "quarantined": 1},
+            "10 rows came in, but silver 7 + superseded 1 + quarantined 1 = 9",
+        ),
+        ({"silver": 7, "superseded": 1, "quarantined": 1}, "rows cannot be accounted for: rows_in is not counted"),
+    ],
+)
+def test_rows_that_do_not_add_up_fail_the_run(world: World, ask: Ask, counts: dict[str, int], message: str) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    _step(world, run_id, "refine", counts=counts)
+    answer = _finish(ask, run_id)
+    assert (answer["status"], answer["reason"], answer["message"]) == ("FAILED", "row_accounting", message)
+
+
+def test_a_run_that_only_publishes_has_no_rows_to_account_for(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id, trigger="after", manifest=None, batch_id=None, files=0)
+    _step(world, run_id, "publish", counts={"rows_in": 100, "gold": 5})
+    assert _finish(ask, run_id)["status"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("steps", [[], [("ingest", "SUCCEEDED"), ("refine", "RUNNING")], [("ingest", "FAILED")]])
+def test_a_run_whose_steps_did_not_say_that_they_ended_well_is_no_success(world: World, ask: Ask, steps: list[tuple[str, Any]]) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    for step, status in steps:
+        _step(world, run_id, step, status)
+    assert (_finish(ask, run_id)["status"], _run(world, run_id).reason) == ("FAILED", "job_failed")
+
+
+def test_a_killed_attempt_stays_failed_and_the_one_that_replaced_it_counts(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    _step(world, run_id, "ingest", "RUNNING", job="jr1")
+    _step(world, run_id, "ingest", job="jr2", counts={"bronze": 1})
+    late = world.audit.end_step(pipeline=PIPELINE, run_id=run_id, step="ingest", attempt=1, status="SUCCEEDED", counts={"bronze": 99})
+    assert (late.status, late.message) == ("FAILED", "superseded by attempt 2")
+    assert _finish(ask, run_id)["status"] == "SUCCEEDED"
+    assert _run(world, run_id).counts == {"bronze": 1}
+
+
+def test_a_failed_task_fails_the_run_its_running_steps_and_gives_the_leases_back(world: World, ask: Ask, cloudwatch: CloudWatch) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    ask(action="lease", pipeline=PIPELINE, run_id=run_id, tables=TABLES, seconds=3600)
+    _step(world, run_id, "ingest", counts={"bronze": 10})
+    _step(world, run_id, "refine", "RUNNING")
+    cause = json.dumps({"JobRunState": "FAILED", "ErrorMessage": "RunFailed: quality_gate: no"})
+
+    answer = ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="refine", error="States.TaskFailed", cause=cause)
+
+    assert (answer["status"], answer["reason"], answer["message"]) == ("FAILED", "quality_gate", "step refine: no")
+    assert [(step.step, step.status) for step in world.audit.trail(run_id, pipeline=PIPELINE).steps] == [
+        ("ingest", "SUCCEEDED"),
+        ("refine", "FAILED"),
+    ]
+    assert cloudwatch.total("RunsFailed") == 1
+    assert ask(action="lease", pipeline="other", run_id=new_run_id(), tables=TABLES, seconds=60)["acquired"]
+
+
+def test_a_run_that_could_not_even_begin_is_recorded_as_failed(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="", error="Lambda.TooManyRequestsException", cause="slow down")
+    assert (_run(world, run_id).status, _run(world, run_id).reason) == ("FAILED", "job_failed")
+
+
+def _ending(run_id: str, status: str, **detail: Any) -> dict[str, Any]:
+    given = {"pipeline": PIPELINE, "run_id": run_id, "attempt": 2, "trigger": "arrival", "manifest": "s3://m", "batch_id": "b", "files": 1}
+    return {
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "detail": {"executionArn": "arn:x", "status": status, "input": json.dumps(given), **detail},
+    }
+
+
+@pytest.mark.parametrize(
+    ("ending", "detail", "status", "reason"),
+    [
+        ("TIMED_OUT", {}, "TIMED_OUT", "timed_out"),
+        ("ABORTED", {"cause": "by ann"}, "FAILED", "aborted"),
+        ("FAILED", {"error": "States.Runtime", "cause": "path $.x not found"}, "FAILED", "job_failed"),
+        (
+            "FAILED",
+            {
+                "error": "Lambda.AccessDeniedException",
+                "cause": "User: arn:aws:sts::1:assumed-role/machine/x is not authorized to perform: lambda:InvokeFunction on resource: arn:f",
+            },
+            "FAILED",
+            "access_denied",
+        ),
+    ],
+)
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_eventbridge_tells_what_the_machine_could_not(  # noqa: PLR0917 - one argument a dimension of the table
+    world: World, ask: Ask, ending: str, detail: dict[str, Any], status: str, reason: str, has_begun: bool
+) -> None:
+    run_id = new_run_id()
+    if has_begun:
+        _start(ask, run_id)
+        _step(world, run_id, "ingest", "RUNNING")
+    ask(**_ending(run_id, ending, **detail))
+    run = _run(world, run_id)
+    assert (run.status, run.reason) == (status, reason)
+    assert run.attempt == (1 if has_begun else 2)
+    assert all(step.status == status for step in world.audit.trail(run_id, pipeline=PIPELINE).steps)
+
+
+@pytest.mark.parametrize("ended_as", ["SUCCEEDED", "FAILED"])
+def test_an_event_that_comes_after_the_record_changes_nothing(world: World, ask: Ask, cloudwatch: CloudWatch, ended_as: str) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    if ended_as == "SUCCEEDED":
+        _good_steps(world, run_id)
+        _finish(ask, run_id)
+    else:
+        ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="x", error="Boom", cause="why")
+    before, sent = _run(world, run_id), len(cloudwatch.sent)
+    ask(**_ending(run_id, "FAILED", error="RunFailed", cause="The audit says why"))
+    ask(**_ending(run_id, "FAILED", error="RunFailed", cause="The audit says why"))
+    assert _run(world, run_id) == before
+    assert len(cloudwatch.sent) == sent
+
+
+def test_a_start_that_comes_after_the_end_does_not_wake_the_run(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    ask(**_ending(run_id, "ABORTED"))
+    assert _start(ask, run_id)["status"] == "FAILED"
+
+
+@pytest.mark.parametrize("last", ["finish", "fail", "event"])
+def test_every_crash_between_two_calls_is_made_good_by_asking_again(world: World, ask: Ask, cloudwatch: CloudWatch, last: str) -> None:
+    def requests(run_id: str) -> list[dict[str, Any]]:
+        begin = {
+            "action": "start", "pipeline": PIPELINE, "run_id": run_id, "trigger": "arrival", "manifest": "s3://m", "batch_id": "b",
+            "attempt": 1, "files": 1, "execution_arn": "arn:x", "started_at": "2026-11-22T05:00:00.000Z",
+        }  # fmt: skip
+        lease = {"action": "lease", "pipeline": PIPELINE, "run_id": run_id, "tables": TABLES, "seconds": 600}
+        end = {
+            "finish": {"action": "finish", "pipeline": PIPELINE, "run_id": run_id},
+            "fail": {"action": "fail", "pipeline": PIPELINE, "run_id": run_id, "step": "refine", "error": "Boom", "cause": "why"},
+            "event": _ending(run_id, "TIMED_OUT"),
+        }[last]
+        return [begin, lease, end]
+
+    def scenario(*, at: int | None) -> int:
+        run_id, trap = new_run_id(), Trap(at=at)
+        world.audit.start_run(pipeline=PIPELINE, run_id=run_id, trigger="arrival", files=1) if at is not None and at > 1 else None
+        for request in requests(run_id):
+            if request.get("action") == "finish":
+                _good_steps(world, run_id)
+            try:
+                ask(trap, **request)
+            except Crash:
+                trap.at = None
+                ask(trap, **request)
+        run = _run(world, run_id)
+        assert run.status == {"finish": "SUCCEEDED", "fail": "FAILED", "event": "TIMED_OUT"}[last]
+        assert run.metered_at is not None
+        assert all(step.status != "RUNNING" for step in world.audit.trail(run_id, pipeline=PIPELINE).steps)
+        assert ask(action="lease", pipeline="other", run_id="other", tables=TABLES, seconds=1)["acquired"], at
+        world.clock.pass_seconds(2)
+        return len(trap.calls)
+
+    for number in range(scenario(at=None)):
+        scenario(at=number)
+
+
+def test_one_run_writes_a_table_and_the_next_waits_for_it(world: World, ask: Ask) -> None:
+    first, second = new_run_id(), new_run_id()
+    for run_id in (first, second):
+        _start(ask, run_id)
+
+    def lease(run_id: str) -> dict[str, Any]:
+        return ask(action="lease", pipeline=PIPELINE, run_id=run_id, tables=TABLES, seconds=600)
+
+    assert lease(first) == {"acquired": True, "holder": first}
+    assert lease(first) == {"acquired": True, "holder": first}
+    assert lease(second) == {"acquired": False, "holder": first}
+    _good_steps(world, first)
+    _finish(ask, first)
+    assert lease(second) == {"acquired": True, "holder": second}
+
+
+def test_a_lease_that_nobody_gave_back_is_free_when_its_run_is_over_or_its_time(world: World, ask: Ask) -> None:
+    dead, waiting = new_run_id(), new_run_id()
+    for run_id in (dead, waiting):
+        _start(ask, run_id)
+    ask(action="lease", pipeline=PIPELINE, run_id=dead, tables=TABLES, seconds=600)
+    world.audit.end_run(pipeline=PIPELINE, run_id=dead, status="TIMED_OUT")
+    assert ask(action="lease", pipeline=PIPELINE, run_id=waiting, tables=TABLES, seconds=600)["acquired"]
+
+    late = new_run_id()
+    assert not ask(action="lease", pipeline=PIPELINE, run_id=late, tables=TABLES, seconds=600)["acquired"]
+    world.clock.pass_seconds(601)
+    assert ask(action="lease", pipeline=PIPELINE, run_id=late, tables=TABLES, seconds=600)["acquired"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"action": "stop"},
+        {"action": "finish", "pipeline": "orders"},
+        {"source": "aws.states", "detail": {"executionArn": "arn", "status": "SUCCEEDED"}},
+        {"source": "aws.states", "detail": {"executionArn": "arn", "status": "FAILED"}},
+        {"source": "aws.states", "detail": {"executionArn": "arn", "status": "FAILED", "input": "{x"}},
+        {"source": "aws.states", "detail": {"executionArn": "arn", "status": "FAILED", "input": "{}"}},
+    ],
+)
+def test_a_payload_that_makes_no_sense_is_refused(event: dict[str, Any]) -> None:
+    with pytest.raises(UnknownRequestError):
+        request_of(event)
