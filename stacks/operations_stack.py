@@ -81,10 +81,11 @@ class OperationsStack(PlatformStack):
         queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
         allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])
         tables.grants.use(role, "audit", actions=("GetItem", "Query"), indexes=("by_run", "by_status"))
-        tables.grants.use(role, "control", actions=("GetItem", "Query"))
+        tables.grants.use(role, "control", actions=("GetItem",))
         AthenaWorkgroupGrants(names.workgroup, lake).run_queries(role)
         for zone in TABLE_ZONES:
             lake.grants.read(role, zone)
+        allow(role, actions=["s3:GetBucketLocation", "s3:ListBucket"], resources=[lake.bucket_arn(zone) for zone in TABLE_ZONES])
         databases = sorted({d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)})
         allow(
             role,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs_lib.catalog import CatalogTable
@@ -144,10 +145,20 @@ class PipelinesStack(PlatformStack):
             self._table(dataset).grants.write(job.role)
         if step.job == "ingest":
             self._lake.grants.read_versions(job.role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
-        self._lake.grants.read(job.role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
+            self._staging(job.role, f"staging/{spec.name}/")
+        if not isinstance(spec.trigger, After):
+            self._lake.grants.read(job.role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
         self._tables.grants.use(job.role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
         self._tables.grants.use(job.role, "lineage", actions=("PutItem",))
         return job
+
+    def _staging(self, role: iam.Role, prefix: str) -> None:
+        """A folder where the job lays out exact versions of raw files for Spark, and cleans up."""
+        grants = self._lake.grants
+        grants.read(role, "logs", prefix=prefix)
+        grants.list(role, "logs", prefix=prefix)
+        grants.put(role, "logs", prefix=prefix)
+        grants.delete(role, "logs", prefix=prefix)
 
     def _table(self, dataset: DatasetName) -> CatalogTable:
         return CatalogTable(dataset=dataset, lake=self._lake, database_prefix=self.names.database_prefix)

@@ -13,7 +13,8 @@ from constructs import Construct
 from constructs_lib.arns import workgroup_arn
 from constructs_lib.checks import require
 from constructs_lib.permissions import allow
-from constructs_lib.storage.data_lake import LakeBuckets
+from constructs_lib.security.data_keys import USE
+from constructs_lib.storage.data_lake import OBJECTS, LakeBuckets
 
 MIN_SCAN_LIMIT_MB = 10
 """Athena's floor."""
@@ -24,6 +25,13 @@ RUN_QUERIES = (
     "athena:StartQueryExecution",
     "athena:StopQueryExecution",
 )
+
+
+RESULTS_BUCKET = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
+"""What Athena does with the caller's rights to the bucket that receives results."""
+
+RESULTS_OBJECTS = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject")
+"""What Athena does with the caller's rights to the results themselves."""
 
 
 class AthenaWorkgroup(Construct):
@@ -89,12 +97,10 @@ class AthenaWorkgroupGrants:
 
     def run_queries(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let it start, watch and stop queries, and read their results."""
-        results = self._lake.grants
-        prefix = f"{self._name}/"
-        results.read(grantee, "query-results", prefix=prefix)
-        results.put(grantee, "query-results", prefix=prefix)
-        # Athena asks where the bucket is before it writes a result.
-        allow(grantee, actions=["s3:GetBucketLocation"], resources=[self._lake.bucket_arn("query-results")])
+        allow(grantee, actions=USE, resources=[self._lake.key_arn])
+        allow(grantee, actions=RESULTS_BUCKET, resources=[self._lake.bucket_arn("query-results")])
+        objects = f"{self._lake.bucket_arn('query-results')}/{self._name}/*"
+        allow(grantee, actions=RESULTS_OBJECTS, resources=[objects], because=OBJECTS)
         return allow(grantee, actions=RUN_QUERIES, resources=[workgroup_arn(self._name)])
 
 

@@ -48,11 +48,16 @@ class OperatorRole(Construct):
             resources=[arn("cloudformation", f"stack/{names.prefix}-*/*")],
             because="Stacks of new tiers are shown too; the environment's prefix is the limit.",
         )
-        groups = [names.log_group("jobs", pipeline) + suffix for pipeline in pipelines for suffix in ("/output", "/error")]
-        groups += [names.log_group("pipelines", pipeline) for pipeline in pipelines]
         allow(
             self.role,
-            actions=["logs:FilterLogEvents", "logs:GetLogEvents"],
+            actions=["cloudformation:DescribeStacks"],
+            resources=[arn("cloudformation", f"stack/{names.prefix}-*/*")],
+            because="Stacks end in an id that CloudFormation gives; the environment's prefix is the limit.",
+        )
+        groups = [names.log_group("jobs", pipeline) + suffix for pipeline in pipelines for suffix in ("/output", "/error")]
+        allow(
+            self.role,
+            actions=["logs:FilterLogEvents"],
             resources=[arn("logs", f"log-group:{group}:*") for group in groups],
             because=STREAMS,
         )

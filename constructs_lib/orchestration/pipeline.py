@@ -139,8 +139,11 @@ class PipelineGrants:
         return allow(grantee, actions=["states:StartExecution"], resources=[state_machine_arn(self._machine)])
 
     def watch(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let it see runs and their history."""
-        allow(grantee, actions=["states:ListExecutions"], resources=[state_machine_arn(self._machine)])
+        """Let it see which runs there are."""
+        return allow(grantee, actions=["states:ListExecutions"], resources=[state_machine_arn(self._machine)])
+
+    def inspect(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it look into runs: input, output and history."""
         return allow(
             grantee,
             actions=["states:DescribeExecution", "states:GetExecutionHistory"],

@@ -28,7 +28,9 @@ class Assembly:
     @cached_property
     def templates(self) -> dict[str, dict[str, Any]]:
         """Template of each stack by tier."""
-        return {path.name.removesuffix(".template.json"): json.loads(path.read_text()) for path in sorted(self.folder.glob("*.template.json"))}
+        return {
+            path.name.removesuffix(".template.json"): json.loads(path.read_text()) for path in sorted(self.folder.glob("*.template.json"))
+        }
 
     def resources(self, kind: str, tier: str = "") -> dict[str, dict[str, Any]]:
         """Resources of a type by tier and logical id."""

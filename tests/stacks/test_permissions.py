@@ -21,10 +21,7 @@ def test_no_role_has_an_action_with_a_wildcard(assembly: Assembly) -> None:
 
 def test_only_what_knows_no_resource_is_given_on_everything(assembly: Assembly) -> None:
     actions = {
-        action
-        for _, statement in assembly.statements()
-        if "*" in listed(statement["Resource"])
-        for action in listed(statement["Action"])
+        action for _, statement in assembly.statements() if "*" in listed(statement["Resource"]) for action in listed(statement["Action"])
     }
     assert {action.split(":")[0] for action in actions} <= {"cloudwatch", "logs", "xray"}
     assert {action for action in actions if action.startswith("cloudwatch:")} <= {"cloudwatch:PutMetricData"}
@@ -71,7 +68,10 @@ def test_a_job_writes_only_the_tables_of_its_step(prod: Assembly) -> None:
 
 def test_the_operator_changes_no_resource(prod: Assembly) -> None:
     actions = {
-        action for name, statement in prod.statements() if "Operator" in name and "Optimizer" not in name for action in listed(statement["Action"])
+        action
+        for name, statement in prod.statements()
+        if "Operator" in name and "Optimizer" not in name
+        for action in listed(statement["Action"])
     }
     changing = re.compile(r":(Create|Delete|Update|Put(?!Object$)|Tag|Untag|Attach|Detach|Pass)")
     assert actions
