@@ -8,6 +8,7 @@ import sys
 from local.aws import (
     actions,
     alarms,
+    catalog_rights,
     deliveries,
     door,
     event_sources,
@@ -29,7 +30,7 @@ from local.aws.cloudformation import acting, alarm_types, conditions, custom_res
 from local.aws.engine_adapters import ENGINE_ADAPTERS
 
 ADAPTERS = (
-    guard, actions, supported, pass_role, acting, conditions, custom_resources, glue_types, alarm_types, key_use, message_keys, object_keys,
+    guard, actions, supported, pass_role, catalog_rights, acting, conditions, custom_resources, glue_types, alarm_types, key_use, message_keys, object_keys,
     states, executions, machines, functions, event_versions, deliveries, event_sources, metrics, alarms, *ENGINE_ADAPTERS, door,
 )  # fmt: skip
 """Modules of the adapter, in the order in which they register: the door wraps what the others have put in place."""
@@ -38,7 +39,7 @@ ADAPTERS = (
 def register() -> None:
     """Put the adapter in place."""
     seam.module("app")._port_is_bindable = lambda *_: False  # leave port 443 to others
-    for adapter in (*ENGINE_ADAPTERS, *ADAPTERS):
+    for adapter in ADAPTERS:
         adapter.register()
 
 
