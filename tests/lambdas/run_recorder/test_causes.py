@@ -32,8 +32,10 @@ def test_a_reason_is_found_behind_the_name_of_its_module() -> None:
     [
         (
             "Glue.AccessDeniedException",
-            "User: arn:aws:sts::123456789012:assumed-role/lake-orders-machine/x is not authorized to perform: glue:StartJobRun on resource:"
-            " arn:aws:glue:us-east-1:123456789012:job/lake-orders-ingest because no identity-based policy allows the glue:StartJobRun action",
+            (
+                "User: arn:aws:sts::123456789012:assumed-role/lake-orders-machine/x is not authorized to perform: glue:StartJobRun on resource:"
+                " arn:aws:glue:us-east-1:123456789012:job/lake-orders-ingest because no identity-based policy allows the glue:StartJobRun action"
+            ),
             "lake-orders-machine",
             "glue:StartJobRun",
             "arn:aws:glue:us-east-1:123456789012:job/lake-orders-ingest",
