@@ -17,6 +17,13 @@ from lakehouse.errors import ConfigurationError, Fault
 Document = dict[str, Any]
 Alter = Callable[[Document], Any]
 
+class _PlainDumper(yaml.CSafeDumper):
+    """Writes a value that stands twice out twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 GOOD: Document = {
     "apiVersion": "v3.2.0",
     "kind": "DataContract",
@@ -92,7 +99,7 @@ class Project:
 
     def write(self, document: Document, *, name: str = "sales/orders") -> Path:
         """Write a contract."""
-        return self.write_text(yaml.safe_dump(document, sort_keys=False), name=name)
+        return self.write_text(yaml.dump(document, Dumper=_PlainDumper, sort_keys=False), name=name)
 
     def write_text(self, text: str, *, name: str = "sales/orders") -> Path:
         """Write a contract as text."""

@@ -76,14 +76,14 @@ class AuthoredColumn:
         return self.field.type
 
 
-def parse_column(node: Mapping[str, Any], *, place: Place, document: Document, has_source: bool, faults: list[Fault]) -> AuthoredColumn | None:
+def parse_column(node: Mapping[str, Any], *, place: Place, document: Document, has_source: bool | None, faults: list[Fault]) -> AuthoredColumn | None:
     """Read one property of the contract.
 
     Args:
         node: The ODCS property.
         place: Where it stands.
         document: The contract.
-        has_source: Whether files feed the dataset; if not, a transform does.
+        has_source: Whether files feed the dataset; if not, a transform does. None if the contract does not say it.
         faults: Receives what is wrong.
 
     Returns:
@@ -94,9 +94,10 @@ def parse_column(node: Mapping[str, Any], *, place: Place, document: Document, h
         faults.append(document.fault((*place, key) if key else place, problem, fix))
 
     name, id_ = node.get("name"), node.get("id")
-    types.check_name(name, place, document, faults)
     if isinstance(name, str) and name in PLATFORM_COLUMNS:
         fault("name", f"{name!r} is a column that the platform adds", "choose another name")
+    else:
+        types.check_name(name, place, document, faults)
     if id_ is None:
         fault("", "has no id", f"add id: {name}; it stays when the column is renamed")
     type_ = types.parse_type(node, place=place, document=document, faults=faults)
@@ -174,11 +175,13 @@ def _classification(node: Mapping[str, Any], place: Place, document: Document, f
 
 
 def _sources(
-    node: Mapping[str, Any], place: Place, document: Document, *, has_source: bool, faults: list[Fault]
+    node: Mapping[str, Any], place: Place, document: Document, *, has_source: bool | None, faults: list[Fault]
 ) -> tuple[tuple[str, ...], str | None]:
     raw = node.get("transformSourceObjects")
     logic = node.get("transformLogic")
     sources: list[str] = []
+    if has_source is None:
+        return (), None
     if not has_source:
         for key in ("transformSourceObjects", "transformLogic"):
             if node.get(key) is not None:

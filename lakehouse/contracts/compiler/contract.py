@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from lakehouse.contracts.compiler import types
@@ -92,6 +93,8 @@ class _Contract:
         self.document = document
         self.root = document.value
         self.faults = faults
+        self.has_source: bool | None = None
+        """Whether files feed the dataset; None if the servers do not say it."""
 
     def _fault(self, place: Place, problem: str, fix: str) -> None:
         self.faults.append(self.document.fault(place, problem, fix))
@@ -107,7 +110,7 @@ class _Contract:
         if table is None:
             return None
         place: Place = ("schema", 0)
-        columns = self._columns(table, place, has_source=source_server is not None)
+        columns = self._columns(table, place)
         by_name = {column.name: column for column in columns}
         self._positions(columns)
         self._levels(by_name, dataset)
@@ -137,19 +140,25 @@ class _Contract:
         )
 
     def _identity(self) -> tuple[str, str]:
+        """Domain and dataset: those of the id, or those of the path if the id is wrong, so that one fault is told once."""
+        path = PurePosixPath(self.document.file)
+        by_path = (path.parent.name, path.name.removesuffix(".odcs.yaml"))
         id_ = self.root.get("id")
-        found = _ID.fullmatch(id_) if isinstance(id_, str) else None
-        if isinstance(id_, str) and found is None:
+        if not isinstance(id_, str):
+            return by_path
+        found = _ID.fullmatch(id_)
+        if found is None:
             self._fault(("id",), f"{id_!r} is not <domain>.<dataset>", "write it in lower-case letters, digits and underscores, such as sales.orders")
-        domain, dataset = (found[1], found[2]) if found else ("", "")
-        if found:
-            if self.root.get("domain") != domain:
-                self._fault(("domain",), f"{self.root.get('domain')!r} is not the first part of the id {id_!r}", f"write domain: {domain}")
-            if self.root.get("name") not in (None, dataset):
-                self._fault(("name",), f"{self.root.get('name')!r} is not the second part of the id {id_!r}", f"write name: {dataset}")
-            expected = f"{domain}/{dataset}.odcs.yaml"
-            if not self.document.file.endswith(expected):
-                self._fault(("id",), f"{id_!r} does not fit the file {self.document.file}", f"move the file to contracts/{expected}, or change the id")
+            return by_path
+        domain, dataset = found[1], found[2]
+        if (domain, dataset) != by_path:
+            expected = f"contracts/{domain}/{dataset}.odcs.yaml"
+            self._fault(("id",), f"{id_!r} does not fit the file {self.document.file}", f"move the file to {expected}, or change the id")
+            return by_path
+        if self.root.get("domain") != domain:
+            self._fault(("domain",), f"{self.root.get('domain')!r} is not the first part of the id {id_!r}", f"write domain: {domain}")
+        if self.root.get("name") not in (None, dataset):
+            self._fault(("name",), f"{self.root.get('name')!r} is not the second part of the id {id_!r}", f"write name: {dataset}")
         return domain, dataset
 
     def _version(self) -> str:
@@ -182,12 +191,13 @@ class _Contract:
         zone: Literal["silver", "gold"] = "silver"
         glue: list[Place] = []
         raw: list[tuple[Place, dict[str, Any]]] = []
+        count = len(self.faults)
         types.repeated(servers, "server", ("servers",), self.document, self.faults)
         for index, server in enumerate(servers):
             if not isinstance(server, dict):
                 continue
             place: Place = ("servers", index)
-            self._variables(server, place)
+            knows_variables = self._variables(server, place)
             kind = server.get("type")
             if kind == "glue":
                 glue.append(place)
@@ -201,7 +211,7 @@ class _Contract:
             elif kind == "s3":
                 raw.append((place, server))
                 expected = f"s3://${{RAW_BUCKET}}/{domain}/{dataset}/"
-                if server.get("location") != expected:
+                if server.get("location") != expected and knows_variables:
                     self._fault((*place, "location"), f"{server.get('location')!r} is not where files of {domain}.{dataset} land", f'write "{expected}"')
             elif isinstance(kind, str):
                 self._fault((*place, "type"), f"{kind} cannot be applied yet", "keep one glue server (the table) and at most one s3 server (the raw files)")
@@ -211,19 +221,24 @@ class _Contract:
             self._fault(place, "is a second s3 server", "keep one: files of a dataset land in one place")
         if raw and zone == "gold":
             self._fault(raw[0][0], "feeds a gold dataset from files", f"remove it, or put the table into silver_{domain}")
-        return zone, raw[0] if raw and zone == "silver" else None
+            raw = []
+        self.has_source = bool(raw) if len(glue) == 1 and not (raw and zone == "gold") and len(self.faults) == count else None
+        return zone, raw[0] if raw else None
 
-    def _variables(self, server: Mapping[str, Any], place: Place) -> None:
+    def _variables(self, server: Mapping[str, Any], place: Place) -> bool:
+        count = len(self.faults)
         for key, value in server.items():
             for name in _VARIABLE.findall(value) if isinstance(value, str) else ():
                 if name not in VARIABLES:
                     self._fault((*place, key), f"there is no variable ${{{name}}}", nearest(name, VARIABLES))
+        return len(self.faults) == count
 
     def _table(self, dataset: str) -> dict[str, Any] | None:
         schema = self.root.get("schema")
-        if not isinstance(schema, list) or len(schema) != 1 or not isinstance(schema[0], dict):
-            count = len(schema) if isinstance(schema, list) else 0
-            self._fault(("schema",), f"describes {count} tables", "describe exactly one table in a contract")
+        if schema is not None and (not isinstance(schema, list) or not all(isinstance(item, dict) for item in schema)):
+            return None
+        if schema is None or len(schema) != 1:
+            self._fault(("schema",), f"describes {len(schema or [])} tables", "describe exactly one table in a contract")
             return None
         table: dict[str, Any] = schema[0]
         place: Place = ("schema", 0)
@@ -231,17 +246,17 @@ class _Contract:
             self._fault((*place, "name"), f"{table.get('name')!r} is not the dataset of the id", f"write name: {dataset}")
         if table.get("physicalType") not in (None, "table"):
             self._fault((*place, "physicalType"), f"{table.get('physicalType')!r} cannot be made", "write physicalType: table")
-        if not isinstance(table.get("properties"), list) or not table["properties"]:
+        if table.get("properties", []) == []:
             self._fault(place, "has no properties", "list its columns under properties")
         return table
 
-    def _columns(self, table: Mapping[str, Any], place: Place, *, has_source: bool) -> tuple[AuthoredColumn, ...]:
+    def _columns(self, table: Mapping[str, Any], place: Place) -> tuple[AuthoredColumn, ...]:
         raw = table.get("properties")
         nodes: list[Any] = raw if isinstance(raw, list) else []
         columns: list[AuthoredColumn] = []
         for index, node in enumerate(nodes):
             if isinstance(node, dict):
-                column = parse_column(node, place=(*place, "properties", index), document=self.document, has_source=has_source, faults=self.faults)
+                column = parse_column(node, place=(*place, "properties", index), document=self.document, has_source=self.has_source, faults=self.faults)
                 if column is not None:
                     columns.append(column)
         for key in ("name", "id"):
@@ -252,15 +267,18 @@ class _Contract:
         return tuple(columns)
 
     def _positions(self, columns: tuple[AuthoredColumn, ...]) -> None:
+        raw = self.root["schema"][0].get("properties")
+        properties: list[Any] = raw if isinstance(raw, list) else []
         for flag, key, found in (
             ("primaryKey", "primaryKeyPosition", [(column.key_position, column) for column in columns if column.key_position is not None]),
             ("partitioned", "partitionKeyPosition", [(column.partition_position, column) for column in columns if column.partition_position is not None]),
         ):
             positions = sorted(position for position, _ in found)
-            if positions != list(range(1, len(positions) + 1)):
+            complete = sum(isinstance(node, dict) and node.get(flag) is True for node in properties) == len(found)
+            if complete and positions != list(range(1, len(positions) + 1)):
                 place = (*found[0][1].place, key)
                 self._fault(place, f"the positions of {flag} are {', '.join(map(str, positions))}", f"count {key} from 1 without gaps")
-        if columns and not any(column.key_position is not None for column in columns):
+        if properties and not any(isinstance(node, dict) and node.get("primaryKey") is True for node in properties):
             self._fault(("schema", 0), "has no primary key", "add primaryKey: true, primaryKeyPosition: 1 and required: true to the columns that identify a row: rows are merged by it")
 
     def _rules(

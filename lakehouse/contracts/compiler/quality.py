@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from lakehouse.contracts.compiler.columns import AuthoredColumn, check_pattern, check_values
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
 from lakehouse.contracts.compiler.expressions import check_expression, check_query
+from lakehouse.contracts.compiler.fields import NODES
 from lakehouse.contracts.compiler.extensions import extension, extension_place
 from lakehouse.contracts.model import Action, Rule, Severity
 from lakehouse.errors import Fault
@@ -50,7 +50,7 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "duplicateValues": ("properties",),
     "rowCount": (),
 }
-_ID = re.compile(r"[A-Za-z0-9_-]+")
+_TYPES = ("library", "sql", "custom", "text")
 
 
 def parse_quality(
@@ -93,6 +93,8 @@ class _Entry:
         """The rule, or None if the entry has a fault."""
         count = len(self.faults)
         kind = self.node.get("type", "library")
+        if kind not in _TYPES or any(NODES["quality"][key].disposition == "refused" for key in self.node if key in NODES["quality"]):
+            return None
         if not isinstance(self.node.get("id"), str):
             self._fault("", "has no id", "add an id; the audit names the rule by it")
         severity = self._severity()
@@ -108,7 +110,8 @@ class _Entry:
         return rule if len(self.faults) == count else None
 
     def _fault(self, key: str, problem: str, fix: str) -> None:
-        self.faults.append(self.document.fault((*self.place, *key.split(".")) if key else self.place, problem, fix))
+        inside = [int(part) if part.isdigit() else part for part in key.split(".") if part]
+        self.faults.append(self.document.fault((*self.place, *inside), problem, fix))
 
     def _severity(self) -> Severity:
         severity = self.node.get("severity", "error")
@@ -154,10 +157,6 @@ class _Entry:
         )
 
     def _operator(self) -> tuple[str | None, float | None]:
-        for banned in ("mustBeBetween", "mustNotBeBetween"):
-            if banned in self.node:
-                self._fault(banned, "is read as inclusive by some tools and exclusive by others", "write two rules with mustBeGreaterOrEqualTo and mustBeLessOrEqualTo")
-                return None, None
         present = [key for key in OPERATORS if key in self.node]
         if len(present) != 1:
             self._fault("", f"has {len(present)} operators ({', '.join(present) or 'none'})", f"write exactly one of {', '.join(OPERATORS)}")
@@ -181,10 +180,7 @@ class _Entry:
     def _library(self, severity: Severity) -> Rule | None:
         metric = self.node.get("metric")
         if not isinstance(metric, str):
-            if self.node.get("rule") is not None:
-                self._fault("rule", "is the old name of metric", "write metric instead")
-            else:
-                self._fault("", "has neither a metric nor a type", f"add metric, one of {', '.join(_ARGUMENTS)}")
+            self._fault("", "has neither a metric nor a type", f"add metric, one of {', '.join(_ARGUMENTS)}")
             return None
         if metric not in _ARGUMENTS:
             return None

@@ -26,6 +26,12 @@ SCHEMA_FILE = Path(__file__).parent / "odcs" / "odcs-json-schema-v3.2.0.json"
 SCHEMA_SHA256 = "4b530540c9182db45ad879867d9c83a92feefc7c2d911b4b56338b0328070d7c"
 """Hash of the vendored schema: upstream calls the file rolling."""
 
+UNKNOWN = "there is no field"
+"""How the fault of an unknown field begins."""
+
+_SINGLE = frozenset({"description", "team", "price", "item", "map"})
+"""Kinds of nodes that stand alone; the others stand in lists. The schema tells of a value of the other form."""
+
 _UNEVALUATED = ("unevaluatedProperties", "additionalProperties")
 _TYPES: Mapping[str, str] = {
     "string": "text",
@@ -59,9 +65,14 @@ def check_values(document: Document, faults: list[Fault], *, has_unknown_fields:
     # A wrong value makes every field beside it "unevaluated", so these errors say something only when they stand alone.
     shown = plain if plain or has_unknown_fields else errors
     known = {fault.place for fault in faults if fault.file == document.file}
+    typos = {place[:-1] for place in document.lines if dotted(place) in known and _is_typo(place, document, faults)}
     for error in shown:
         place: Place = tuple(error.absolute_path)
-        if dotted(place) in known and error.validator != "required":
+        if error.validator == "required":
+            # A mistyped field is told as such, and a map without its parts by the profile.
+            if error.validator_value == ["map"] or place in typos:
+                continue
+        elif dotted(place) in known:
             continue
         problem, fix = _explained(error)
         fault = document.fault(place, problem, fix)
@@ -107,7 +118,7 @@ class _Walker:
             here = (*place, key)
             field = table.get(key)
             if field is None:
-                self.faults.append(self.document.fault(here, f"there is no field {key!r} here", nearest(key, [k for k, f in table.items() if f.disposition != "refused"])))
+                self.faults.append(self.document.fault(here, f"{UNKNOWN} {key!r} here", nearest(key, [k for k, f in table.items() if f.disposition != "refused"])))
             elif field.disposition == "refused":
                 self.faults.append(self.document.fault(here, f"{key} is refused: {field.note}", field.fix))
             elif field.inside == "options":
@@ -117,6 +128,8 @@ class _Walker:
                 self._inside(item, field.inside, here)
 
     def _inside(self, item: Any, kind: str, place: Place) -> None:
+        if isinstance(item, list) == (kind in _SINGLE):
+            return
         if isinstance(item, list):
             for index, entry in enumerate(item):
                 self.node(entry, kind, (*place, index))
@@ -142,13 +155,24 @@ class _Walker:
         return None if special is None else {**fields.NODES["server"], **special}
 
 
+def _is_typo(place: Place, document: Document, faults: list[Fault]) -> bool:
+    return any(fault.place == dotted(place) and fault.problem.startswith(UNKNOWN) and "did you mean" in fault.fix for fault in faults if fault.file == document.file)
+
+
 def _leaves(error: ValidationError) -> Iterable[ValidationError]:
     """The errors that say what is wrong: those inside a reference or `allOf`, not the frame around them."""
-    if error.context and error.validator not in ("oneOf", "anyOf"):
-        for inner in error.context:
-            yield from _leaves(inner)
-    else:
+    inner = list(error.context or ())
+    if error.validator in ("oneOf", "anyOf"):
+        # Of several forms, the one that is meant is the only one whose outermost type fits.
+        branches: dict[Any, list[ValidationError]] = {}
+        for item in inner:
+            branches.setdefault(item.schema_path[0], []).append(item)
+        fitting = [items for items in branches.values() if not any(item.validator == "type" and item.absolute_path == error.absolute_path for item in items)]
+        inner = fitting[0] if len(fitting) == 1 else []
+    if not inner:
         yield error
+    for item in inner:
+        yield from _leaves(item)
 
 
 def _explained(error: ValidationError) -> tuple[str, str]:
