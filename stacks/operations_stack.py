@@ -8,9 +8,10 @@ from constructs import Construct
 
 from constructs_lib.arns import catalog_arn, database_arn, queue_arn, table_arn
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
-from constructs_lib.observability import AlertTopicNames, OperatorRole
+from constructs_lib.observability import AlertTopicNames, FunctionAlarms, OperatorRole
 from constructs_lib.orchestration import Notifier, RunBackstop, RunRecorder, RunTableNames
 from constructs_lib.orchestration.pipeline import PipelineGrants
+from constructs_lib.orchestration.run_functions import NOTIFIER, RECORDER
 from constructs_lib.permissions import allow
 from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
@@ -56,17 +57,25 @@ class OperationsStack(PlatformStack):
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
+        topics = AlertTopicNames.from_names(names, key_arn=self.key_arn("messaging"))
         notifier = Notifier(
             self,
             "Notifier",
             names=names,
             tables=tables,
-            topics=AlertTopicNames.from_names(names, key_arn=self.key_arn("messaging")),
+            topics=topics,
             log_key=log_key,
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
         RunBackstop(self, "Backstop", names=names, functions=[recorder, notifier])
+        FunctionAlarms(
+            self,
+            "Alarms",
+            names=names,
+            topics=topics,
+            functions={RECORDER: recorder.function_name, NOTIFIER: notifier.function_name},
+        )
         self._operator(tables, lake, contracts, pipelines)
 
     def _operator(

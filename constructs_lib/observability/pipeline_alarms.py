@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from aws_cdk import Duration
@@ -11,18 +10,9 @@ from constructs import Construct
 
 from constructs_lib.checks import require
 from constructs_lib.observability.alert_topics import AlertTopicNames
+from constructs_lib.observability.watching import Watch, alarm
 from lakehouse.metrics import ENVIRONMENT, PIPELINE, ROWS_QUARANTINED, RUNS_FAILED, RUNS_TIMED_OUT, Metric
 from lakehouse.naming import METRICS_NAMESPACE, Names
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Watch:
-    id: str
-    purpose: str
-    severity: str
-    metric: cloudwatch.Metric
-    threshold: float
-    text: str
 
 
 class WatchedArrival(Protocol):
@@ -45,7 +35,7 @@ class PipelineAlarms(Construct):
     """Alarms of a pipeline: a run failed or timed out, rows went to quarantine, an arrival could not start it, arrivals wait too long.
 
     Attributes:
-        alarms: The alarms by purpose.
+        alarms: The alarms by id.
     """
 
     def __init__(
@@ -83,25 +73,25 @@ class PipelineAlarms(Construct):
             )
 
         watches = [
-            _Watch(
+            Watch(
                 id="RunFailed",
-                purpose="run-failed",
+                name=f"{names.prefix}-{pipeline}-run-failed",
                 severity="critical",
                 metric=run_metric(RUNS_FAILED),
                 threshold=1,
                 text=f"A run of {pipeline} failed. Next: lake runs --env {names.env}, then lake show RUN.",
             ),
-            _Watch(
+            Watch(
                 id="RunTimedOut",
-                purpose="run-timed-out",
+                name=f"{names.prefix}-{pipeline}-run-timed-out",
                 severity="critical",
                 metric=run_metric(RUNS_TIMED_OUT),
                 threshold=1,
                 text=f"A run of {pipeline} took too long and was stopped. Next: lake runs --env {names.env}, then lake logs RUN.",
             ),
-            _Watch(
+            Watch(
                 id="Quarantine",
-                purpose="quarantine",
+                name=f"{names.prefix}-{pipeline}-quarantine",
                 severity="warning",
                 metric=run_metric(ROWS_QUARANTINED),
                 threshold=max_quarantined_rows + 1,
@@ -110,46 +100,29 @@ class PipelineAlarms(Construct):
         ]
         if arrival is not None:
             watches += [
-                _Watch(
+                Watch(
                     id="DeadLetters",
-                    purpose="dead-letters",
+                    name=f"{names.prefix}-{pipeline}-dead-letters",
                     severity="critical",
                     metric=arrival.metric_dead_letters(),
                     threshold=1,
                     text=f"An arrival could not start {pipeline} and went to the dead letters. Next: lake status --env {names.env}.",
                 ),
-                _Watch(
+                Watch(
                     id="ArrivalsWait",
-                    purpose="arrivals-wait",
+                    name=f"{names.prefix}-{pipeline}-arrivals-wait",
                     severity="warning",
                     metric=arrival.metric_oldest_arrival_seconds(),
                     threshold=max_wait_minutes * 60,
                     text=f"Arrivals of {pipeline} have waited for over {max_wait_minutes} minutes. Next: lake status --env {names.env}.",
                 ),
-                _Watch(
+                Watch(
                     id="StarterErrors",
-                    purpose="starter-errors",
+                    name=f"{names.prefix}-{pipeline}-starter-errors",
                     severity="warning",
                     metric=arrival.metric_starter_errors(),
                     threshold=1,
                     text=f"The function that starts {pipeline} fails; its arrivals are tried again. Next: lake status --env {names.env}.",
                 ),
             ]
-        self.alarms = {watch.purpose: self._alarm(watch, names, pipeline, topics) for watch in watches}
-
-    def _alarm(self, watch: _Watch, names: Names, pipeline: str, topics: AlertTopicNames) -> cloudwatch.Alarm:
-        alarm = cloudwatch.Alarm(
-            self,
-            watch.id,
-            alarm_name=f"{names.prefix}-{pipeline}-{watch.purpose}",
-            alarm_description=watch.text,
-            metric=watch.metric,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            threshold=watch.threshold,
-            evaluation_periods=1,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
-        resource = alarm.node.default_child
-        assert isinstance(resource, cloudwatch.CfnAlarm)
-        resource.alarm_actions = [topics.arn(watch.severity)]
-        return alarm
+        self.alarms = {watch.id: alarm(self, watch, topics) for watch in watches}

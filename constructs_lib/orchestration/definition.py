@@ -1,7 +1,8 @@
 """The state machine of a pipeline as plain data.
 
 RecordStart -> AcquireLease (taken: Wait, again) -> each step -> RecordFinish -> done, or NotifyFailure -> fail.
-Whatever goes wrong anywhere: RecordFailure -> NotifyFailure -> fail.
+A job that fails for a reason that may pass (a lost driver, a broken connection) is run once again; one that says why it must stop is not.
+Whatever goes wrong for good: RecordFailure -> NotifyFailure -> fail.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from constructs_lib.checks import require
 
 LEASE_WAIT_SECONDS = 20
+SECOND_TRY_WAIT_SECONDS = 10
 FUNCTION_TIMEOUT_SECONDS = 90
 JOB_GRACE_SECONDS = 300
 """How much longer than the job itself its task may take: starting, queueing and stopping."""
@@ -55,6 +57,20 @@ _JOB_RETRY = [
         "BackoffRate": 2,
         "JitterStrategy": "FULL",
     },
+]
+
+_FINAL = (
+    "*RunFailed: *",
+    '*"JobRunState":"TIMEOUT"*',
+    '*"JobRunState":"STOPPED"*',
+    "*AccessDenied*",
+    "*not authorized to perform*",
+)
+"""What a failed job says when another try would end the same way: the job's own verdict, its time was up, somebody stopped it, it lacks a permission."""
+
+_MAY_PASS: list[dict[str, Any]] = [
+    {"Variable": "$.failure.Error", "StringEquals": "States.TaskFailed"},
+    *({"Not": {"Variable": "$.failure.Cause", "StringMatches": pattern}} for pattern in _FINAL),
 ]
 
 
@@ -162,8 +178,12 @@ def definition(
         "WaitForLease": {"Type": "Wait", "Seconds": LEASE_WAIT_SECONDS, "Next": "AcquireLease"},
     }
     for step, id_, next_ in zip(steps, ids, following, strict=True):
-        states[id_] = _job(functions.partition, step, next_=next_, has_manifest=has_manifest)
-        states[f"{id_}Failed"] = {"Type": "Pass", "Result": step.name, "ResultPath": "$.step", "Next": "RecordFailure"}
+        again, wait, failed, question = f"{id_}Again", f"WaitBefore{id_}", f"{id_}Failed", f"MayTry{id_}Again"
+        states[id_] = _job(functions.partition, step, next_=next_, on_error=question, has_manifest=has_manifest)
+        states[question] = {"Type": "Choice", "Choices": [{"And": _MAY_PASS, "Next": wait}], "Default": failed}
+        states[wait] = {"Type": "Wait", "Seconds": SECOND_TRY_WAIT_SECONDS, "Next": again}
+        states[again] = _job(functions.partition, step, next_=next_, on_error=failed, has_manifest=has_manifest)
+        states[failed] = {"Type": "Pass", "Result": step.name, "ResultPath": "$.step", "Next": "RecordFailure"}
     states |= {
         "RecordFinish": _recorder(
             functions,
@@ -216,7 +236,7 @@ def definition(
     }
 
 
-def _job(partition: str, step: JobStep, *, next_: str, has_manifest: bool) -> dict[str, Any]:
+def _job(partition: str, step: JobStep, *, next_: str, on_error: str, has_manifest: bool) -> dict[str, Any]:
     files = {"--manifest.$": "$.manifest", "--batch_id.$": "$.batch_id"} if has_manifest else {"--manifest": "none", "--batch_id": "none"}
     return {
         "Type": "Task",
@@ -228,7 +248,7 @@ def _job(partition: str, step: JobStep, *, next_: str, has_manifest: bool) -> di
         "ResultPath": None,
         "TimeoutSeconds": step.timeout_minutes * 60 + JOB_GRACE_SECONDS,
         "Retry": _JOB_RETRY,
-        "Catch": _catch(f"{_state_id(step.name)}Failed"),
+        "Catch": _catch(on_error),
         "Next": next_,
     }
 
