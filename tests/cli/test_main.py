@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from tests.cli.conftest import Shop
 
 
 @pytest.fixture
-def opened(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def opened(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """Every verb finds the environment on moto."""
     monkeypatch.setattr(cli.main, "open_session", lambda env: shop.session)
     monkeypatch.setattr(cli.main, "project_root", lambda: shop.session.root)

@@ -117,7 +117,7 @@ def test_a_value_is_what_json_can_hold(kind: str, text: str, value: object) -> N
 def test_quarantine_shows_reasons_values_and_bytes(session: Session, progress: Progress) -> None:
     raw = session.contract("tpch.orders").raw_columns
     values = ["7", *[None] * (len(raw) - 1)]
-    row = [
+    row: list[str | None] = [
         "s3://raw/k.csv", "v1", "3", json.dumps([["invalid_value", "o_orderdate", None, "1998-02-30 is no date"]]), json.dumps(values),
         json.dumps({"o_note": "hi"}), base64.b64encode(b"7,na\xefve\x1b").decode(), "run", "2026-11-22T05:20:03.123Z",
     ]  # fmt: skip

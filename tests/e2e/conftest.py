@@ -7,15 +7,24 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from rich.console import Console
 
+from cli.drops import journal
+from cli.progress import Progress
+from cli.quarantine import quarantine
+from cli.results import Dropped, QuarantinedRow, Run, RunDetail
+from cli.runs import runs, show
+from cli.session import Session, load_config, local_access
+from cli.sql import query as sql
+from lakehouse.naming import Names
 from local.tpch.dirty import DIRTY_DAY, write_dirty_drop
 from local.tpch.drops import DATASETS, Drops, generate
 
@@ -44,6 +53,8 @@ LINKED = (".venv", ".cache", "node_modules")
 SCALE = 0.01
 
 MACHINE_WAIT = "600"
+
+SILENT = Progress("testing", console=Console(quiet=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,21 +100,34 @@ class Checkout:
     def wait(self, *, code: int | None = 0) -> Call:
         return self.lake("wait", "--timeout", MACHINE_WAIT, code=code)
 
+    @cached_property
+    def session(self) -> Session:
+        """The environment as `lake` opens it, as the operator; in this process, which saves a second a call."""
+        config = load_config(self.root, "local")
+        access = local_access(self.root)
+        return Session(root=self.root, config=config, names=config.names(), access=access)
+
+    @property
+    def names(self) -> Names:
+        return self.session.names
+
     def sql(self, query: str) -> list[list[Any]]:
-        return self.lake("sql", query, "--json").json["rows"]
+        return sql(self.session, statement=query, progress=SILENT).rows
 
-    def runs(self, pipeline: str | None = None) -> list[dict[str, Any]]:
+    def runs(self, pipeline: str | None = None) -> list[Run]:
         """Runs, the oldest first."""
-        found = reversed(self.lake("runs", "--json").json["runs"])
-        return [run for run in found if pipeline in {None, run["pipeline"]}]
+        return [run for run in reversed(runs(self.session).runs) if pipeline in {None, run.pipeline}]
 
-    def show(self, run_id: str) -> dict[str, Any]:
-        return self.lake("show", run_id, "--json").json
+    def new_runs(self, known: Iterable[Run], pipeline: str | None = None) -> list[Run]:
+        """Runs that are not among the known ones, the oldest first."""
+        ids = {run.run_id for run in known}
+        return [run for run in self.runs(pipeline) if run.run_id not in ids]
 
-    def quarantine(self, dataset: str, *, files: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Quarantined rows, of some files by their names or of all."""
-        rows = self.lake("quarantine", dataset, "--json").json["rows"]
-        return [row for row in rows if not files or Path(row["source_file"]).name in files]
+    def show(self, run: Run) -> RunDetail:
+        return show(self.session, run=run.run_id)
+
+    def quarantine(self, dataset: str) -> list[QuarantinedRow]:
+        return quarantine(self.session, dataset=dataset, progress=SILENT).rows
 
     def client(self, service: str) -> Any:
         """A client with the platform's root keys, for what only an outsider does: repeat an event, look at a table's snapshots."""
@@ -119,9 +143,17 @@ class Checkout:
             aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
         )
 
-    def account(self, zone: str) -> str:
-        """Bucket of a zone."""
-        return f"lakehouse-local-{zone}-000000000000-us-east-1"
+    def deliver_again(self, dropped: Dropped, pipeline: str) -> None:
+        """Tell the pipeline of a file a second time, as S3 and SQS may."""
+        size = self.client("s3").head_object(Bucket=dropped.bucket, Key=dropped.key, VersionId=dropped.version_id)["ContentLength"]
+        sqs = self.client("sqs")
+        queue = sqs.get_queue_url(QueueName=self.names.arrivals_queue(pipeline))["QueueUrl"]
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(_object_created(dropped, size=size)))
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        """Every drop so far, the oldest first."""
+        return journal(self.session)
 
     def snapshots(self, table: str) -> dict[str, int]:
         """Rows of a table's main branch and number of its commits."""
@@ -162,36 +194,46 @@ def drops(checkout: Checkout) -> Drops:
 
 
 @pytest.fixture(scope="session")
-def clean(checkout: Checkout, drops: Drops) -> list[dict[str, Any]]:
+def clean(checkout: Checkout, drops: Drops) -> list[Run]:
     """Runs of the clean delivery: every dataset's days together."""
     for dataset in DATASETS:
-        for file in drops.of(f"tpch.{dataset}"):
-            checkout.drop(file.dataset, [file.path], day=file.day.isoformat())
+        checkout.drop(f"tpch.{dataset}", [file.path for file in drops.of(f"tpch.{dataset}")], day=drops.days[-1].isoformat())
     checkout.wait()
     return checkout.runs()
 
 
 @pytest.fixture(scope="session")
-def dirty(checkout: Checkout, clean: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def dirty(checkout: Checkout, clean: list[Run]) -> list[Run]:
     """Runs of the dirty delivery, which comes after the clean one."""
-    known = {run["run_id"] for run in clean}
     files = [path for _, path in write_dirty_drop(checkout.work / "dirty")]
     checkout.drop("tpch.orders", files, day=DIRTY_DAY)
     checkout.wait(code=1)
-    return [run for run in checkout.runs() if run["run_id"] not in known]
-
-
-def wait_until(condition: Any, *, seconds: float, what: str) -> Any:
-    """The first true answer of a condition."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        answer = condition()
-        if answer:
-            return answer
-        time.sleep(0.5)
-    pytest.fail(f"{what} did not happen within {seconds:.0f} s")
+    return checkout.new_runs(clean)
 
 
 def _environment() -> dict[str, str]:
     """The user's environment without AWS settings of theirs."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+def _object_created(dropped: Dropped, *, size: int) -> dict[str, Any]:
+    """The event of S3, as EventBridge brings it."""
+    return {
+        "version": "0",
+        "id": "00000000-0000-0000-0000-000000000000",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "000000000000",
+        "time": f"{dropped.dropped_at[:19]}Z",
+        "region": "us-east-1",
+        "resources": [f"arn:aws:s3:::{dropped.bucket}"],
+        "detail": {
+            "version": "0",
+            "bucket": {"name": dropped.bucket},
+            "object": {"key": dropped.key, "size": size, "etag": "", "version-id": dropped.version_id, "sequencer": "00617F08299329D189"},
+            "request-id": "1",
+            "requester": "000000000000",
+            "source-ip-address": "127.0.0.1",
+            "reason": "PutObject",
+        },
+    }

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import duckdb
 import pytest
 
+from cli.results import Run
 from local.tpch.drops import DATASETS, Drops
 from local.tpch.expected import DailyRevenue, daily_revenue
 from tests.e2e.conftest import Checkout
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-Runs = list[dict[str, Any]]
+Runs = list[Run]
 
 COLUMNS = {
     "orders": "o_orderkey, o_custkey, o_orderstatus, o_totalprice, o_orderdate, o_orderpriority, o_clerk, o_shippriority, o_comment",
@@ -25,7 +25,7 @@ COLUMNS = {
 
 
 def test_every_run_succeeds(clean: Runs) -> None:
-    assert {(run["pipeline"], run["status"]) for run in clean} == {
+    assert {(run.pipeline, run.status) for run in clean} == {
         ("orders", "SUCCEEDED"),
         ("customer", "SUCCEEDED"),
         ("lineitem", "SUCCEEDED"),
@@ -35,15 +35,15 @@ def test_every_run_succeeds(clean: Runs) -> None:
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_record_of_a_dataset_is_accounted_for(clean: Runs, drops: Drops, dataset: str) -> None:
-    counts = [run["counts"] for run in clean if run["pipeline"] == dataset]
+    counts = [run.counts for run in clean if run.pipeline == dataset]
     delivered = sum(file.rows for file in drops.of(f"tpch.{dataset}"))
-    assert sum(count["rows_in"] for count in counts) == sum(count["silver"] for count in counts) == delivered
+    assert sum(count.rows_in for count in counts if count) == sum(count.silver for count in counts if count) == delivered
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_silver_holds_the_delivered_rows_value_for_value(checkout: Checkout, clean: Runs, drops: Drops, dataset: str) -> None:
     columns = COLUMNS[dataset]
-    found = checkout.sql(f"SELECT {columns} FROM silver_tpch.{dataset} WHERE _source_file NOT LIKE '%1998/month=08/day=03%' ORDER BY 1, 2")
+    found = checkout.sql(f"SELECT {columns} FROM silver_tpch.{dataset} ORDER BY 1, 2")
     files = [str(file.path) for file in drops.of(f"tpch.{dataset}")]
     wanted = duckdb.execute(
         f"SELECT {columns} FROM read_csv(?, all_varchar = true) ORDER BY {columns.split(',')[0]}::BIGINT, 2", [files]
@@ -73,4 +73,4 @@ def test_bronze_keeps_every_record_as_it_came(checkout: Checkout, clean: Runs, d
 
 
 def test_days_that_arrive_together_become_few_runs(clean: Runs) -> None:
-    assert len([run for run in clean if run["pipeline"] == "orders"]) <= 2
+    assert len([run for run in clean if run.pipeline == "orders"]) <= 2

@@ -9,11 +9,12 @@ import pytest
 from pydantic import TypeAdapter
 
 from cli.reference import SHAPES
+from cli.results import Run
 from tests.e2e.conftest import Checkout
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-Runs = list[dict[str, Any]]
+Runs = list[Run]
 
 ARGUMENTS = {
     "runs": [],
@@ -50,8 +51,8 @@ def test_null_is_told_from_the_empty_text(checkout: Checkout, clean: Runs) -> No
 
 
 def test_logs_hold_what_the_driver_printed(checkout: Checkout, dirty: Runs) -> None:
-    run = next(run for run in dirty if run["counts"])
-    text = checkout.lake("logs", run["run_id"]).out
+    run = next(run for run in dirty if run.counts)
+    text = checkout.lake("logs", run.run_id).out
     assert "ingest, attempt 1: SUCCEEDED" in text
     assert "refine, attempt 1: SUCCEEDED" in text
     assert len(text.splitlines()) > 10
