@@ -46,23 +46,24 @@ def test_a_killed_driver_and_a_redelivery_end_as_one_undisturbed_run(checkout: C
     lines = "".join(f"{key + row},Customer#{key + row:09d},here,1,11-111-111-1111,1.00,BUILDING,\n" for row in range(20))
     _arm(checkout, point)
     checkout.drop("tpch.customer", [checkout.write(f"killed-{number}.csv", HEADER + lines)], day="1998-08-04")
-    checkout.wait(code=1)
-    (killed,) = checkout.new_runs(known, "customer")
-    assert killed.status == "FAILED"
+    checkout.wait(code=None)
     assert _pending(checkout) == [], "the fault never happened"
-    attempts = [step for step in checkout.show(killed).steps if step.step == point.step]
-    assert [step.status for step in attempts] == ["FAILED"]
+    (disturbed,) = checkout.new_runs(known, "customer")
+    attempts = [step.status for step in checkout.show(disturbed).steps if step.step == point.step]
+    assert attempts in (["FAILED"], ["FAILED", "SUCCEEDED"])
+    assert disturbed.status == ("SUCCEEDED" if len(attempts) > 1 else "FAILED")
 
     checkout.deliver_again(checkout.dropped[-1], "customer")
     checkout.wait()
-    (again,) = checkout.new_runs([*known, killed], "customer")
-    assert (again.status, again.attempt) == ("SUCCEEDED", 2)
-    assert again.counts is not None
-    assert (again.counts.rows_in, again.counts.silver) == (20, 20)
+    final = checkout.new_runs(known, "customer")[-1]
+    assert final.attempt == (1 if disturbed.status == "SUCCEEDED" else 2)
+    assert final.status == "SUCCEEDED"
+    assert final.counts is not None
+    assert (final.counts.rows_in, final.counts.silver) == (20, 20)
     where = f"BETWEEN {key} AND {key + 99}"
     for table, column in (("silver_tpch.customer", "c_custkey"), ("bronze_tpch.customer", "CAST(c_custkey AS bigint)")):
         assert checkout.sql(f"SELECT count(*), count(DISTINCT {column}) FROM {table} WHERE {column} {where}") == [[20, 20]]
-    assert checkout.show(killed).run.status == "FAILED"
+    assert checkout.show(disturbed).steps[-1].status == ("SUCCEEDED" if disturbed.status == "SUCCEEDED" else "FAILED")
     references = [row[0] for row in checkout.sql('SELECT name FROM silver_tpch."customer$refs"')]
     assert references == ["main"]
 

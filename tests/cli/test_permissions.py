@@ -1,0 +1,24 @@
+"""The operator role grants what the verbs ask for, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cli.permissions import PERMISSIONS
+from cli.session import ROOT
+from stacks.synthesis import synthesize
+
+
+def test_the_operator_role_grants_exactly_the_actions_of_the_verbs(tmp_path: Path) -> None:
+    assembly = synthesize("dev", outdir=tmp_path, root=ROOT)
+    granted: set[str] = set()
+    for template in assembly.glob("*operations*.template.json"):
+        resources: dict[str, Any] = json.loads(template.read_text(encoding="utf-8"))["Resources"]
+        for name, resource in resources.items():
+            if resource["Type"] == "AWS::IAM::Policy" and name.startswith("Operator"):
+                for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
+                    actions = statement["Action"]
+                    granted |= {actions} if isinstance(actions, str) else set(actions)
+    assert granted == {permission.action for permission in PERMISSIONS}
