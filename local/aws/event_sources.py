@@ -32,7 +32,7 @@ def register() -> None:
     seam.replace("services.lambda_svc._create_esm", _create_esm)
     for name in ("_get_func_record_for_ref", "_poll_sqs"):
         seam.original(f"services.lambda_svc.{name}")
-    seam.original("services.sqs._receive_messages_for_esm")
+    seam.replace("services.sqs._receive_messages_for_esm", _receive_messages_for_esm)
 
 
 def denied_action(function: str, queue_arn: str) -> guard.Denied | None:
@@ -92,6 +92,17 @@ def _is_due(mapping: dict[str, Any], source: str) -> bool:
         return False
     _windows.pop(mapping["UUID"], None)
     return True
+
+
+def _receive_messages_for_esm(queue_url: str, max_number: int) -> list[dict[str, Any]]:
+    """Take a whole batch; MiniStack takes ten messages, whatever the mapping's batch size."""
+    taken: list[dict[str, Any]] = []
+    while len(taken) < max_number:
+        more = seam.original("services.sqs._receive_messages_for_esm")(queue_url, max_number - len(taken))
+        if not more:
+            break
+        taken += more
+    return taken
 
 
 def _create_esm(data: dict[str, Any]) -> Any:  # noqa: ANN401 - MiniStack's response

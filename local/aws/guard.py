@@ -243,12 +243,19 @@ def register() -> None:
     seam.replace("core.iam_evaluator.evaluate", _evaluate)
     seam.replace("core.iam_evaluator.combine_resource_policy", _combine_resource_policy)
     seam.replace("core.iam_evaluator.enforce", _enforce)
+    seam.replace("core.iam_evaluator._principal_matches", _principal_matches)
     for name in (
         "evaluate_resource_policy", "resolve_principal", "resolve_credential", "_resource_policy", "_first_match", "is_root_access_key",
     ):  # fmt: skip
         seam.original(f"core.iam_evaluator.{name}")
     for name in ("register_session", "_gen_session_access_key", "_gen_secret", "_gen_session_token"):
         seam.original(f"services.sts.{name}")
+
+
+def _principal_matches(principal: Any, caller_arn: str) -> bool:  # noqa: ANN401 - JSON
+    """Whether a policy names a caller; MiniStack lets root stand for every service."""
+    named = {kind: names for kind, names in principal.items() if kind != "Service"} if isinstance(principal, dict) else principal
+    return bool(seam.original("core.iam_evaluator._principal_matches")(named, caller_arn))
 
 
 def _evaluate(*args: Any) -> Any:  # noqa: ANN401 - MiniStack's signature

@@ -1,0 +1,69 @@
+"""Callers are denied in AWS's words, and every decision is recorded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.fixtures.platform import LocalAws, allow, deny
+
+pytestmark = pytest.mark.platform
+
+
+def test_a_caller_without_the_right_is_denied_with_role_action_and_resource(local_aws: LocalAws) -> None:
+    bucket = local_aws.name("bucket")
+    local_aws.client("s3").create_bucket(Bucket=bucket)
+    caller = local_aws.caller(allow("s3:PutObject", f"arn:aws:s3:::{bucket}/*"))
+    caller.client("s3").put_object(Bucket=bucket, Key="a", Body=b"1")
+    with pytest.raises(ClientError) as denied:
+        caller.client("s3").get_object(Bucket=bucket, Key="a")
+    assert denied.value.response["Error"]["Code"] == "AccessDenied"
+    role = caller.arn.rsplit("/", 1)[-1]
+    assert denied.value.response["Error"]["Message"] == (
+        f"User: arn:aws:sts::000000000000:assumed-role/{role}/test is not authorized to perform: s3:GetObject on resource: "
+        f'"arn:aws:s3:::{bucket}/a" because no identity-based policy allows the s3:GetObject action'
+    )
+
+
+def test_an_explicit_deny_and_a_boundary_name_themselves(local_aws: LocalAws) -> None:
+    denied_by_policy = local_aws.caller(allow("sqs:*"), deny("sqs:CreateQueue"))
+    with pytest.raises(ClientError, match="with an explicit deny in an identity-based policy"):
+        denied_by_policy.client("sqs").create_queue(QueueName=local_aws.name("queue"))
+    boundary = local_aws.client("iam").create_policy(
+        PolicyName=local_aws.name("boundary"), PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow("s3:*")]})
+    )["Policy"]["Arn"]
+    bounded = local_aws.caller(allow("sqs:*"), boundary=boundary)
+    with pytest.raises(ClientError, match="because no permissions boundary allows the sqs:createqueue action"):
+        bounded.client("sqs").create_queue(QueueName=local_aws.name("queue"))
+
+
+def test_every_decision_is_recorded_with_role_action_resource_and_verdict(local_aws: LocalAws) -> None:
+    caller = local_aws.caller(allow("dynamodb:ListTables"))
+    caller.client("dynamodb").list_tables()
+    with pytest.raises(ClientError):
+        caller.client("sns").list_topics()
+    calls = {(line["action"], line["decision"]) for line in local_aws.calls(role=caller.arn)}
+    assert calls == {("dynamodb:ListTables", "Allow"), ("sns:ListTopics", "ImplicitDeny")}
+    line = local_aws.calls(role=caller.arn)[0]
+    assert {"ts", "via", "account", "region", "principal", "role", "action", "resource", "decision"} <= line.keys()
+
+
+def test_assuming_a_role_asks_its_trust_policy(local_aws: LocalAws) -> None:
+    for_services = local_aws.role(service="glue.amazonaws.com")
+    trusting = local_aws.role()
+    caller = local_aws.caller(allow("sts:AssumeRole", [for_services, trusting]))
+    caller.client("sts").assume_role(RoleArn=trusting, RoleSessionName="session")
+    with pytest.raises(ClientError, match="is not authorized to perform: sts:AssumeRole"):
+        local_aws.client("sts").assume_role(RoleArn=for_services, RoleSessionName="session")
+    with pytest.raises(ClientError, match="is not authorized to perform: sts:AssumeRole"):
+        caller.client("sts").assume_role(RoleArn=for_services, RoleSessionName="session")
+
+
+def test_a_request_without_a_known_action_is_denied_to_narrow_policies(local_aws: LocalAws) -> None:
+    function = local_aws.function("def handler(e, c): return 1", role=local_aws.role(service="lambda.amazonaws.com"))
+    narrow = local_aws.caller(allow("lambda:GetFunction"))
+    narrow.client("lambda").get_function(FunctionName=function)
+    with pytest.raises(ClientError, match="lambda:PutFunctionConcurrency"):  # plain MiniStack authorises it as another operation
+        narrow.client("lambda").put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
