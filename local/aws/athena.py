@@ -18,8 +18,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from local.aws import athena_results, guard, seam
-from local.aws.athena_access import AccessRefusedError, Caller, NoSuchObjectError
+from local.aws.athena_access import AccessRefusedError, Caller
 from local.aws.athena_statements import Statement, StatementError, TableName, bind, look_at
+from local.aws.caller_objects import NoSuchObjectError
 from local.engines import host
 from local.engines.trino import Query, TrinoError, TrinoUnavailableError
 
@@ -50,6 +51,7 @@ _responses = seam.module("core.responses")
 _lock = threading.RLock()
 _running: dict[str, Execution] = {}
 _pages: collections.OrderedDict[str, list[list[str | None]]] = collections.OrderedDict()
+_LINE = re.compile(r"\bline (\d+):")
 _ENCRYPTION = {"SSE_S3": "AES256", "SSE_KMS": "aws:kms"}
 
 
@@ -304,7 +306,11 @@ class Execution:
             return statement
         if statement.writes is not None:
             return statement
-        plan = self._send(f"EXPLAIN (TYPE IO, FORMAT JSON) {statement.sql}", database).rows()
+        try:
+            plan = self._send(f"EXPLAIN (TYPE IO, FORMAT JSON)\n{statement.sql}", database).rows()
+        except TrinoError as error:
+            message = _LINE.sub(lambda found: f"line {int(found[1]) - 1}:", error.message)  # the statement began on line 2
+            raise TrinoError(name=error.name, kind=error.kind, message=message) from error
         found = {
             TableName(database=entry["table"]["schemaTable"]["schema"], table=entry["table"]["schemaTable"]["table"].split("$", 1)[0])
             for entry in json.loads(plan[0][0]).get("inputTableColumnInfos", [])
@@ -335,6 +341,8 @@ class Execution:
             self._record["_columns"] = []
             return []
         self._record["_columns"] = [athena_results.column_info(column) for column in query.columns]
+        if statement.hides:
+            found = [row for row in found if row[0] not in statement.hides]
         return found
 
     def _count(self, query: Query) -> None:

@@ -7,27 +7,22 @@ with the same objects that the caller's own requests would meet.
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from local.aws import door, guard, key_use, seam
+from local.aws import caller_objects, door, guard, key_use, seam
+from local.aws.caller_objects import HOST, NoSuchObjectError, RefusedError, split
 from local.aws.athena_statements import Statement, TableName
 
 MOST_FOLDERS = 200
 """Folders of a table of which one object each is asked for; a table with more is asked by its first ones."""
 
-_app = seam.module("app")
 _glue = seam.module("services.glue")
 _s3 = seam.module("services.s3")
 
 
 class AccessRefusedError(Exception):
     """The caller may not do what the query needs; the text is Athena's, with IAM's behind it."""
-
-
-class NoSuchObjectError(Exception):
-    """An object that is needed does not exist."""
 
 
 class Caller:
@@ -89,11 +84,11 @@ class Caller:
             location = ((table or {}).get("StorageDescriptor") or {}).get("Location") or ""
             if not table or not location:
                 continue
-            bucket, prefix = _split(location)
+            bucket, prefix = split(location)
             self._ask_list(bucket, prefix)
             metadata = (table.get("Parameters") or {}).get("metadata_location")
             if metadata:
-                self._touch(*_split(metadata))
+                self._touch(*split(metadata))
             for key in _one_of_each_folder(bucket, prefix):
                 self._touch(bucket, key)
             if write:
@@ -102,7 +97,7 @@ class Caller:
 
     def _ask_list(self, bucket: str, prefix: str) -> None:
         denied = door.authorize_request(
-            self._key, scope="s3", headers=_HOST, method="GET", path=f"/{bucket}", query={"list-type": ["2"], "prefix": [f"{prefix}/"]}, via=self._via
+            self._key, scope="s3", headers=HOST, method="GET", path=f"/{bucket}", query={"list-type": ["2"], "prefix": [f"{prefix}/"]}, via=self._via
         )
         if denied:
             raise AccessRefusedError(f"Permission denied on S3 path: s3://{bucket}/{prefix}. {denied}")
@@ -118,7 +113,7 @@ class Caller:
 
     def _ask_write(self, bucket: str, key: str) -> None:
         path = f"/{bucket}/{key}"
-        denied = door.authorize_request(self._key, scope="s3", headers=_HOST, method="PUT", path=path, via=self._via)
+        denied = door.authorize_request(self._key, scope="s3", headers=HOST, method="PUT", path=path, via=self._via)
         default = (_s3._bucket_default_sse_headers(bucket) or {}).get("x-amz-server-side-encryption-aws-kms-key-id", "")
         denied = denied or key_use.ask(self._key, key_id=default, actions=("kms:GenerateDataKey",), service="s3")
         if denied:
@@ -128,38 +123,23 @@ class Caller:
 
     def ask_bucket(self, bucket: str) -> None:
         """Ask whether results may go to a bucket at all."""
-        denied = door.authorize_request(self._key, scope="s3", headers=_HOST, method="GET", path=f"/{bucket}", query={"location": [""]}, via=self._via)
+        denied = door.authorize_request(self._key, scope="s3", headers=HOST, method="GET", path=f"/{bucket}", query={"location": [""]}, via=self._via)
         if denied:
             raise AccessRefusedError(f"Unable to verify/create output bucket {bucket}. {denied}")
 
     def get(self, bucket: str, key: str, *, first_byte: bool = False) -> bytes:
         """An object, read as the caller."""
-        return self._s3("GET", bucket, key, headers={"range": "bytes=0-0"} if first_byte else {})
+        try:
+            return caller_objects.get(self._key, bucket, key, via=self._via, first_byte=first_byte)
+        except RefusedError as refused:
+            raise AccessRefusedError(str(refused)) from refused
 
     def put(self, bucket: str, key: str, data: bytes, headers: Mapping[str, str]) -> None:
         """Write an object as the caller."""
-        self._s3("PUT", bucket, key, data=data, headers={**headers, "content-length": str(len(data))})
-
-    def _s3(self, method: str, bucket: str, key: str, *, headers: Mapping[str, str], data: bytes = b"") -> bytes:
-        path = f"/{bucket}/{key}"
-        sent = {**_HOST, **headers, "authorization": door.authorization(self._key, "s3")}
-        denied = door.authorize_request(self._key, scope="s3", headers=sent, method=method, path=path, body=data, via=self._via)
-        if denied:
-            raise AccessRefusedError(str(denied))
-        handler = _app.SERVICE_HANDLERS["s3"]
-        status, _, body = guard.as_service(
-            _app.call_service_handler_sync, handler, method, path, sent, data, {}, 120, key=self._key, via=self._via
-        )
-        content = bytes(body) if not isinstance(body, str) else body.encode()
-        if status in {200, 204, 206, 416}:  # an empty object has no first byte
-            return content
-        code, message = _problem(content)
-        if status == 404:  # noqa: PLR2004 - HTTP
-            raise NoSuchObjectError(f"{code}: {message}")
-        raise AccessRefusedError(f"{code}: {message}" if code != "AccessDenied" else message)
-
-
-_HOST = {"host": "localhost"}
+        try:
+            caller_objects.put(self._key, bucket, key, data, via=self._via, headers=headers)
+        except RefusedError as refused:
+            raise AccessRefusedError(str(refused)) from refused
 
 
 def _one_of_each_folder(bucket: str, prefix: str) -> list[str]:
@@ -172,16 +152,3 @@ def _one_of_each_folder(bucket: str, prefix: str) -> list[str]:
             if len(folders) >= MOST_FOLDERS:
                 break
     return list(folders.values())
-
-
-def _problem(content: bytes) -> tuple[str, str]:
-    try:
-        root = ElementTree.fromstring(content)  # noqa: S314 - our own server's answer
-    except ElementTree.ParseError:
-        return "InternalError", content[:200].decode("utf-8", "replace")
-    return root.findtext("Code") or "InternalError", root.findtext("Message") or ""
-
-
-def _split(address: str) -> tuple[str, str]:
-    bucket, _, key = address.split("://", 1)[-1].partition("/")
-    return bucket, key.rstrip("/")

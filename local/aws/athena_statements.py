@@ -23,9 +23,18 @@ WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 LOOKS = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN"})
 """First words of statements that look at the catalog or at a plan."""
 
+NOT_SERVED = frozenset(
+    {
+        "CREATE", "DROP", "ALTER", "MSCK", "VACUUM", "OPTIMIZE", "UNLOAD", "PREPARE", "EXECUTE", "DEALLOCATE", "ANALYZE", "CALL", "COMMENT", "GRANT",
+        "REVOKE", "DENY", "SET", "RESET", "USE", "REFRESH", "TRUNCATE", "START", "COMMIT", "ROLLBACK",
+    }
+)  # fmt: skip
+"""First words of statements that Athena or Trino know and that are refused here."""
+
 INFORMATION_SCHEMA = "information_schema"
 
 _WORD = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|[\w$]+|\S""")
+_TRINO_SCHEMAS = frozenset({"information_schema", "system"})
 _SHOWS = {"TABLES", "DATABASES", "SCHEMAS", "COLUMNS", "CREATE"}
 
 
@@ -53,6 +62,7 @@ class Statement:
         lists_databases: Whether it shows which databases there are.
         lists_tables_of: Databases whose tables it shows; `*` for all.
         is_query: Whether Trino can tell which tables it touches (EXPLAIN TYPE IO).
+        hides: Names that Trino would list and Athena does not have.
     """
 
     sql: str
@@ -62,6 +72,7 @@ class Statement:
     lists_databases: bool = False
     lists_tables_of: frozenset[str] = frozenset()
     is_query: bool = False
+    hides: frozenset[str] = frozenset()
 
 
 def bind(sql: str, parameters: Sequence[str]) -> str:
@@ -107,6 +118,8 @@ def look_at(sql: str, *, database: str) -> Statement:
         return _dml(text, first, database)
     if first in LOOKS:
         return _look(text, _WORD.findall(text), database)
+    if first not in NOT_SERVED:
+        raise StatementError(f"SYNTAX_ERROR: line 1:1: mismatched input '{tokens[0].text}'. Expecting: {', '.join(sorted(READS | WRITES | LOOKS))}")
     raise StatementError(
         f"NOT_SUPPORTED: the laptop platform does not run {first} in Athena; it runs "
         f"{', '.join(sorted((READS | WRITES | LOOKS) - {'(', 'DESC'}))}. Tables are made by deployments and by Spark."
@@ -148,7 +161,7 @@ def _look(text: str, words: list[str], database: str) -> Statement:
     if second not in _SHOWS:
         raise StatementError(f"NOT_SUPPORTED: the laptop platform does not run SHOW {second}; it runs SHOW {', SHOW '.join(sorted(_SHOWS))}")
     if second in {"DATABASES", "SCHEMAS"}:
-        return Statement(sql="SHOW SCHEMAS" + _like(words), kind="UTILITY", lists_databases=True)
+        return Statement(sql="SHOW SCHEMAS" + _like(words), kind="UTILITY", lists_databases=True, hides=_TRINO_SCHEMAS)
     if second == "TABLES":
         where = words[3] if len(words) > 3 and words[2].upper() in {"IN", "FROM"} else database  # noqa: PLR2004 - SHOW TABLES IN name
         return Statement(

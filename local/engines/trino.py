@@ -283,6 +283,7 @@ class TrinoEngine:
                 "iceberg.catalog.type": "glue",
                 "iceberg.unique-table-location": "true",
                 "iceberg.metadata-cache.enabled": "false",
+                "iceberg.glue.cache-table-metadata": "false",
                 "hive.metastore.glue.region": self._region,
                 "hive.metastore.glue.endpoint-url": self._aws_url,
                 **{f"hive.metastore.glue.{name}": value for name, value in keys.items()},
@@ -305,7 +306,7 @@ class Query:
 
     def __init__(self, *, engine: TrinoEngine, sql: str, schema: str, user: str) -> None:
         self._engine = engine
-        headers = {"X-Trino-User": "athena", "X-Trino-Client-Info": user, "X-Trino-Catalog": CATALOG, "X-Trino-Time-Zone": "UTC"}
+        headers = {"X-Trino-User": "athena", "X-Trino-Client-Info": user, "X-Trino-Catalog": CATALOG, "X-Trino-Time-Zone": "UTC", "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME"}
         self._answer = engine.call("POST", "/v1/statement", sql.encode(), {**headers, "X-Trino-Schema": schema})
         self.columns: tuple[Column, ...] = ()
         self.update_count: int | None = None
