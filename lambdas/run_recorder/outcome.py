@@ -54,7 +54,7 @@ def outcome_of(trail: RunTrail) -> Outcome:
         )
     if not steps:
         return Outcome(status="FAILED", reason="job_failed", message="no step of this run left a trace in the audit", **numbers)
-    fault = accounting_fault(counts)
+    fault = accounting_fault(counts) or handover_fault(steps, counts)
     if fault:
         return Outcome(status="FAILED", reason="row_accounting", message=fault, **numbers)
     rejected = [file for file in trail.files if file.outcome == "rejected"]
@@ -90,11 +90,25 @@ def accounting_fault(counts: Mapping[str, int]) -> str:
     return f"{came} rows came in, but silver {went[0]} + superseded {went[1]} + quarantined {went[2]} = {sum(went)}"
 
 
+def handover_fault(steps: Iterable[StepRecord], counts: Mapping[str, int]) -> str:
+    """What is wrong between the steps that brought rows in and the step that accounts for them, or "" if nothing is."""
+    for step in steps:
+        if _is_accounting(step):
+            return ""
+        if step.counts.get("rows_in", counts.get("rows_in")) != counts.get("rows_in"):
+            return f"step {step.step} brought {step.counts['rows_in']} rows, but only {counts.get('rows_in')} were accounted for later"
+    return ""
+
+
+def _is_accounting(step: StepRecord) -> bool:
+    return any(name in step.counts for name in ACCOUNTED[1:])
+
+
 def _counts(steps: Iterable[StepRecord]) -> dict[str, int]:
     counts: dict[str, int] = {}
     accounting: list[StepRecord] = []
     for step in steps:
-        if any(name in step.counts for name in ACCOUNTED[1:]):
+        if _is_accounting(step):
             accounting.append(step)
         counts.update(step.counts)
     if accounting:

@@ -34,11 +34,12 @@ class Arrivals(RuleBasedStateMachine):
     def _running(self) -> list[Execution]:
         return [execution for execution in self.world.states.executions.values() if execution.status == "RUNNING"]
 
-    @rule(key=st.sampled_from(KEYS), content=st.sampled_from(CONTENTS))
-    def upload(self, key: str, content: bytes) -> None:
-        event = self.world.drop(key, content)
-        self.events.append(event)
-        self.uploads[key].append((event["detail"]["object"]["version-id"], content))
+    @rule(key=st.sampled_from(KEYS), contents=st.lists(st.sampled_from(CONTENTS), min_size=1, max_size=3))
+    def upload(self, key: str, contents: list[bytes]) -> None:
+        for content in contents:
+            event = self.world.drop(key, content)
+            self.events.append(event)
+            self.uploads[key].append((event["detail"]["object"]["version-id"], content))
 
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
@@ -90,7 +91,7 @@ class Arrivals(RuleBasedStateMachine):
         self._check()
 
     def _some(self, data: st.DataObject) -> list[dict[str, Any]]:
-        return data.draw(st.lists(st.sampled_from(self.events), max_size=4)) if self.events else []
+        return data.draw(st.lists(st.sampled_from(self.events[-5:]), min_size=1, max_size=3)) if self.events else []
 
     def _check(self) -> None:
         loaded: dict[tuple[str, str], list[Execution]] = {}
@@ -126,6 +127,6 @@ def test_whatever_happens_the_newest_bytes_of_every_file_are_loaded_once() -> No
         run_state_machine_as_test(
             Arrivals,
             settings=settings(
-                max_examples=60, stateful_step_count=18, deadline=None, suppress_health_check=list(HealthCheck), database=None
+                max_examples=60, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck), database=None
             ),
         )

@@ -84,7 +84,7 @@ def _run(world: World, run_id: str) -> RunRecord:
 
 
 def _good_steps(world: World, run_id: str) -> None:
-    _step(world, run_id, "ingest", counts={"rows_in": 12, "bronze": 10})
+    _step(world, run_id, "ingest", counts={"rows_in": 10, "appended": 4})
     _step(
         world,
         run_id,
@@ -103,7 +103,7 @@ def test_a_good_run_ends_succeeded_with_the_counts_of_its_steps(world: World, as
     assert _finish(ask, run_id) == {"run_id": run_id, "status": "SUCCEEDED", "reason": "", "message": ""}
 
     run = _run(world, run_id)
-    assert run.counts == {"rows_in": 10, "silver": 7, "superseded": 1, "quarantined": 2, "bronze": 10}
+    assert run.counts == {"rows_in": 10, "silver": 7, "superseded": 1, "quarantined": 2, "appended": 4}
     assert run.reasons == {"missing_value": 1, "duplicate_key": 1}
     assert run.files == {"loaded": 2, "skipped": 0, "rejected": 0}
     assert (cloudwatch.total("RunsStarted"), cloudwatch.total("RunsSucceeded"), cloudwatch.total("RunsFailed")) == (1, 1, 0)
@@ -167,6 +167,16 @@ def test_rows_that_do_not_add_up_fail_the_run(world: World, ask: Ask, counts: di
     _step(world, run_id, "refine", counts=counts)
     answer = _finish(ask, run_id)
     assert (answer["status"], answer["reason"], answer["message"]) == ("FAILED", "row_accounting", message)
+
+
+def test_rows_that_get_lost_between_two_steps_fail_the_run(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    _step(world, run_id, "ingest", counts={"rows_in": 11, "appended": 11})
+    _step(world, run_id, "refine", counts={"rows_in": 10, "silver": 10, "superseded": 0, "quarantined": 0})
+    answer = _finish(ask, run_id)
+    assert (answer["status"], answer["reason"]) == ("FAILED", "row_accounting")
+    assert answer["message"] == "step ingest brought 11 rows, but only 10 were accounted for later"
 
 
 def test_a_run_that_only_publishes_has_no_rows_to_account_for(world: World, ask: Ask) -> None:
