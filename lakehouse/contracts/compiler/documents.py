@@ -93,6 +93,9 @@ def read_document(path: Path, *, root: Path, faults: list[Fault]) -> Document | 
     except (yaml.YAMLError, RecursionError) as error:
         whole(f"is not valid YAML: {_first_line(error)}", "correct the YAML syntax")
         return None
+    if not nodes:
+        whole("is empty", "write `key: value` lines")
+        return None
     if len(nodes) != 1:
         whole(f"holds {len(nodes)} YAML documents", "keep exactly one document in a file")
         return None

@@ -173,16 +173,18 @@ class _Comparison:
         for id_, before in self.old.rules.items():
             entry = self.new.rules.get(id_)
             if entry is None:
-                if id_.partition(".")[0] not in self.old.fields or id_.partition(".")[0] in self.new.fields:
-                    # A required column that becomes optional, or a dropped one, is told of where the column is compared.
-                    if not id_.endswith(".not_null"):
-                        self.change.major.append(f"the rule {id_} is removed")
+                # A required column that becomes optional, or one that is dropped, is told of where columns are compared.
+                column = id_.partition(".")[0]
+                is_gone = column in self.old.fields and column not in self.new.fields
+                if not is_gone and not id_.endswith(".not_null"):
+                    self.change.major.append(f"the rule {id_} is removed")
             elif _loosened(before, entry):
                 self.change.major.append(f"the rule {id_} is loosened or judges something else")
             elif before != entry:
                 self.change.minor.append(f"the rule {id_} is tightened")
         for id_ in self.new.rules:
-            if id_ not in self.old.rules and id_.partition(".")[0] in self.old.fields:
+            column, dot, _ = id_.partition(".")
+            if id_ not in self.old.rules and (not dot or column in self.old.fields):
                 self.change.minor.append(f"the rule {id_} is added")
         if self.new.score_threshold < self.old.score_threshold:
             self.change.major.append(f"scoreThreshold falls from {self.old.score_threshold:g} to {self.new.score_threshold:g}")
