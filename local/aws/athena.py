@@ -311,6 +311,8 @@ class Execution:
         except TrinoError as error:
             message = _LINE.sub(lambda found: f"line {int(found[1]) - 1}:", error.message)  # the statement began on line 2
             raise TrinoError(name=error.name, kind=error.kind, message=message) from error
+        if self._cancelled:
+            raise _CancelledError
         found = {
             TableName(database=entry["table"]["schemaTable"]["schema"], table=entry["table"]["schemaTable"]["table"].split("$", 1)[0])
             for entry in json.loads(plan[0][0]).get("inputTableColumnInfos", [])

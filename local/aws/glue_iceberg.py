@@ -217,7 +217,8 @@ def _set_schema(metadata: Json, schema: Json) -> None:
 
 def _set_spec(metadata: Json, given: Mapping[str, Any]) -> None:
     schema = next(found for found in metadata["schemas"] if found["schema-id"] == metadata["current-schema-id"])
-    spec = _spec(given, int(given.get("SpecId") or 0), schema, next_id=metadata["last-partition-id"] + 1)
+    used = {(field["source-id"], field["transform"]): field["field-id"] for found in metadata["partition-specs"] for field in found["fields"]}
+    spec = _spec(given, int(given.get("SpecId") or 0), schema, next_id=metadata["last-partition-id"] + 1, used=used)
     _put(metadata, spec, kind="partition-specs", id_name="spec-id", current="default-spec-id")
     metadata["last-partition-id"] = max([metadata["last-partition-id"], *(field["field-id"] for field in spec["fields"])])
 
@@ -311,13 +312,17 @@ def _field(given: Mapping[str, Any]) -> Json:
     return {**field, "id": int(field["id"]), "required": bool(field["required"]), "name": field["name"], "type": field["type"]}
 
 
-def _spec(given: Mapping[str, Any], spec_id: int, schema: Mapping[str, Any], *, next_id: int = FIRST_PARTITION_FIELD) -> Json:
-    known, fresh = set(_ids(schema)), count(next_id)
+def _spec(
+    given: Mapping[str, Any], spec_id: int, schema: Mapping[str, Any], *, next_id: int = FIRST_PARTITION_FIELD,
+    used: Mapping[tuple[int, str], int] | None = None,
+) -> Json:  # fmt: skip
+    """A partition spec; a field without an id gets the one that its source and transform have had, else the next."""
+    known, fresh, had = set(_ids(schema)), count(next_id), used or {}
     fields = []
     for field in given.get("Fields") or []:
         if int(field["SourceId"]) not in known:
             raise InvalidTableError(f"Cannot find source column for partition field {field['Name']}: {field['SourceId']}")
-        number = field.get("FieldId")
+        number = field.get("FieldId", had.get((int(field["SourceId"]), field["Transform"])))
         fields.append(
             {
                 "source-id": int(field["SourceId"]),
