@@ -233,12 +233,10 @@ def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
 
 def _has(value: Any, place: Place) -> bool:
     for part in place:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
+        is_there = part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if not is_there:
             return False
+        value = value[part]
     return True
 
 
@@ -256,7 +254,7 @@ def _explained(detail: Any, place: Place) -> tuple[str, str]:
     if kind == "literal_error":
         return f"{given!r} is not allowed", f"use {context.get('expected')}"
     description = _description(place)
-    return f"{given!r} is wrong: {detail['msg']}", description[0].lower() + description[1:] if description else f"correct {dotted(place)}"
+    return f"{given!r} is wrong: {detail['msg']}", f"correct {dotted(place)}" + (f" ({description.removesuffix('.')})" if description else "")
 
 
 def _section(place: Place) -> type[BaseModel]:

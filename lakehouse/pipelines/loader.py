@@ -16,6 +16,7 @@ from lakehouse.pipelines import grammar
 from lakehouse.pipelines.spec import After, Arrival, Engine, Job, PipelineSpec, Step, Trigger
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_DATASET = re.compile(r"bronze\.[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _TRANSFORM = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _WORDS: Mapping[type, str] = {str: "text", int: "a whole number", list: "a list", dict: "a mapping"}
 
@@ -132,6 +133,8 @@ class _Spec:
                 self._fault((*place, "arrival"), f"there is no deployed contract {dataset!r}", nearest(dataset, self._ids(with_source=True)))
             elif contract.source is None:
                 self._fault((*place, "arrival"), f"no files feed {dataset}", f"add an s3 server to its contract, or use one of: {', '.join(self._ids(with_source=True))}")
+            elif contract.status == "retired":
+                self._fault((*place, "arrival"), f"{dataset} is retired", "remove the pipeline, or set the contract's status to active")
             return Arrival(dataset=dataset)
         if "after" in given:
             names: list[str] = []
@@ -156,7 +159,7 @@ class _Spec:
             if not isinstance(item, dict):
                 self._fault(place, f"{item!r} is not a step", "write {job: refine, writes: silver.sales.orders}")
                 continue
-            step = self._step(cast("dict[str, Any]", item), place, trigger, steps)
+            step = self._step(cast("dict[str, Any]", item), place, trigger, value[:index])
             if step is None:
                 continue
             if step.name in seen:
@@ -168,7 +171,7 @@ class _Spec:
             self._fault(("steps",), f"files of {trigger.dataset} arrive, but no step ingests them", f"begin with {{job: ingest, writes: bronze.{domain}.{dataset}}}")
         return tuple(steps)
 
-    def _step(self, item: Mapping[str, Any], place: Place, trigger: Trigger | None, before: list[Step]) -> Step | None:
+    def _step(self, item: Mapping[str, Any], place: Place, trigger: Trigger | None, before: list[Any]) -> Step | None:
         count = len(self.faults)
         given = self._checked(item, grammar.STEP_KEYS, place, grammar.NOT_YET["step"])
         job = self._word(given, "job", tuple(grammar.JOBS), place)
@@ -221,7 +224,7 @@ class _Spec:
             self._fault(place, f"{dataset.contract_id} is retired", "remove the step, or set the contract's status to active")
         return dataset
 
-    def _check_written(self, job: str, writes: DatasetName, place: Place, trigger: Trigger | None, before: list[Step]) -> None:
+    def _check_written(self, job: str, writes: DatasetName, place: Place, trigger: Trigger | None, before: list[Any]) -> None:
         zone = grammar.ZONE_OF_JOB[job]
         if writes.zone != zone:
             self._fault(place, f"{job} writes {zone}, not {writes.zone}", f"write {zone}.{writes.contract_id}" if job != "publish" else "name a gold dataset")
@@ -233,7 +236,7 @@ class _Spec:
                 self._fault(place, f"files of {trigger.dataset} arrive, but {writes.contract_id} is ingested", f"write bronze.{trigger.dataset}")
             if before:
                 self._fault(place, "ingest is not the first step", "put it first")
-        elif job == "refine" and not any(step.job == "ingest" and step.writes.contract_id == writes.contract_id for step in before):
+        elif job == "refine" and not any(_ingests(item, writes.contract_id) for item in before):
             self._fault(place, f"no step before it ingests {writes.contract_id}", f"put {{job: ingest, writes: bronze.{writes.contract_id}}} before it")
 
     def _publish_reads(self, given: Mapping[str, Any], place: Place, writes: DatasetName | None) -> list[DatasetName]:
@@ -274,6 +277,14 @@ class _Spec:
 
 def _is_step_of(item: Any, *jobs: str) -> bool:
     return isinstance(item, dict) and item.get("job") in jobs
+
+
+def _ingests(item: Any, contract_id: str) -> bool:
+    """Whether a step ingests a dataset, or would if what it writes were well-formed."""
+    if not _is_step_of(item, "ingest"):
+        return False
+    writes = str(item.get("writes"))
+    return not _DATASET.fullmatch(writes) or writes.partition(".")[2] == contract_id
 
 
 def _check_writers(specs: list[tuple[Document, PipelineSpec]], faults: list[Fault]) -> None:
