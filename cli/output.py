@@ -20,6 +20,12 @@ from lakehouse.clock import from_text
 PIPE_WIDTH = 240
 """Width of tables that do not go to a terminal: ids and reasons stay whole."""
 
+WIDE = 160
+"""Width at which whole ids fit into a list of runs."""
+
+SHORT_ID = 18
+"""Characters of an id that tell runs apart: the millisecond and 12 random bits."""
+
 _COLOURS = {
     "SUCCEEDED": "green",
     "OK": "green",
@@ -116,17 +122,19 @@ class TextOutput:
         self._line("next: `lake wait`")
 
     def _runs(self, runs: Sequence[Run]) -> None:
+        """A line a run; a narrow terminal gets the beginning of the id, which `lake show` takes too."""
+        is_wide = self._console.width >= WIDE
         self.table(
-            ("run", "pipeline", "status", "trigger", "started", "seconds", "rows", "silver", "superseded", "quarantined", "reason"),
+            ("run", "pipeline", "status", "started", "s", "rows", "silver", "superseded", "quarantined", "reason"),
             (
                 (
-                    run.run_id, run.pipeline, run.status, run.trigger, run.started_at, _seconds(run),
+                    run.run_id if is_wide else run.run_id[:SHORT_ID], run.pipeline, run.status, run.started_at[:19].replace("T", " "), _seconds(run),
                     *((run.counts.rows_in, run.counts.silver, run.counts.superseded, run.counts.quarantined) if run.counts else ("",) * 4),
-                    run.reason + (f" ({run.source})" if run.source else ""),
+                    run.reason + (f" ({run.source.rsplit('/', 1)[-1]})" if run.source else ""),
                 )
                 for run in runs
             ),
-            numbers=("seconds", "rows", "silver", "superseded", "quarantined"),
+            numbers=("s", "rows", "silver", "superseded", "quarantined"),
         )  # fmt: skip
 
     def _detail(self, detail: RunDetail) -> None:

@@ -69,12 +69,13 @@ class Lake:
         """
         self._console = console
 
-    def __call__(self, *arguments: str, is_shown: bool = True, may_fail: bool = False) -> Answer:
+    def __call__(self, *arguments: str, is_shown: bool = True, is_passed: bool = False, may_fail: bool = False) -> Answer:
         """Run one verb; its progress goes to stderr.
 
         Args:
             arguments: The command line after `lake`.
             is_shown: Whether the reader sees the call.
+            is_passed: Whether what it prints goes straight to the reader.
             may_fail: Whether exit code 1 is an answer too.
 
         Raises:
@@ -82,10 +83,11 @@ class Lake:
         """
         if is_shown:
             self._console.print(f"[bold]$ lake {escape(_shortened(arguments))}[/bold]", soft_wrap=True)
-        result = subprocess.run([sys.executable, "-m", "cli.main", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        out = None if is_passed else subprocess.PIPE
+        result = subprocess.run([sys.executable, "-m", "cli.main", *arguments], cwd=ROOT, stdout=out, text=True, check=False)
         if result.returncode != 0 and not (may_fail and result.returncode == FAILED):
             raise DemoError(f"`lake {_shortened(arguments)}` ended with exit code {result.returncode}, see above")
-        return Answer(code=result.returncode, text=result.stdout)
+        return Answer(code=result.returncode, text=result.stdout or "")
 
     def rows(self, query: str) -> list[list[Any]]:
         """Rows that Athena answers."""
@@ -132,8 +134,7 @@ class Demo:
         for case in DIRTY_FILES:
             self._say(f"  {case.name:<22} {case.fault}")
         self._lake("drop", f"{DOMAIN}.orders", *map(str, dirty), "--date", DIRTY_DAY)
-        waited = self._lake("wait", may_fail=True)
-        self._console.print(escape(waited.text))
+        waited = self._lake("wait", is_passed=True, may_fail=True)
 
         fresh = [run for run in self._lake.runs() if run["run_id"] not in known]
         self._title("The audit trail of each run")
@@ -168,7 +169,7 @@ class Demo:
         raise DemoError("the drop of orders started no run within 120 s: see `lake status`")
 
     def _show(self, run_id: str) -> dict[str, Any]:
-        self._console.print(escape(self._lake("show", run_id).text))
+        self._lake("show", run_id, is_passed=True)
         return self._lake("show", run_id, "--json", is_shown=False).document
 
     def _zones(self) -> dict[str, int]:
