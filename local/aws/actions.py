@@ -1,7 +1,8 @@
-"""IAM actions of requests: Lambda's from its model, and a name that no narrow policy allows where there is none."""
+"""IAM actions and condition keys of requests: Lambda's from its model, a name that no narrow policy allows where there is none."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from local.aws import seam
@@ -24,6 +25,7 @@ def register() -> None:
     _actions._BOTOCORE_SERVICE_MAP["lambda"] = ["lambda"]
     seam.replace("core.iam_actions._lambda_action", _lambda_action)
     seam.replace("core.iam_actions.extract_iam_action", _extract_iam_action)
+    seam.replace("core.iam_actions.request_tag_context", _request_context)
     seam.original("core.iam_actions._match_rest_action")
     seam.original("core.iam_actions.extract_resource_arn")
 
@@ -44,3 +46,21 @@ def _extract_iam_action(
     if service == "ses":  # MiniStack authorises SES v2 itself, after this
         return action  # type: ignore[return-value]
     return f"{_actions.SERVICE_TO_IAM_NAMESPACE.get(service) or service}:{UNNAMED}"
+
+
+def _request_context(service: str, action: str, body: bytes, query: dict[str, Any]) -> dict[str, Any]:
+    """Condition keys of a request; MiniStack leaves out `cloudwatch:namespace`, which PutMetricData is narrowed by."""
+    keys: dict[str, Any] = seam.original("core.iam_actions.request_tag_context")(service, action, body, query)
+    if action != "cloudwatch:PutMetricData":
+        return keys
+    return {**keys, "cloudwatch:namespace": _namespace(body, query)}
+
+
+def _namespace(body: bytes, query: dict[str, Any]) -> str:
+    named = query.get("Namespace")
+    if named:
+        return str(named[0] if isinstance(named, list) else named)
+    try:
+        return str(json.loads(body)["Namespace"])
+    except (ValueError, KeyError, TypeError):
+        return ""  # nobody's namespace: only a policy that names none lets it pass
