@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from lakehouse.clock import from_text
+
 VERSION = 1
 """Version of the document; readers refuse any other."""
 
@@ -158,7 +160,7 @@ def sequence_of(*, time: str, sequencer: str) -> str:
     """Order of a file version: of two texts the larger is the later version.
 
     Args:
-        time: Event time, UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        time: Event time, ISO 8601 with a zone; kept in UTC to the second, so that all compare.
         sequencer: S3's sequencer. S3 asks to pad the shorter one with zeros on the right before two are compared.
     """
-    return f"{time}#{sequencer.upper().ljust(SEQUENCER_LENGTH, '0')}"
+    return f"{from_text(time):%Y-%m-%dT%H:%M:%SZ}#{sequencer.upper().ljust(SEQUENCER_LENGTH, '0')}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from lakehouse.clock import from_text, to_text
 from lakehouse.errors import TerminalError
 
 ACTIONS = ("start", "lease", "finish", "fail")
@@ -121,7 +122,7 @@ def _start(document: Mapping[str, Any], *, execution_arn: str | None, started_at
         batch_id=document.get("batch_id"),
         files=int(document.get("files") or 0),
         execution_arn=execution_arn,
-        started_at=started_at,
+        started_at=None if started_at is None else to_text(from_text(started_at)),
     )
 
 

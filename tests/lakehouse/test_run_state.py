@@ -126,7 +126,8 @@ def test_sequences_compare_as_s3_says(shorter: str, longer: str) -> None:
     assert (sequence_of(time=time, sequencer=shorter) < sequence_of(time=time, sequencer=longer)) == (
         shorter.ljust(size, "0") < longer.ljust(size, "0")
     )
-    assert sequence_of(time="2026-11-22T05:00:01Z", sequencer="0") > sequence_of(time=time, sequencer=longer)
+    assert sequence_of(time="2026-11-22T05:00:01.5Z", sequencer="0") > sequence_of(time=time, sequencer=longer)
+    assert sequence_of(time="2026-11-22T06:00:00.000+01:00", sequencer=longer) == sequence_of(time=time, sequencer=longer)
 
 
 def test_ids_of_runs_are_uuids_that_sort_by_time_and_tell_it() -> None:
