@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -111,6 +112,11 @@ def access_denied(request: Request, denied: guard.Denied) -> Response:
         request.service, denied.action, denied.principal, str(uuid.uuid4()), headers=request.headers,
         message=str(denied), resource_arn=denied.resource,
     )  # fmt: skip
+
+
+def refusal(code: str, message: str, *, status: int = 400) -> Response:
+    """An error of a service that speaks JSON."""
+    return status, {"Content-Type": "application/x-amz-json-1.0", "x-amzn-errortype": code}, json.dumps({"__type": code, "message": message}).encode()
 
 
 def wrap(service: str, handler: Handler) -> Handler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from local.aws import guard, lambda_worker, seam
+from local.aws import door, guard, lambda_worker, seam
 from local.aws.cloudformation import acting
 
 SERVICE = "lambda.amazonaws.com"
@@ -52,6 +53,7 @@ def register() -> None:
     seam.replace("core.lambda_runtime.execution_credentials", _execution_credentials)
     seam.replace("services.lambda_svc._emit_lambda_logs", _emit_lambda_logs)
     acting.add_check("AWS::Lambda::Function", _check_resource)
+    door.add_check(_check_request)
 
 
 class _Processes:
@@ -132,6 +134,14 @@ def _check_resource(properties: dict[str, Any]) -> str:
     if record is None or not guard.trusts(record, SERVICE):
         return "The role defined for the function cannot be assumed by Lambda."
     return _unrunnable(str(properties.get("PackageType", "Zip")), str(properties.get("Runtime", "")))
+
+
+def _check_request(request: door.Request) -> door.Response | None:
+    if (request.service, request.operation) != ("lambda", "CreateFunction"):
+        return None
+    data: dict[str, Any] = json.loads(request.body or b"{}")
+    problem = _unrunnable(str(data.get("PackageType", "Zip")), str(data.get("Runtime", "")))
+    return door.refusal("InvalidParameterValueException", problem) if problem else None
 
 
 def _emit_lambda_logs(func: dict[str, Any], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401

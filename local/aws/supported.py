@@ -165,7 +165,8 @@ def _operation(request: door.Request) -> str:
 
 def _not_implemented(request: door.Request, text: str) -> door.Response:
     """A refusal that every SDK can read, with HTTP 501, which none of them tries again."""
-    if request.service in {"s3", "sqs", "sns", "iam", "sts", "cloudformation"} and not request.headers.get("x-amz-target"):
+    is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    if request.service == "s3" or is_form:
         escaped = text.replace("&", "&amp;").replace("<", "&lt;")
         error = f"<Error><Type>Sender</Type><Code>NotImplemented</Code><Message>{escaped}</Message></Error>"
         body = error if request.service == "s3" else f"<ErrorResponse>{error}<RequestId>lake</RequestId></ErrorResponse>"

@@ -24,7 +24,11 @@ _responses = seam.module("core.responses")
 ResourceCheck = Callable[[dict[str, Any]], str]
 """What else a service looks at when CloudFormation creates or changes a resource: properties -> problem, or an empty string."""
 
+Completion = Callable[[str, dict[str, Any], dict[str, Any] | None], None]
+"""What is left to do once a resource is made or changed: (physical id, properties, properties before)."""
+
 _checks: dict[str, list[ResourceCheck]] = {}
+_completions: dict[str, Completion] = {}
 _caller: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_caller", default="")
 _asked_role: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_asked_role", default="")
 _actor: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_actor", default="")
@@ -46,6 +50,11 @@ def register() -> None:
 def add_check(resource_type: str, check: ResourceCheck) -> None:
     """Run *check* before a resource of a type is created or changed; what it answers fails the resource."""
     _checks.setdefault(resource_type, []).append(check)
+
+
+def add_completion(resource_type: str, completion: Completion) -> None:
+    """Run *completion* after a resource of a type was created or changed; what it raises fails the resource."""
+    _completions[resource_type] = completion
 
 
 def actor() -> str:
@@ -106,7 +115,15 @@ def _provision_resource(resource_type: str, logical_id: str, properties: dict[st
     _require_valid(resource_type, logical_id, properties)
     _require(resource_type, "create", properties=properties, name=_future_name(stack_name, logical_id))
     _require_accepted(resource_type, properties)
-    return _as_actor(seam.original("services.cloudformation.stacks._provision_resource"), resource_type, logical_id, properties, stack_name)
+    make = seam.original("services.cloudformation.stacks._provision_resource")
+    made = _as_actor(make, resource_type, logical_id, properties, stack_name)
+    if resource_type in _completions:
+        try:
+            _as_actor(lambda _: _completions[resource_type](made[0], properties, None), resource_type)
+        except Exception:  # the half-made resource goes: the stack knows nothing of it, so its rollback would leave it
+            _as_actor(seam.original("services.cloudformation.stacks._delete_resource"), resource_type, made[0], properties)
+            raise
+    return made
 
 
 def _update_resource(
@@ -119,9 +136,12 @@ def _update_resource(
         else:
             _require(resource_type, "update", properties=properties, before=before, name=physical_id)
         _require_accepted(resource_type, properties)
-    return _as_actor(
-        seam.original("services.cloudformation.stacks._update_resource"), resource_type, physical_id, before, properties, stack_name, *more
-    )
+    change = seam.original("services.cloudformation.stacks._update_resource")
+    made = _as_actor(change, resource_type, physical_id, before, properties, stack_name, *more)
+    if resource_type in _completions and before != properties:
+        earlier = before if made[0] == physical_id else None
+        _as_actor(lambda _: _completions[resource_type](made[0], properties, earlier), resource_type)
+    return made
 
 
 def _delete_resource(resource_type: str, physical_id: str, properties: dict[str, Any], *more: Any) -> Any:  # noqa: ANN401

@@ -296,7 +296,7 @@ TYPES: dict[str, Rights] = {
     ),
     "AWS::Lambda::EventInvokeConfig": Rights(
         arn="arn:aws:lambda:{region}:{account}:function:{name}", name="FunctionName", create=("lambda:PutFunctionEventInvokeConfig",),
-        update=("lambda:PutFunctionEventInvokeConfig",), delete=("lambda:DeleteFunctionEventInvokeConfig",),
+        update=("lambda:UpdateFunctionEventInvokeConfig",), delete=("lambda:DeleteFunctionEventInvokeConfig",),
     ),
     "AWS::Logs::LogGroup": Rights(
         arn="arn:aws:logs:{region}:{account}:log-group:{name}:*", name="LogGroupName", create=("logs:CreateLogGroup",),
@@ -304,7 +304,7 @@ TYPES: dict[str, Rights] = {
         given={"RetentionInDays": ("logs:PutRetentionPolicy",), "Tags": ("logs:TagResource",)},
     ),
     "AWS::IAM::Role": Rights(
-        arn="arn:aws:iam::{account}:role/{name}", name="RoleName", create=("iam:CreateRole", "iam:GetRole"), update=("iam:GetRole",),
+        arn="arn:aws:iam::{account}:role/{name}", name="RoleName", create=("iam:CreateRole", "iam:GetRole"),
         delete=("iam:DeleteRole", "iam:GetRole"),
         given={"Policies": ("iam:PutRolePolicy",), "ManagedPolicyArns": ("iam:AttachRolePolicy",), "Tags": ("iam:TagRole",)},
         changed={
