@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextvars
+import copy
 import json
 import logging
 import re
@@ -79,7 +80,9 @@ def _batch_get_query_execution(data: Mapping[str, Any]) -> Response:
     for query_id in data.get("QueryExecutionIds") or []:
         execution = _athena._executions.get(query_id)
         if execution is None:
-            missing.append({"QueryExecutionId": query_id, "ErrorCode": "QUERY_NOT_FOUND", "ErrorMessage": f"QueryExecution {query_id} was not found"})
+            missing.append(
+                {"QueryExecutionId": query_id, "ErrorCode": "QUERY_NOT_FOUND", "ErrorMessage": f"QueryExecution {query_id} was not found"}
+            )
         else:
             found.append(shown(execution))
     return _responses.json_response({"QueryExecutions": found, "UnprocessedQueryExecutionIds": missing})
@@ -148,7 +151,7 @@ def cancel(query_id: str) -> None:
 
 def shown(execution: Mapping[str, Any]) -> dict[str, Any]:
     """A query's record as the API gives it."""
-    return {name: value for name, value in execution.items() if not name.startswith("_")}
+    return copy.deepcopy({name: value for name, value in execution.items() if not name.startswith("_")})
 
 
 # ---- accepting a query -----------------------------------------------------------------------------------------------
@@ -217,6 +220,7 @@ def _accept(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _workgroup(data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    _athena._ensure_default_workgroup()
     name = str(data.get("WorkGroup") or "primary")
     found = _athena._workgroups.get(name)
     if found is None:
@@ -332,7 +336,9 @@ class Execution:
         query, cutoff = self._send(statement.sql, database), self._record["_cutoff"]
         found: list[list[str | None]] = []
         for page in query.pages():
-            found += [[athena_results.text_of(cell, column.signature) for cell, column in zip(row, query.columns, strict=True)] for row in page]
+            found += [
+                [athena_results.text_of(cell, column.signature) for cell, column in zip(row, query.columns, strict=True)] for row in page
+            ]
             if cutoff and query.progress.scanned_bytes > cutoff:
                 self.cancel(OVER_LIMIT)
         self._count(query)
@@ -400,8 +406,16 @@ class Execution:
             status = self._record["Status"]
             if not self._record["Statistics"]:
                 total = int((time.time() - status["SubmissionDateTime"]) * 1000)
-                self._record["Statistics"] = {"TotalExecutionTimeInMillis": total, "DataScannedInBytes": 0, "EngineExecutionTimeInMillis": total}
-            error = {"ErrorCategory": category, "ErrorType": error_type, "Retryable": False, "ErrorMessage": reason} if state == FAILED else None
+                self._record["Statistics"] = {
+                    "TotalExecutionTimeInMillis": total,
+                    "DataScannedInBytes": 0,
+                    "EngineExecutionTimeInMillis": total,
+                }
+            error = (
+                {"ErrorCategory": category, "ErrorType": error_type, "Retryable": False, "ErrorMessage": reason}
+                if state == FAILED
+                else None
+            )
             self._record["Status"] = {**status, "CompletionDateTime": time.time(), **({"AthenaError": error} if error else {})}
             self._set(state, reason)
 
@@ -416,11 +430,8 @@ def _result_rows(execution: Mapping[str, Any], caller: Caller) -> list[list[str 
         caller.get(bucket, key, first_byte=True)
         return _pages[query_id]
     text = caller.get(bucket, key).decode()
-    rows = (
-        list(athena_results.read_csv(text))
-        if execution["StatementType"] == "DML"
-        else [list(line.split("\t")) for line in text.splitlines()]
-    )
+    is_csv = execution["StatementType"] == "DML"
+    rows: list[list[str | None]] = list(athena_results.read_csv(text)) if is_csv else [list(line.split("\t")) for line in text.splitlines()]
     _keep(query_id, rows)
     return rows
 
@@ -436,10 +447,10 @@ def _error(code: str, message: str) -> Response:
     return _responses.error_response_json(code, message, 400)
 
 
-def _off_the_loop(function: Any) -> Any:  # noqa: ANN401 - MiniStack's handler
+def _off_the_loop(function: Any) -> Any:
     """MiniStack's Athena answers on its event loop; what calls S3 from there would wait for itself."""
 
-    async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:  # noqa: ANN401
+    async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:
         operation = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
         answer = _OFF_LOOP.get(operation)
         if answer is None:
@@ -463,7 +474,7 @@ _OFF_LOOP = {
 }  # fmt: skip
 
 
-def _load_persisted_state(data: Any) -> Any:  # noqa: ANN401 - MiniStack's signature
+def _load_persisted_state(data: Any) -> Any:
     """Restore Athena's state; a query that was under way has lost its engine with the server."""
     result = seam.original("services.athena.load_persisted_state")(data)
     for found in list(_athena._executions._data.values()):

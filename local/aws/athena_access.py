@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local.aws import caller_objects, door, guard, key_use, seam
-from local.aws.caller_objects import HOST, NoSuchObjectError, RefusedError, split
 from local.aws.athena_statements import Statement, TableName
+from local.aws.caller_objects import HOST, NoSuchObjectError, RefusedError, split
 
 MOST_FOLDERS = 200
 """Folders of a table of which one object each is asked for; a table with more is asked by its first ones."""
@@ -97,7 +97,13 @@ class Caller:
 
     def _ask_list(self, bucket: str, prefix: str) -> None:
         denied = door.authorize_request(
-            self._key, scope="s3", headers=HOST, method="GET", path=f"/{bucket}", query={"list-type": ["2"], "prefix": [f"{prefix}/"]}, via=self._via
+            self._key,
+            scope="s3",
+            headers=HOST,
+            method="GET",
+            path=f"/{bucket}",
+            query={"list-type": ["2"], "prefix": [f"{prefix}/"]},
+            via=self._via,
         )
         if denied:
             raise AccessRefusedError(f"Permission denied on S3 path: s3://{bucket}/{prefix}. {denied}")
@@ -123,7 +129,9 @@ class Caller:
 
     def ask_bucket(self, bucket: str) -> None:
         """Ask whether results may go to a bucket at all."""
-        denied = door.authorize_request(self._key, scope="s3", headers=HOST, method="GET", path=f"/{bucket}", query={"location": [""]}, via=self._via)
+        denied = door.authorize_request(
+            self._key, scope="s3", headers=HOST, method="GET", path=f"/{bucket}", query={"location": [""]}, via=self._via
+        )
         if denied:
             raise AccessRefusedError(f"Unable to verify/create output bucket {bucket}. {denied}")
 

@@ -21,7 +21,7 @@ _PRECISIONS = {
 }  # fmt: skip
 
 
-def text_of(value: Any, signature: Mapping[str, Any]) -> str | None:  # noqa: ANN401 - any JSON value
+def text_of(value: Any, signature: Mapping[str, Any]) -> str | None:
     """A value of Trino's protocol as Athena's text; None for NULL."""
     if value is None:
         return None
@@ -50,7 +50,7 @@ def column_info(column: Column) -> dict[str, Any]:
     base = kind if kind in _BASES else kind.split("(")[0]
     precision, scale = _PRECISIONS.get(base, 0), 0
     numbers = [int(argument["value"]) for argument in column.signature.get("arguments", []) if argument.get("kind") == "LONG"]
-    if base == "decimal" and len(numbers) == 2:  # noqa: PLR2004 - precision and scale
+    if base == "decimal" and len(numbers) == 2:
         precision, scale = numbers
     elif base in {"varchar", "char"} and numbers:
         precision = min(numbers[0], 2147483647)
@@ -98,11 +98,11 @@ def utility_text(rows: Sequence[Sequence[str | None]]) -> str:
     return written.getvalue()
 
 
-def _nested(value: Any, signature: Mapping[str, Any]) -> str:  # noqa: ANN401
+def _nested(value: Any, signature: Mapping[str, Any]) -> str:
     return text_of(value, signature) if value is not None else "null"  # type: ignore[return-value]
 
 
-def _field(value: Any, field: Mapping[str, Any], number: int) -> str:  # noqa: ANN401
+def _field(value: Any, field: Mapping[str, Any], number: int) -> str:
     name = (field.get("fieldName") or {}).get("name") or f"field{number}"
     signature = field.get("typeSignature") or {}
     if isinstance(signature, str):
@@ -110,7 +110,7 @@ def _field(value: Any, field: Mapping[str, Any], number: int) -> str:  # noqa: A
     return f"{name}={_nested(value, signature)}"
 
 
-def _double(value: Any, *, single: bool) -> str:  # noqa: ANN401
+def _double(value: Any, *, single: bool) -> str:
     """A floating-point number as Java writes it."""
     number = float(value)
     if math.isnan(number):
@@ -121,7 +121,7 @@ def _double(value: Any, *, single: bool) -> str:  # noqa: ANN401
         return "-0.0" if math.copysign(1, number) < 0 else "0.0"
     digits = f"{number:.9g}" if single else repr(number)
     mantissa, exponent = f"{float(digits):.17e}".split("e") if single else _scientific(number)
-    if 1e-3 <= abs(number) < 1e7:  # noqa: PLR2004 - Java's limits
+    if 1e-3 <= abs(number) < 1e7:
         plain = f"{float(digits):f}" if "e" in digits else digits
         return plain if "." in plain else f"{plain}.0"
     if single:

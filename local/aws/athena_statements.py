@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 CATALOG = "awsdatacatalog"
 """The one catalog."""
@@ -89,7 +90,9 @@ def bind(sql: str, parameters: Sequence[str]) -> str:
         return sql
     marks = [token for token in _tokens(sql) if token.token_type == TokenType.PLACEHOLDER]
     if len(marks) != len(parameters):
-        raise StatementError(f"INVALID_PARAMETER_USAGE: line 1:1: Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}")
+        raise StatementError(
+            f"INVALID_PARAMETER_USAGE: line 1:1: Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}"
+        )
     bound, last = [], 0
     for mark, value in zip(marks, parameters, strict=True):
         bound += [sql[last : mark.start], _literal(value)]
@@ -119,7 +122,9 @@ def look_at(sql: str, *, database: str) -> Statement:
     if first in LOOKS:
         return _look(text, _WORD.findall(text), database)
     if first not in NOT_SERVED:
-        raise StatementError(f"SYNTAX_ERROR: line 1:1: mismatched input '{tokens[0].text}'. Expecting: {', '.join(sorted(READS | WRITES | LOOKS))}")
+        raise StatementError(
+            f"SYNTAX_ERROR: line 1:1: mismatched input '{tokens[0].text}'. Expecting: {', '.join(sorted(READS | WRITES | LOOKS))}"
+        )
     raise StatementError(
         f"NOT_SUPPORTED: the laptop platform does not run {first} in Athena; it runs "
         f"{', '.join(sorted((READS | WRITES | LOOKS) - {'(', 'DESC'}))}. Tables are made by deployments and by Spark."
@@ -152,32 +157,36 @@ def _look(text: str, words: list[str], database: str) -> Statement:
     if first == "EXPLAIN":
         inner = _after_explain(text)
         found = _dml(inner, inner.split(None, 1)[0].upper() if inner.split() else "", database)
-        return Statement(sql=text, kind="UTILITY", reads=found.reads, lists_databases=found.lists_databases, lists_tables_of=found.lists_tables_of)
+        return Statement(
+            sql=text, kind="UTILITY", reads=found.reads, lists_databases=found.lists_databases, lists_tables_of=found.lists_tables_of
+        )
     if first in {"DESCRIBE", "DESC"}:
         if second in {"INPUT", "OUTPUT"}:
             raise StatementError(f"NOT_SUPPORTED: the laptop platform does not run DESCRIBE {second}")
         name = _dotted(words[1:])
         return Statement(sql=f"DESCRIBE {text.split(None, 1)[1]}", kind="UTILITY", reads=frozenset({_table(name, database)}))
     if second not in _SHOWS:
-        raise StatementError(f"NOT_SUPPORTED: the laptop platform does not run SHOW {second}; it runs SHOW {', SHOW '.join(sorted(_SHOWS))}")
+        raise StatementError(
+            f"NOT_SUPPORTED: the laptop platform does not run SHOW {second}; it runs SHOW {', SHOW '.join(sorted(_SHOWS))}"
+        )
     if second in {"DATABASES", "SCHEMAS"}:
         return Statement(sql="SHOW SCHEMAS" + _like(words), kind="UTILITY", lists_databases=True, hides=_TRINO_SCHEMAS)
     if second == "TABLES":
-        where = words[3] if len(words) > 3 and words[2].upper() in {"IN", "FROM"} else database  # noqa: PLR2004 - SHOW TABLES IN name
+        where = words[3] if len(words) > 3 and words[2].upper() in {"IN", "FROM"} else database
         return Statement(
             sql=f'SHOW TABLES FROM "{_plain(where)}"' + _like(words), kind="UTILITY", lists_tables_of=frozenset({_plain(where).lower()})
         )
     if second == "COLUMNS":
         name = _dotted(words[3:])
         return Statement(sql=text, kind="UTILITY", reads=frozenset({_table(name, database)}))
-    if len(words) < 4 or words[2].upper() != "TABLE":  # noqa: PLR2004 - SHOW CREATE TABLE name
+    if len(words) < 4 or words[2].upper() != "TABLE":
         raise StatementError("NOT_SUPPORTED: of SHOW CREATE the laptop platform runs SHOW CREATE TABLE")
     return Statement(sql=text, kind="UTILITY", reads=frozenset({_table(_dotted(words[3:]), database)}))
 
 
 def _like(words: list[str]) -> str:
     """A LIKE at the end of a SHOW."""
-    if len(words) > 3 and words[-2].upper() == "LIKE":  # noqa: PLR2004 - SHOW TABLES LIKE 'x'
+    if len(words) > 3 and words[-2].upper() == "LIKE":
         return f" LIKE {words[-1]}"
     return ""
 
@@ -193,27 +202,25 @@ def _after_explain(text: str) -> str:
 
 def _has_table_function(text: str) -> bool:
     tokens = _tokens(text)
-    return any(token.text.upper() == "TABLE" and following.text == "(" for token, following in zip(tokens, tokens[1:], strict=False))
+    return any(token.text.upper() == "TABLE" and following.text == "(" for token, following in itertools.pairwise(tokens))
 
 
-def _parse(text: str) -> exp.Expression:
+def _parse(text: str) -> exp.Expr:
     try:
         found = sqlglot.parse_one(text, read="trino")
     except SqlglotError as error:
         raise StatementError(f"SYNTAX_ERROR: {str(error).splitlines()[0]}") from error
-    if not isinstance(found, exp.Expression):
-        raise StatementError("SYNTAX_ERROR: the statement could not be read")
     return found
 
 
-def _target(tree: exp.Expression, database: str) -> TableName:
+def _target(tree: exp.Expr, database: str) -> TableName:
     target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
     if not isinstance(target, exp.Table):
         raise StatementError("NOT_SUPPORTED: the laptop platform cannot tell which table this statement changes")
     return _of(target, database)
 
 
-def _names(tree: exp.Expression, database: str) -> frozenset[TableName]:
+def _names(tree: exp.Expr, database: str) -> frozenset[TableName]:
     """Every table that is named; a name that is also a WITH's counts only where it has a database."""
     common = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
     return frozenset(_of(node, database) for node in tree.find_all(exp.Table) if node.name and (node.db or node.name.lower() not in common))
@@ -226,7 +233,7 @@ def _of(node: exp.Table, database: str) -> TableName:
 
 
 def _table(parts: list[str], database: str) -> TableName:
-    if len(parts) > 2 and parts[0].lower() != CATALOG:  # noqa: PLR2004 - catalog.database.table
+    if len(parts) > 2 and parts[0].lower() != CATALOG:
         raise StatementError(f"CATALOG_NOT_FOUND: Catalog '{parts[0]}' does not exist; the laptop platform serves AwsDataCatalog")
     named = parts[-2:] if len(parts) > 1 else [database, *parts]
     return TableName(database=named[0].lower(), table=named[-1].lower().split("$", 1)[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,13 +69,13 @@ def _call(key: str, method: str, bucket: str, name: str, *, via: str, headers: M
     raise RefusedError(message if code == "AccessDenied" else f"{code}: {message}")
 
 
-def _bytes(body: Any) -> bytes:  # noqa: ANN401 - MiniStack's body
+def _bytes(body: Any) -> bytes:
     return body.encode() if isinstance(body, str) else bytes(body or b"")
 
 
 def _problem(content: bytes) -> tuple[str, str]:
     try:
-        root = ElementTree.fromstring(content)  # noqa: S314 - our own server's answer
-    except ElementTree.ParseError:
+        root = ET.fromstring(content)  # noqa: S314 - our own server's answer
+    except ET.ParseError:
         return "InternalError", content[:200].decode("utf-8", "replace")
     return root.findtext("Code") or "InternalError", root.findtext("Message") or ""

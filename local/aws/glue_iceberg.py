@@ -39,7 +39,14 @@ _HIVE = {
     "string": "string", "int": "int", "integer": "int", "smallint": "int", "tinyint": "int", "bigint": "long", "long": "long", "double": "double",
     "float": "float", "boolean": "boolean", "date": "date", "timestamp": "timestamp", "binary": "binary",
 }  # fmt: skip
-_TO_HIVE = {"long": "bigint", "timestamptz": "timestamp", "timestamp_ns": "timestamp", "timestamptz_ns": "timestamp", "uuid": "string", "time": "string"}
+_TO_HIVE = {
+    "long": "bigint",
+    "timestamptz": "timestamp",
+    "timestamp_ns": "timestamp",
+    "timestamptz_ns": "timestamp",
+    "uuid": "string",
+    "time": "string",
+}
 _DECIMAL = re.compile(r"decimal\(\s*(\d+)\s*,\s*(\d+)\s*\)")
 _WIDER = {("int", "long"), ("float", "double")}
 
@@ -135,7 +142,14 @@ def _replace_definition(data: Mapping[str, Any]) -> Response:
     """UpdateTable with a TableInput: the whole definition is replaced, if the version is still the one that the caller has seen."""
     table_input = dict(data.get("TableInput") or {})
     key = f"{data.get('DatabaseName')}/{table_input.get('Name')}"
-    defaults: Json = {"Description": "", "Owner": "", "StorageDescriptor": {}, "PartitionKeys": [], "Parameters": {}, "TableType": "EXTERNAL_TABLE"}
+    defaults: Json = {
+        "Description": "",
+        "Owner": "",
+        "StorageDescriptor": {},
+        "PartitionKeys": [],
+        "Parameters": {},
+        "TableType": "EXTERNAL_TABLE",
+    }
     with _lock:
         if key not in _glue._tables:
             return _error("EntityNotFoundException", "Entity Not Found")
@@ -172,7 +186,11 @@ def _evolve(data: Mapping[str, Any], asked: Mapping[str, Any]) -> Response:
     refused_write = _write(new_place, metadata, via="glue:UpdateTable")
     if refused_write is not None:
         return refused_write
-    described = _described({"Parameters": {**parameters, "previous_metadata_location": place}, "StorageDescriptor": table["StorageDescriptor"]}, metadata, new_place)
+    described = _described(
+        {"Parameters": {**parameters, "previous_metadata_location": place}, "StorageDescriptor": table["StorageDescriptor"]},
+        metadata,
+        new_place,
+    )
     kept = {name: table[name] for name in ("Name", "Description", "Owner", "PartitionKeys") if name in table}
     with _lock:
         if _glue._tables.get(key) is None or str(_glue._tables[key].get("VersionId", "1")) != version:
@@ -199,7 +217,10 @@ def _next_metadata(before: Json, place: str, asked: Mapping[str, Any]) -> Json |
             _set_spec(metadata, update["PartitionSpec"])
         if update.get("SortOrder") is not None:
             _set_order(metadata, update["SortOrder"])
-        metadata["properties"] = {**metadata.get("properties", {}), **{str(key): str(value) for key, value in (update.get("Properties") or {}).items()}}
+        metadata["properties"] = {
+            **metadata.get("properties", {}),
+            **{str(key): str(value) for key, value in (update.get("Properties") or {}).items()},
+        }
     if metadata == before:
         return None
     metadata["metadata-log"] = [*before.get("metadata-log", []), {"timestamp-ms": before["last-updated-ms"], "metadata-file": place}]
@@ -217,7 +238,9 @@ def _set_schema(metadata: Json, schema: Json) -> None:
 
 def _set_spec(metadata: Json, given: Mapping[str, Any]) -> None:
     schema = next(found for found in metadata["schemas"] if found["schema-id"] == metadata["current-schema-id"])
-    used = {(field["source-id"], field["transform"]): field["field-id"] for found in metadata["partition-specs"] for field in found["fields"]}
+    used = {
+        (field["source-id"], field["transform"]): field["field-id"] for found in metadata["partition-specs"] for field in found["fields"]
+    }
     spec = _spec(given, int(given.get("SpecId") or 0), schema, next_id=metadata["last-partition-id"] + 1, used=used)
     _put(metadata, spec, kind="partition-specs", id_name="spec-id", current="default-spec-id")
     metadata["last-partition-id"] = max([metadata["last-partition-id"], *(field["field-id"] for field in spec["fields"])])
@@ -243,7 +266,7 @@ def _put(metadata: Json, body: Json, *, kind: str, id_name: str, current: str) -
 def _plain(thing: Mapping[str, Any], id_name: str) -> Json:
     """Without its id, empty comments and blanks in types."""
 
-    def strip(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    def strip(value: Any) -> Any:
         if isinstance(value, str):
             return re.sub(r"\s+", "", value) if value.startswith("decimal") else value
         if isinstance(value, Mapping):
@@ -272,11 +295,13 @@ def _must_be_compatible(current: Sequence[Json], wanted: Sequence[Json], last_id
         _type_must_be_compatible(before["type"], field["type"], last_id, name)
 
 
-def _type_must_be_compatible(before: Any, after: Any, last_id: int, name: str) -> None:  # noqa: ANN401 - Iceberg's types in JSON
+def _type_must_be_compatible(before: Any, after: Any, last_id: int, name: str) -> None:
     if isinstance(before, str) and isinstance(after, str):
         old, new = re.sub(r"\s+", "", before), re.sub(r"\s+", "", after)
         left, right = _DECIMAL.fullmatch(old), _DECIMAL.fullmatch(new)
-        is_wider = (old, new) in _WIDER or (left is not None and right is not None and left[2] == right[2] and int(right[1]) >= int(left[1]))
+        is_wider = (old, new) in _WIDER or (
+            left is not None and right is not None and left[2] == right[2] and int(right[1]) >= int(left[1])
+        )
         if old != new and not is_wider:
             raise InvalidTableError(f"Incompatible change: cannot change column type: {name}: {before} -> {after}")
         return
@@ -351,7 +376,7 @@ def _order(given: Mapping[str, Any], schema: Mapping[str, Any]) -> Json:
     return {"order-id": int(given.get("OrderId") or 1) if fields else 0, "fields": fields}
 
 
-def _ids(thing: Any) -> Iterator[int]:  # noqa: ANN401 - Iceberg's JSON
+def _ids(thing: Any) -> Iterator[int]:
     """Every field id in a schema, nested ones too."""
     if isinstance(thing, Mapping):
         for name in ("id", "element-id", "key-id", "value-id"):
@@ -370,8 +395,8 @@ def _check(metadata: Json) -> None:
     Raises:
         InvalidTableError: It is not valid.
     """
-    from pyiceberg.table.metadata import TableMetadataUtil  # noqa: PLC0415 - takes a second to load
-    from pyiceberg.transforms import UnknownTransform  # noqa: PLC0415
+    from pyiceberg.table.metadata import TableMetadataUtil
+    from pyiceberg.transforms import UnknownTransform
 
     fields = metadata["schemas"][-1]["fields"]
     names = [field["name"].lower() for field in fields]
@@ -420,7 +445,7 @@ def _described(table_input: Mapping[str, Any], metadata: Json, place: str) -> Js
     }
 
 
-def hive_type(type_: Any) -> str:  # noqa: ANN401 - Iceberg's types in JSON
+def hive_type(type_: Any) -> str:
     """A type of Iceberg as the catalog's columns spell it."""
     if isinstance(type_, str):
         plain = re.sub(r"\s+", "", type_)
@@ -452,7 +477,7 @@ def _schema_of_columns(columns: Sequence[Mapping[str, Any]]) -> Json:
     return {"type": "struct", "schema-id": 0, "fields": fields, "identifier-field-ids": []}
 
 
-def iceberg_type(text: str, ids: Iterator[int]) -> Any:  # noqa: ANN401 - Iceberg's types in JSON
+def iceberg_type(text: str, ids: Iterator[int]) -> Any:
     """A type as the catalog's columns spell it, in Iceberg's JSON.
 
     Raises:
@@ -498,7 +523,9 @@ def _write(place: str, metadata: Json, *, via: str) -> Response | None:
     """Write metadata as the caller; the refusal, if there is one."""
     bucket, name = caller_objects.split(place)
     try:
-        caller_objects.put(guard.caller.get(), bucket, name, json.dumps(metadata).encode(), via=via, headers={"content-type": "application/json"})
+        caller_objects.put(
+            guard.caller.get(), bucket, name, json.dumps(metadata).encode(), via=via, headers={"content-type": "application/json"}
+        )
     except RefusedError as refused:
         return _error("AccessDeniedException", str(refused))
     except NoSuchObjectError as missing:

@@ -28,7 +28,7 @@ class RunLog:
         problem: Why lines did not reach CloudWatch Logs, or an empty string; a run goes on without its log, as on Glue.
     """
 
-    def __init__(self, *, logs: Any, group: str, stream: str, copy: Path) -> None:  # noqa: ANN401 - boto3 client
+    def __init__(self, *, logs: Any, group: str, stream: str, copy: Path) -> None:
         """
         Args:
             logs: CloudWatch Logs client with the job role's credentials.

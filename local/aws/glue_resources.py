@@ -17,7 +17,9 @@ _evaluator = seam.module("core.iam_evaluator")
 
 _DATABASE = re.compile(r"(arn:[^:]+:glue:[^:]*:[^:]*):database/([^/]+)")
 _TABLE = re.compile(r"(arn:[^:]+:glue:[^:]*:[^:]*):table/([^/]+)/.+")
-_JOB_OPERATIONS = frozenset({"StartJobRun", "GetJobRun", "GetJobRuns", "BatchStopJobRun", "GetJob", "UpdateJob", "DeleteJob", "GetJobBookmark"})
+_JOB_OPERATIONS = frozenset(
+    {"StartJobRun", "GetJobRun", "GetJobRuns", "BatchStopJobRun", "GetJob", "UpdateJob", "DeleteJob", "GetJobBookmark"}
+)
 _DATABASE_OPERATIONS = frozenset({"GetDatabase", "UpdateDatabase", "DeleteDatabase"})
 
 _enforce: Callable[..., Any] | None = None
@@ -93,9 +95,9 @@ def register() -> None:
     seam.replace("core.iam_actions.extract_resource_arn", _extract_resource_arn)
 
 
-def _enforce_with_parents(
+def _enforce_with_parents(  # noqa: PLR0917 - MiniStack's signature
     access_key_id: str, iam_action: str, service: str, region: str, resource_arn: str = "*", service_context: dict[str, Any] | None = None
-) -> Any:  # noqa: ANN401 - MiniStack's result
+) -> Any:
     if _enforce is None:
         raise RuntimeError("glue_resources is not registered")
     resources = with_parents(resource_arn) if service == "glue" else (resource_arn,)
@@ -107,7 +109,7 @@ def _enforce_with_parents(
     return result
 
 
-def _extract_resource_arn(
+def _extract_resource_arn(  # noqa: PLR0917 - MiniStack's signature
     service: str, method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any], region: str, account_id: str
 ) -> str:
     name = {"glue": glue_resource, "athena": athena_resource}.get(service)

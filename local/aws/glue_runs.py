@@ -7,7 +7,7 @@ Replaces MiniStack's job store (which forgets properties) and its execution (whi
 from __future__ import annotations
 
 import contextvars
-import datetime
+import datetime as dt
 import json
 import logging
 import os
@@ -283,7 +283,7 @@ class Run:
         try:
             with _slots:
                 state, message = self._execute()
-        except Exception as error:  # noqa: BLE001 - a run that is lost would never end
+        except Exception as error:
             log.exception("run %s of job %s", self._run_id, self._job["Name"])
             state, message = FAILED, f"the laptop platform could not run the job: {error}"
         finally:
@@ -376,7 +376,7 @@ class Run:
                 "AccessKeyId": names["AWS_ACCESS_KEY_ID"],
                 "SecretAccessKey": names["AWS_SECRET_ACCESS_KEY"],
                 "Token": names["AWS_SESSION_TOKEN"],
-                "Expiration": (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "Expiration": (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "RoleArn": self._role_arn,
             }
 
@@ -417,7 +417,7 @@ def _boto_session(key: str) -> boto3.Session:
     )
 
 
-def _download(s3: Any, address: str, folder: Path) -> Path:  # noqa: ANN401 - boto3 client
+def _download(s3: Any, address: str, folder: Path) -> Path:
     bucket, _, key = address.removeprefix("s3://").partition("/")
     target = folder / (key.rsplit("/", 1)[-1] or "file")
     folder.mkdir(parents=True, exist_ok=True)
@@ -464,7 +464,7 @@ def _error(code: str, message: str) -> Response:
     return _responses.error_response_json(code, message, 400)
 
 
-def _load_persisted_state(data: Any) -> Any:  # noqa: ANN401 - MiniStack's signature
+def _load_persisted_state(data: Any) -> Any:
     """Restore Glue's state; a run that was active has lost its process with the server."""
     result = seam.original("services.glue.load_persisted_state")(data)
     for runs in list(_glue._job_runs._data.values()):

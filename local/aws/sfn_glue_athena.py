@@ -61,7 +61,7 @@ def _start_job_run(resource: str, data: Mapping[str, Any]) -> dict[str, Any]:
     shown = _glue_output(record)
     if record["JobRunState"] == glue_runs.SUCCEEDED:
         return shown
-    states.fail("States.TaskFailed", json.dumps(shown))
+    return states.fail("States.TaskFailed", json.dumps(shown))
 
 
 def _glue_output(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _start_query_execution(resource: str, data: Mapping[str, Any]) -> dict[str, 
         shown["QueryExecution"]["Status"][name] = int(shown["QueryExecution"]["Status"][name] * 1000)
     if execution["Status"]["State"] == athena.SUCCEEDED:
         return shown
-    states.fail("States.TaskFailed", json.dumps(shown["QueryExecution"]))
+    return states.fail("States.TaskFailed", json.dumps(shown["QueryExecution"]))
 
 
 # ---- both ------------------------------------------------------------------------------------------------------------
@@ -128,11 +128,11 @@ def _call(function: Callable[[dict[str, Any]], Any], data: dict[str, Any], *, pr
     """Call an API function as the role; its error becomes the task's, named as the integration names it."""
     status, _, body = function(data)
     answer: dict[str, Any] = json.loads(body) if body else {}
-    if status < 400:  # noqa: PLR2004 - HTTP
+    if status < 400:
         return answer
     code = str(answer.get("__type") or answer.get("code") or f"{service}Exception").rsplit("#", 1)[-1]
     message = answer.get("message") or answer.get("Message") or ""
-    _fail(prefix, code, str(message), service)
+    return _fail(prefix, code, str(message), service)
 
 
 def _fail(prefix: str, code: str, message: str, service: str) -> NoReturn:

@@ -47,7 +47,7 @@ def spark() -> SparkEngine:
 
 @cache
 def _spark() -> SparkEngine:
-    from local.engines.spark import SparkEngine  # noqa: PLC0415 - at first use
+    from local.engines.spark import SparkEngine
 
     return SparkEngine(toolchain=Toolchain(), aws_url=aws_url(), authorities=authorities(), region=region(), folder=folder() / "spark")
 
@@ -60,7 +60,7 @@ def trino() -> TrinoEngine:
 
 @cache
 def _trino() -> TrinoEngine:
-    from local.engines.trino import TrinoEngine  # noqa: PLC0415 - at first use
+    from local.engines.trino import TrinoEngine
 
     own = folder() / "trino"
     own.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def _trino() -> TrinoEngine:
 
 def engine_credentials() -> dict[str, str]:
     """A session of the account's root for an engine that asks the caller's permissions before it works; it is no workload."""
-    from local.aws import seam  # noqa: PLC0415 - only inside the server
+    from local.aws import seam
 
     sts = seam.module("services.sts")
     account = os.environ.get("MINISTACK_ACCOUNT_ID", "000000000000")

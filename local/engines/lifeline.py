@@ -19,7 +19,7 @@ GRACE_SECONDS = 3
 def main(command: list[str]) -> int:
     """Run *command* until it ends or the owner does."""
     os.setpgid(0, 0)
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - the owner's own command
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: _end_group(child))
     threading.Thread(target=_watch_owner, args=(child,), daemon=True).start()

@@ -86,7 +86,7 @@ class RoleEndpoint:
 
 def _handler(seats: Mapping[str, Seat]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        def do_GET(self) -> None:
             seat = self._seat()
             if seat is None:
                 self._answer(403)
@@ -98,7 +98,7 @@ def _handler(seats: Mapping[str, Seat]) -> type[BaseHTTPRequestHandler]:
             else:
                 self._answer(404)
 
-        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        def do_POST(self) -> None:
             seat = self._seat()
             if seat is None:
                 self._answer(403)
@@ -126,7 +126,7 @@ def _handler(seats: Mapping[str, Seat]) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     return Handler

@@ -171,7 +171,7 @@ class SparkEngine:
         seat = self.endpoint.seat()
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._folder))
         command = [sys.executable, str(HERE / "lifeline.py"), *self._command(folder, iceberg=iceberg)]
-        process = subprocess.Popen(  # noqa: S603 - our own command
+        process = subprocess.Popen(
             command, cwd=folder, env=self._environment(seat), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         return SparkDriver(process=process, seat=seat, folder=folder, endpoint=self.endpoint)
@@ -250,4 +250,3 @@ class SparkEngine:
     def close(self) -> None:
         """Stop the endpoint; drivers end by themselves when this process does."""
         self.endpoint.close()
-

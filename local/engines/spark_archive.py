@@ -44,7 +44,7 @@ class SparkArchive:
             "JAVA_HOME": str(self.java.parents[1]),
             "SPARK_SCALA_VERSION": "2.13",
         }
-        printed = subprocess.run(launcher, env=environment, capture_output=True, check=True).stdout.decode()  # noqa: S603 - our own command
+        printed = subprocess.run(launcher, env=environment, capture_output=True, check=True).stdout.decode()
         parts = [part for part in printed.split("\0") if part.strip()]
         options = parts[parts.index("-cp") + 2 : parts.index("org.apache.spark.deploy.SparkSubmit")]
         return (*(option for option in options if option != UNKNOWN_MODULE and not option.startswith("-Xmx")), *FAST_START)
@@ -73,11 +73,13 @@ class SparkArchive:
             f"-XX:SharedClassListFile={class_list}", f"-XX:SharedArchiveFile={partial}",
             "-cp", os.pathsep.join(str(jar) for jar in self.class_path),
         ]  # fmt: skip
-        subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # noqa: S603 - our own command
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for old in self.path.parent.glob("classes-*.jsa"):
             old.unlink()
         partial.replace(self.path)
 
     def options(self) -> tuple[str, ...]:
         """Options that use the archive, none if it has not been built."""
-        return (f"-XX:SharedArchiveFile={self.path}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off") if self.path.is_file() else ()
+        return (
+            (f"-XX:SharedArchiveFile={self.path}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off") if self.path.is_file() else ()
+        )

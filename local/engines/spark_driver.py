@@ -12,9 +12,11 @@ import time
 import traceback
 import urllib.error
 import urllib.request
+from pathlib import Path
+from typing import Any
 
 
-def main():
+def main() -> int:
     """Wait, run, report."""
     url, token = os.environ.pop("LAKE_ENGINE_URL"), os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]
     # Modules of the archives in SPARK_HOME/python/lib are compiled anew at each import; the same ones are installed.
@@ -26,19 +28,21 @@ def main():
     system = context._jvm.java.lang.System
     for name, value in work["conf"].items():
         system.setProperty(name, value)
-    sys.path[:] = [*work["path"], *[entry for entry in sys.path if entry != os.path.dirname(os.path.abspath(__file__))]]
+    here = str(Path(__file__).resolve().parent)
+    sys.path[:] = [*work["path"], *[entry for entry in sys.path if entry != here]]
     sys.argv[:] = [work["script"], *work["arguments"]]
     return _run(work["script"], url, token)
 
 
-def _open_gateway():
+def _open_gateway() -> Any:
     from pyspark import SparkContext
 
-    SparkContext._ensure_initialized()
-    return SparkContext
+    context: Any = SparkContext
+    context._ensure_initialized()
+    return context
 
 
-def _wait_for_work(url, token):
+def _wait_for_work(url: str, token: str) -> dict[str, Any] | None:
     while True:
         try:
             status, body = _call("GET", url + "/work", token)
@@ -48,17 +52,17 @@ def _wait_for_work(url, token):
             return json.loads(body)
 
 
-def _run(script, url, token):
+def _run(script: str, url: str, token: str) -> int:
     try:
         runpy.run_path(script, run_name="__main__")
     except SystemExit as leaving:
         if leaving.code in (None, 0):
             return 0
         if not isinstance(leaving.code, int):
-            print(leaving.code, file=sys.stderr)
+            print(leaving.code, file=sys.stderr)  # noqa: T201 - as Python does
         _report(url, token, f"SystemExit: {leaving.code}")
         return leaving.code if isinstance(leaving.code, int) else 1
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever ends the script is its outcome
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_code.co_filename != script:
             frames = frames.tb_next
@@ -68,7 +72,7 @@ def _run(script, url, token):
     return 0
 
 
-def _message(error):
+def _message(error: BaseException) -> str:
     """The error in one piece of text, as Glue shows it: its class, its text, and what was behind it on the JVM's side."""
     java, text = getattr(error, "java_exception", None), str(error)
     if java is not None:
@@ -92,18 +96,18 @@ def _message(error):
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _report(url, token, message):
+def _report(url: str, token: str, message: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
         _call("POST", url + "/outcome", token, {"error": message[:8000], "at": time.time()})
     except OSError as lost:
-        print(f"the error could not be reported: {lost}", file=sys.stderr)
+        print(f"the error could not be reported: {lost}", file=sys.stderr)  # noqa: T201 - the run's log
 
 
-def _call(method, url, token, body=None):
+def _call(method: str, url: str, token: str, body: object = None) -> tuple[int, bytes]:
     data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data=data, method=method, headers={"Authorization": token})
+    request = urllib.request.Request(url, data=data, method=method, headers={"Authorization": token})  # noqa: S310 - our own address
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=60) as answer:
         return answer.status, answer.read()

@@ -1,3 +1,4 @@
+# ruff: noqa: BLE001, FBT003, T201 - it is written to touch much, not to be read
 """A job that touches what pipelines touch, so that the classes behind it are known; see `spark_archive`. Not a test of anything."""
 
 import sys
@@ -53,7 +54,7 @@ spark.sql(
     TBLPROPERTIES ('format-version'='2', 'write.distribution-mode'='hash')"""
 )
 spark.sql("ALTER TABLE lake.training.silver WRITE ORDERED BY key")
-snapshot = spark.sql("SELECT max(snapshot_id) FROM lake.training.bronze.snapshots").first()[0]
+snapshot = spark.sql("SELECT max(snapshot_id) FROM lake.training.bronze.snapshots").collect()[0][0]
 typed = spark.read.option("versionAsOf", snapshot).table("lake.training.bronze").select(
     F.expr("try_cast(key AS bigint)").alias("key"), F.expr("try_to_date(day, 'yyyy-MM-dd')").alias("day"),
     F.expr("try_cast(amount AS decimal(15,2))").alias("amount"),
@@ -68,14 +69,14 @@ for branch in ("first", "second"):
         f"""MERGE INTO lake.training.silver.branch_{branch} t USING incoming s ON t.key = s.key
         WHEN MATCHED AND (s._row > t._row OR NOT (s.amount <=> t.amount)) THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"""
     )
-    spark.read.option("versionAsOf", branch).table("lake.training.silver").agg(F.count("*"), F.countDistinct("key")).collect()
+    spark.read.option("versionAsOf", branch).table("lake.training.silver").agg(F.count("*"), F.count_distinct("key")).collect()
     spark.sql(f"CALL lake.system.fast_forward('lake.training.silver', 'main', '{branch}')").collect()
     spark.sql(f"ALTER TABLE lake.training.silver DROP BRANCH {branch}")
 
 gold = (
     spark.table("lake.training.silver").alias("a").join(spark.table("lake.training.silver").alias("b"), "key")
     .groupBy("a.day", "a.status").agg(F.sum(F.col("a.amount") * (1 - F.lit("0.05").cast("decimal(3,2)"))).cast("decimal(18,2)").alias("revenue"),
-                                      F.countDistinct("key").alias("orders"))
+                                      F.count_distinct("key").alias("orders"))
 )  # fmt: skip
 gold.writeTo("lake.training.gold").using("iceberg").tableProperty("location", f"{lake}/gold").createOrReplace()
 gold.exceptAll(spark.table("lake.training.gold")).count()

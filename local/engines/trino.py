@@ -128,7 +128,7 @@ class TrinoEngine:
             self._port = _free_port()
             self._configure()
             log = (self._folder / "trino.log").open("wb")
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
+            self._process = subprocess.Popen(
                 [sys.executable, str(HERE / "lifeline.py"), *self._command()],
                 cwd=self._folder, env=self._environment(), stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
@@ -161,7 +161,7 @@ class TrinoEngine:
 
     def call(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> dict[str, Any]:
         """One call of Trino's protocol."""
-        request = urllib.request.Request(  # noqa: S310 - our own address
+        request = urllib.request.Request(
             f"http://127.0.0.1:{self._port}{path}",
             data=body, method=method,
             headers={
@@ -177,12 +177,14 @@ class TrinoEngine:
                     data = answer.read()
                     return dict(json.loads(data)) if data else {}
             except urllib.error.HTTPError as error:
-                if error.code not in {502, 503, 504} or attempt == 39:  # noqa: PLR2004 - HTTP
+                if error.code not in {502, 503, 504} or attempt == 39:
                     text = error.read().decode("utf-8", "replace")[:500]
-                    raise TrinoUnavailableError(f"Trino answered {error.code} to {method} {path.split('?')[0]}: {text}") from error
+                    raise TrinoUnavailableError(
+                        f"Trino answered {error.code} to {method} {path.split('?', maxsplit=1)[0]}: {text}"
+                    ) from error
                 time.sleep(0.1)
             except (OSError, urllib.error.URLError) as error:
-                if not self.is_running() or attempt == 39:  # noqa: PLR2004 - attempts
+                if not self.is_running() or attempt == 39:
                     raise TrinoUnavailableError(f"Trino has ended: {error}. {self._last_lines()}") from error
                 time.sleep(0.1)
         raise AssertionError("unreachable")
@@ -192,12 +194,17 @@ class TrinoEngine:
         while time.monotonic() < deadline:
             if not self.is_running():
                 raise TrinoUnavailableError(f"Trino ended while it started. {self._last_lines()}")
-            with contextlib.suppress(OSError, ValueError):
-                with _OPENER.open(f"http://127.0.0.1:{self._port}/v1/info", timeout=5) as answer:
-                    if json.loads(answer.read()).get("starting") is False:
-                        return
+            if self._is_up():
+                return
             time.sleep(0.1)
         raise TrinoUnavailableError(f"Trino did not come up within {START_SECONDS} s. {self._last_lines()}")
+
+    def _is_up(self) -> bool:
+        try:
+            with _OPENER.open(f"http://127.0.0.1:{self._port}/v1/info", timeout=5) as answer:
+                return json.loads(answer.read()).get("starting") is False
+        except (OSError, ValueError):
+            return False
 
     def _last_lines(self) -> str:
         log = self._folder / "trino.log"
@@ -306,7 +313,13 @@ class Query:
 
     def __init__(self, *, engine: TrinoEngine, sql: str, schema: str, user: str) -> None:
         self._engine = engine
-        headers = {"X-Trino-User": "athena", "X-Trino-Client-Info": user, "X-Trino-Catalog": CATALOG, "X-Trino-Time-Zone": "UTC", "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME"}
+        headers = {
+            "X-Trino-User": "athena",
+            "X-Trino-Client-Info": user,
+            "X-Trino-Catalog": CATALOG,
+            "X-Trino-Time-Zone": "UTC",
+            "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME",
+        }
         self._answer = engine.call("POST", "/v1/statement", sql.encode(), {**headers, "X-Trino-Schema": schema})
         self.columns: tuple[Column, ...] = ()
         self.update_count: int | None = None
@@ -353,7 +366,8 @@ class Query:
         )
         if answer.get("columns") and not self.columns:
             self.columns = tuple(
-                Column(name=column["name"], type=column["type"], signature=column.get("typeSignature") or {}) for column in answer["columns"]
+                Column(name=column["name"], type=column["type"], signature=column.get("typeSignature") or {})
+                for column in answer["columns"]
             )
         if answer.get("updateCount") is not None:
             self.update_count = int(answer["updateCount"])

@@ -11,8 +11,8 @@ PASSWORD = "changeit"  # noqa: S105 - Java insists on one; the store holds publi
 
 def write_trust_store(authorities: Path, store: Path) -> Path:
     """Write *store* with every certificate of *authorities*."""
-    from cryptography import x509  # noqa: PLC0415 - takes a while to load and is needed once
-    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a user's bundle may hold old roots whose serial numbers are not to today's taste

@@ -70,7 +70,9 @@ class Lake:
     def table(self, name: str, *fields: Mapping[str, Any], **more: Any) -> str:
         """Create a table as root; its name."""
         location = f"s3://{self.bucket}/{self.database}/{name}"
-        self.aws.client("glue").create_table(DatabaseName=self.database, Name=name, OpenTableFormatInput=iceberg_input(location, *fields, **more))
+        self.aws.client("glue").create_table(
+            DatabaseName=self.database, Name=name, OpenTableFormatInput=iceberg_input(location, *fields, **more)
+        )
         return name
 
     def job(self, script: str, *, role: str, arguments: Mapping[str, str] | None = None, **more: Any) -> str:
@@ -121,7 +123,9 @@ def query(caller: Caller, sql: str, *, lake: Lake, seconds: float = 120, **more:
     """A query after its end, as Athena describes it."""
     athena = caller.client("athena")
     settings = {"ResultConfiguration": {"OutputLocation": f"s3://{lake.bucket}/results/"}, **more}
-    query_id = athena.start_query_execution(QueryString=sql, QueryExecutionContext={"Database": lake.database}, **settings)["QueryExecutionId"]
+    query_id = athena.start_query_execution(QueryString=sql, QueryExecutionContext={"Database": lake.database}, **settings)[
+        "QueryExecutionId"
+    ]
     deadline = time.monotonic() + seconds
     while True:
         found: dict[str, Any] = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]

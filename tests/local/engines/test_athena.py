@@ -71,7 +71,9 @@ def test_parameters_take_the_place_of_question_marks(people: Lake) -> None:
     assert "is not a literal" in execution["Status"]["StateChangeReason"]
 
 
-@pytest.mark.parametrize("missing", ["glue:GetTable", "glue:GetDatabase", "s3:GetObject", "s3:ListBucket", "kms:Decrypt", "s3:PutObject", "kms:GenerateDataKey"])
+@pytest.mark.parametrize(
+    "missing", ["glue:GetTable", "glue:GetDatabase", "s3:GetObject", "s3:ListBucket", "kms:Decrypt", "s3:PutObject", "kms:GenerateDataKey"]
+)
 def test_a_query_needs_what_athena_does_on_behalf_of_its_caller(people: Lake, missing: str) -> None:
     caller = analyst(people, missing)
     execution = query(caller, "SELECT count(*) FROM people", lake=people)
@@ -112,13 +114,23 @@ def test_a_workgroup_is_a_resource_and_its_settings_win(people: Lake) -> None:
 
 
 def test_a_query_over_the_workgroups_limit_is_cancelled(people: Lake) -> None:
-    people.table("big", {"Id": 1, "Name": "id", "Type": "int", "Required": False}, {"Id": 2, "Name": "text", "Type": "string", "Required": False})
+    people.table(
+        "big", {"Id": 1, "Name": "id", "Type": "int", "Required": False}, {"Id": 2, "Name": "text", "Type": "string", "Required": False}
+    )
     noise = "array_join(transform(sequence(1, 30), x -> cast(random() AS varchar)), '')"
-    fill = query(analyst(people), f"INSERT INTO big SELECT n, {noise} FROM UNNEST(sequence(1, 10000)) AS t(n) CROSS JOIN UNNEST(sequence(1, 5)) AS u(m)", lake=people)
+    fill = query(
+        analyst(people),
+        f"INSERT INTO big SELECT n, {noise} FROM UNNEST(sequence(1, 10000)) AS t(n) CROSS JOIN UNNEST(sequence(1, 5)) AS u(m)",
+        lake=people,
+    )
     assert fill["Status"]["State"] == "SUCCEEDED", fill["Status"]
     name = people.aws.name("group")
     people.aws.client("athena").create_work_group(
-        Name=name, Configuration={"BytesScannedCutoffPerQuery": 10_000_000, "ResultConfiguration": {"OutputLocation": f"s3://{people.bucket}/results/"}}
+        Name=name,
+        Configuration={
+            "BytesScannedCutoffPerQuery": 10_000_000,
+            "ResultConfiguration": {"OutputLocation": f"s3://{people.bucket}/results/"},
+        },
     )
     over = query(analyst(people), "SELECT count(DISTINCT text) FROM big", lake=people, WorkGroup=name)
     assert (over["Status"]["State"], over["Status"]["StateChangeReason"]) == ("CANCELLED", "Bytes scanned limit was exceeded")
@@ -152,7 +164,11 @@ def test_the_catalog_is_shown_to_those_who_may_list_it(people: Lake) -> None:
     assert [people.database] in shown
     assert ["information_schema"] not in shown
     assert rows(caller, query(caller, "DESCRIBE people", lake=people))[0][:2] == ["id", "integer"]
-    for sql, missing in (("SHOW TABLES", "glue:GetTables"), ("SHOW DATABASES", "glue:GetDatabases"), ("SELECT * FROM information_schema.tables", "glue:GetTables")):
+    for sql, missing in (
+        ("SHOW TABLES", "glue:GetTables"),
+        ("SHOW DATABASES", "glue:GetDatabases"),
+        ("SELECT * FROM information_schema.tables", "glue:GetTables"),
+    ):
         assert missing in query(analyst(people, missing), sql, lake=people)["Status"]["StateChangeReason"]
 
 
@@ -162,7 +178,11 @@ def test_rows_are_changed_only_with_the_right_to(people: Lake) -> None:
         reason = query(analyst(people, missing), f"INSERT INTO {name} VALUES (1, 'x')", lake=people)["Status"]["StateChangeReason"]
         assert missing in reason
     caller = analyst(people)
-    for sql in (f"INSERT INTO {name} VALUES (1, 'x'), (2, 'y')", f"UPDATE {name} SET name = 'z' WHERE id = 2", f"DELETE FROM {name} WHERE id = 1"):
+    for sql in (
+        f"INSERT INTO {name} VALUES (1, 'x'), (2, 'y')",
+        f"UPDATE {name} SET name = 'z' WHERE id = 2",
+        f"DELETE FROM {name} WHERE id = 1",
+    ):
         assert query(caller, sql, lake=people)["Status"]["State"] == "SUCCEEDED"
     assert rows(caller, query(caller, f"SELECT * FROM {name}", lake=people))[1:] == [["2", "z"]]
 

@@ -22,7 +22,9 @@ def update(lake: Lake, name: str, *fields: dict[str, Any], client: Any = None, *
     location = f"s3://{lake.bucket}/{lake.database}/{name}"
     whole = {"Schema": schema(*fields), "Location": location, **more}
     (client or lake.aws.client("glue")).update_table(
-        DatabaseName=lake.database, Name=name, UpdateOpenTableFormatInput={"UpdateIcebergInput": {"UpdateIcebergTableInput": {"Updates": [whole]}}}
+        DatabaseName=lake.database,
+        Name=name,
+        UpdateOpenTableFormatInput={"UpdateIcebergInput": {"UpdateIcebergTableInput": {"Updates": [whole]}}},
     )
 
 

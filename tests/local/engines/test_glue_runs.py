@@ -17,7 +17,10 @@ from tests.local.engines.lake import Lake, metadata
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(600)]
 
 SESSION = "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
-APPEND = SESSION + "import sys\nspark.sql('INSERT INTO lake.' + sys.argv[sys.argv.index('--table') + 1] + \" VALUES (1, 'Ann')\")\nprint('appended')\n"
+APPEND = (
+    SESSION
+    + "import sys\nspark.sql('INSERT INTO lake.' + sys.argv[sys.argv.index('--table') + 1] + \" VALUES (1, 'Ann')\")\nprint('appended')\n"
+)
 SLEEP = "import os, time\nprint('asleep in', os.getpid(), flush=True)\ntime.sleep(600)\n"
 
 
@@ -86,7 +89,10 @@ def test_archives_are_on_the_path_and_conf_is_chained(lake: Lake) -> None:
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("greeting.py", "def say(): return 'hello from the archive'")
     lake.aws.client("s3").put_object(Bucket=lake.bucket, Key="code/greeting.zip", Body=packed.getvalue())
-    script = SESSION + "import greeting\nprint(greeting.say(), spark.conf.get('spark.sql.ansi.enabled'), spark.conf.get('spark.x.y'), spark.version)\n"
+    script = (
+        SESSION
+        + "import greeting\nprint(greeting.say(), spark.conf.get('spark.sql.ansi.enabled'), spark.conf.get('spark.x.y'), spark.version)\n"
+    )
     job = lake.job(
         script, role=lake.job_role(),
         arguments={"--extra-py-files": f"s3://{lake.bucket}/code/greeting.zip", "--conf": "spark.sql.ansi.enabled=true --conf spark.x.y=a b"},
