@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -192,6 +192,11 @@ def load_environment(folder: Path, env: str | None, *, root: Path | None = None)
     return loaded[env]
 
 
+def reference() -> dict[str, str]:
+    """Generated parts of docs/configuration.md by name."""
+    return {"keys": "\n".join(["| key | default | allowed | meaning |", "|---|---|---|---|", *_reference_rows(Environment, "")])}
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Layers:
     """The two documents of an environment."""
@@ -292,3 +297,30 @@ def _shared(mine: Environment, other: Environment, document: Document | None) ->
         problem = f"the environments {mine.env!r} and {other.env!r} share an account, a region and the catalog databases"
         faults.append(Fault(file=file, line=line, place="database_prefix", problem=problem, fix=f"add database_prefix: {other.env}_ to {file}"))
     return faults
+
+
+def _reference_rows(section: type[BaseModel], prefix: str) -> list[str]:
+    rows: list[str] = []
+    for name, field in section.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            rows += _reference_rows(annotation, f"{prefix}{name}.")
+        elif name != "env":
+            default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))
+            rows.append(f"| `{prefix}{name}` | {default} | {_allowed(annotation, field.metadata)} | {field.description} |")
+    return rows
+
+
+def _shown(value: Any) -> str:
+    if value in (None, "", (), {}):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _allowed(annotation: Any, metadata: list[Any]) -> str:
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{word}`" for word in get_args(annotation))
+    bounds = {key: getattr(item, key) for item in metadata for key in ("ge", "le") if getattr(item, key, None) is not None}
+    if bounds:
+        return f"{bounds.get('ge', '')} to {bounds['le']}" if "le" in bounds else f"{bounds['ge']} or more"
+    return "true, false" if annotation is bool else ""

@@ -1,0 +1,26 @@
+"""Tables of docs/pipelines.md, written from the grammar."""
+
+from __future__ import annotations
+
+from lakehouse.pipelines import grammar
+
+
+def sections() -> dict[str, str]:
+    """Generated parts of the page by name."""
+    return {
+        "pipeline": _keys(grammar.PIPELINE_KEYS),
+        "trigger": _keys(grammar.TRIGGER_KEYS),
+        "step": _keys(grammar.STEP_KEYS),
+        "jobs": "\n".join(
+            ["| job | writes | what it does |", "|---|---|---|", *(f"| `{job}` | {grammar.ZONE_OF_JOB[job]} | {text} |" for job, text in grammar.JOBS.items())]
+        ),
+        "not_yet": "\n".join(
+            ["| word | where | instead |", "|---|---|---|"]
+            + [f"| `{word}` | {where} | {way_out} |" for where, words in grammar.NOT_YET.items() for word, way_out in words.items()]
+        ),
+    }
+
+
+def _keys(keys: tuple[grammar.Key, ...]) -> str:
+    rows = [f"| `{key.name}` | `{key.form}` | {'yes' if key.required else ''} | {key.meaning} |" for key in keys]
+    return "\n".join(["| key | form | required | meaning |", "|---|---|---|---|", *rows])
