@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from benchmarks import lineitem_peer
 from benchmarks.pairs import PAIRS, Figure, take_turns
 from lakehouse.contracts.compiler.project import compile_contracts
-from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.manifests import ManifestFile
 from tests.spark_lake import BUCKET, NOW, Lake, create_table, shared_session
@@ -45,8 +44,8 @@ def measure(root: Path, *, scale: float = 1.0, pairs: int = PAIRS) -> list[Figur
             files = [lake.deliver(path.name, path.read_bytes()) for path in parts]
             sums: list[Sums] = []
             ours, peer = take_turns(
-                lambda: _timed(spark, contract, lambda: _ours(lake, files), sums),
-                lambda: _timed(spark, contract, lambda: _peer(lake, files), sums),
+                lambda: _timed(lake, lambda: _ours(lake, files), sums),
+                lambda: _timed(lake, lambda: _peer(lake, files), sums),
                 pairs=pairs,
             )
     if any(found != sums[0] for found in sums):
@@ -63,19 +62,19 @@ def _generate(folder: Path, *, scale: float) -> list[Path]:
     return [path.rename(folder / f"lineitem{number}.csv") for number, path in enumerate(parts)]
 
 
-def _timed(spark: SparkSession, contract: CompiledContract, run: Callable[[], None], sums: list[Sums]) -> float:
-    for definition in tables_of(contract):
-        create_table(spark, definition)
+def _timed(lake: Lake, run: Callable[[], None], sums: list[Sums]) -> float:
+    for definition in tables_of(lake.contract):
+        create_table(lake.spark, definition)
     started = time.perf_counter()
     run()
     seconds = time.perf_counter() - started
-    sums.append({zone: _sum(spark, f"lake.{zone}_tpch.lineitem") for zone in ("bronze", "silver", "quarantine")})
+    # Read past the session's cache of tables, which does not see what was committed through Iceberg's own API.
+    sums.append({zone: _sum(lake.table(zone).read()) for zone in ("bronze", "silver", "quarantine")})
     return seconds
 
 
-def _sum(spark: SparkSession, table: str) -> tuple[Any, ...]:
+def _sum(frame: DataFrame) -> tuple[Any, ...]:
     """Rows of a table and an order-free checksum over all of their values."""
-    frame = spark.table(table)
     columns = [F.map_entries(name) if kind.startswith("map") else F.col(name) for name, kind in frame.dtypes]
     return tuple(frame.agg(F.count(F.lit(1)), F.sum(F.xxhash64(*columns).cast("decimal(38,0)"))).collect()[0])
 

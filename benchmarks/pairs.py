@@ -76,7 +76,8 @@ def take_turns(ours: Callable[[], T], peer: Callable[[], T], *, pairs: int = PAI
     Returns:
         What each returned, in order.
     """
-    ours(), peer()
+    ours()
+    peer()
     first: list[T] = []
     second: list[T] = []
     for number in range(pairs):

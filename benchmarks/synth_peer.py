@@ -110,7 +110,7 @@ def bucket(scope: Construct, id: str, given: Json) -> Construct:
         # L2's own switch adds a function and a role that no template of ours has.
         resource = made.node.default_child
         assert isinstance(resource, s3.CfnBucket)
-        resource.notification_configuration = {"eventBridgeConfiguration": {"eventBridgeEnabled": True}}
+        resource.add_property_override("NotificationConfiguration", given["NotificationConfiguration"])
     return made
 
 
