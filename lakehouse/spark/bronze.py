@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -20,6 +19,7 @@ from lakehouse.spark.iceberg import IcebergTable
 from lakehouse.spark.progress import Reached
 from lakehouse.spark.raw.csv_files import read_csv
 from lakehouse.spark.raw.csv_text import parse_header
+from lakehouse.spark.raw.failures import SPARK_ERRORS, cause_of, is_about_content
 from lakehouse.spark.raw.json_files import read_json
 from lakehouse.spark.raw.layout import Layout, layout_of
 from lakehouse.spark.raw.parquet_files import parquet_schema, read_parquet
@@ -101,8 +101,9 @@ def ingest(
         readable = _examine(spark, staged.files, contract=contract, rejected=rejected)
         reached("ingest: files examined")
         if readable.files:
-            rows = _rows(spark, readable, contract=contract, batch_id=batch_id, now=now)
-            bronze.append(rows.select(*bronze.columns), properties={"run_id": run_id, "batch_id": batch_id}, options=_APPEND_OPTIONS)
+            readable = _append(
+                spark, readable, contract=contract, bronze=bronze, run_id=run_id, batch_id=batch_id, now=now, rejected=rejected
+            )
             reached("ingest: bronze committed")
     finally:
         staging.clear()
@@ -110,6 +111,45 @@ def ingest(
     _check(loaded, readable, _source(contract))
     appended = sum(loaded[file.file] for file in readable.files)
     return Ingested(loaded=loaded, rejected=rejected, extras=extras, appended=appended)
+
+
+def _append(
+    spark: SparkSession,
+    readable: _Readable,
+    *,
+    contract: CompiledContract,
+    bronze: IcebergTable,
+    run_id: str,
+    batch_id: str,
+    now: datetime,
+    rejected: dict[ManifestFile, Rejection],
+) -> _Readable:
+    """Append what can be read; Parquet files whose pages turn out to be broken join `rejected`, and the others are appended without them."""
+
+    def append(some: _Readable) -> None:
+        rows = _rows(spark, some, contract=contract, batch_id=batch_id, now=now)
+        bronze.append(rows.select(*bronze.columns), properties={"run_id": run_id, "batch_id": batch_id}, options=_APPEND_OPTIONS)
+
+    try:
+        append(readable)
+        return readable
+    except SPARK_ERRORS as error:
+        if not is_about_content(error):
+            raise
+        for file in readable.files:
+            try:
+                alone = replace(readable, files=(file,))
+                _rows(spark, alone, contract=contract, batch_id=batch_id, now=now).write.format("noop").mode("overwrite").save()
+            except SPARK_ERRORS as its_own:
+                if not is_about_content(its_own):
+                    raise
+                rejected[file.file] = _unreadable(file.file, cause_of(its_own))
+        left = replace(readable, files=tuple(file for file in readable.files if file.file not in rejected))
+        if left.files == readable.files:
+            raise
+    if left.files:
+        append(left)
+    return left
 
 
 def _held(bronze: IcebergTable, files: Sequence[ManifestFile]) -> set[ManifestFile]:
@@ -153,10 +193,13 @@ def _examine(
             continue
         names: Sequence[str] | Rejection
         if file.file.format == "parquet":
-            schema = parquet_schema(spark, file)
-            names = _unreadable(file.file, "it is no Parquet file") if schema is None else schema.names
-            if schema is not None:
-                schemas[file.index] = schema
+            try:
+                schemas[file.index] = parquet_schema(spark, file)
+                names = schemas[file.index].names
+            except SPARK_ERRORS as error:
+                if not is_about_content(error):
+                    raise
+                names = _unreadable(file.file, cause_of(error))
         elif file.index not in profiles:
             names = _empty(file.file)
         else:
@@ -164,6 +207,10 @@ def _examine(
         layout = names if isinstance(names, Rejection) else layout_of(names, contract, uri=file.file.uri)
         if isinstance(layout, Rejection):
             rejected[file.file] = layout
+        elif _records(file, profiles.get(file.index), source) == 0:
+            rejected[file.file] = Rejection(
+                reason="header_only", message=f"{file.file.uri} holds a header and no record", outcome="skipped"
+            )
         else:
             layouts[file.index] = layout
             good.append(file)
@@ -183,8 +230,6 @@ def _header(file: ManifestFile, shown: TextProfile, contract: CompiledContract, 
     names = parse_header(line, source)
     if names is None:
         return _unreadable(file, "a quote of its header is not closed on the first line")
-    if shown.lines - shown.blank == 1:
-        return Rejection(reason="header_only", message=f"{file.uri} holds a header and no record", outcome="skipped")
     return names
 
 
@@ -195,9 +240,11 @@ def _profiles(
         return {}
     try:
         return profile(spark, files, source)
-    except PySparkException as error:
+    except SPARK_ERRORS as error:
+        if not is_about_content(error):
+            raise
         if len(files) == 1:
-            rejected[files[0].file] = _unreadable(files[0].file, _cause(error))
+            rejected[files[0].file] = _unreadable(files[0].file, cause_of(error))
             return {}
     # One of them cannot be read: each alone tells which.
     profiles: dict[int, TextProfile] = {}
@@ -274,9 +321,3 @@ def _unreadable(file: ManifestFile, why: str) -> Rejection:
     return Rejection(
         reason="unreadable_file", message=f"{file.uri} cannot be read as {file.format}{' in gzip' if file.compression else ''}: {why}"
     )
-
-
-def _cause(error: PySparkException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    causes = [line for line in lines if line.startswith("Caused by:")]
-    return (causes[-1].removeprefix("Caused by:").strip() if causes else lines[0])[:300]

@@ -30,8 +30,8 @@ class IcebergTable:
         """
         self._spark = spark
         self.name = f"{CATALOG}.{name}"
-        jvm: Any = spark.sparkContext._jvm
-        self._table: Any = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, self.name)
+        jvm: Any = spark.sparkContext._jvm  # pyright: ignore[reportPrivateUsage]
+        self._table: Any = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, self.name)  # pyright: ignore[reportPrivateUsage]
 
     @property
     def columns(self) -> tuple[str, ...]:

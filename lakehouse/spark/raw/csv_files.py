@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -21,7 +22,11 @@ ERROR_KEY = "_error"
 MESSAGE_KEY = "_message"
 """Key in `_extra` of a record that could not be read: what is wrong with it."""
 
+_PARSED = "_parsed"
+_CORRUPT = "_corrupt"
 _CELLS = "_cells"
+_IS_READ = "_is_read"
+_NOT_TEXT = "\ue000\ue001"  # stands for NULL while Spark parses: characters for private use, which no text holds in this order
 _ROW = "_row"
 _PART = "_is_part"
 _RECORD_FIRST = "_first"
@@ -70,69 +75,121 @@ def _read_group(
     assert source is not None
     lines = with_place(read_lines(spark, files), profiles, files)
     first_row = 1 if source.header else 0
-    has_quotes = any(profiles[file.index].has_quotes for file in files)
-    has_invalid = any(profiles[file.index].has_invalid_bytes for file in files)
     if has_open_quotes:
-        records = _joined_lines(lines, source).withColumn(_ROW, F.col(PLACE) + (1 - first_row))
+        records = _joined_lines(lines, source)
     else:
-        records = (
-            lines.withColumn(LINE, without_return(F.col(LINE)))
-            .withColumn(_PART, F.lit(False))
-            .withColumn(_ROW, F.col(PLACE) + (1 - first_row))
+        records = lines.withColumn(LINE, without_return(F.col(LINE))).withColumn(_PART, F.lit(False))
+    records = records.where((F.col(PLACE) >= first_row) & ~is_blank(F.col(LINE))).withColumn(_ROW, F.col(PLACE) + (1 - first_row))
+    reader = _Reader(
+        layout=layout,
+        contract=contract,
+        source=source,
+        has_quotes=any(profiles[file.index].has_quotes for file in files),
+        has_invalid_bytes=any(profiles[file.index].has_invalid_bytes for file in files),
+    )
+    return reader.read(records)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """Reads the values of records by Spark's own parser; what that parser is too lenient with is read a second time, strictly.
+
+    Spark takes `"a"b` for the text that it is, and cannot tell a quoted NULL text from a bare one. Both show in what it returns.
+    """
+
+    layout: Layout
+    contract: CompiledContract
+    source: Source
+    has_quotes: bool
+    has_invalid_bytes: bool
+
+    def read(self, records: DataFrame) -> DataFrame:
+        line = F.col(LINE)
+        parsed = records.withColumn(_PARSED, F.when(self._is_readable, F.from_csv(line, self._schema, self._options)))
+        strict = (
+            F.when(self._is_doubtful, csv_text.quoted_cells(line, self.source)) if self.has_quotes else F.lit(None).cast("array<string>")
         )
-    records = records.where((F.col(PLACE) >= first_row) & ~is_blank(F.col(LINE)))
-    line = F.col(LINE)
-    cells = csv_text.plain_cells(line, source)
-    if has_quotes:
+        judged = parsed.withColumn(_CELLS, strict).withColumn(_IS_READ, self._is_read)
+        known = F.lit(None).cast("map<string,string>")
+        if extras := self.layout.extras(self.contract):
+            given = F.create_map(*(part for name in extras for part in (F.lit(name), self._value(name))))
+            filled = F.map_filter(given, lambda _, text: text.isNotNull())
+            known = F.when(F.size(filled) > 0, filled)
+        return judged.select(
+            *(self._value(column.name).alias(column.name) for column in self.contract.raw),
+            F.when(F.col(_IS_READ), known).otherwise(self._error()).alias(EXTRA_COLUMN),
+            F.when(~F.col(_IS_READ), line.cast("binary")).alias(RECORD_COLUMN),
+            FILE_NAME,
+            _ROW,
+        )
+
+    @property
+    def _width(self) -> int:
+        return len(self.layout.columns)
+
+    @property
+    def _schema(self) -> str:
+        return ", ".join(f"c{place} string" for place in range(self._width)) + f", {_CORRUPT} string"
+
+    @property
+    def _options(self) -> dict[str, str]:
+        return {
+            "sep": self.source.delimiter,
+            "quote": self.source.quote,
+            "escape": self.source.quote,
+            "nullValue": _NOT_TEXT,
+            "emptyValue": "",
+            "mode": "PERMISSIVE",
+            "columnNameOfCorruptRecord": _CORRUPT,
+            "columnPruning": "false",
+            "multiLine": "true",
+        }
+
+    @property
+    def _is_readable(self) -> Column:
         # A line that a broken quote tore off its record is taken for a record only if it holds no quote itself.
-        quoted = F.when(~F.col(_PART), csv_text.quoted_cells(line, source))
-        cells = F.when(F.contains(line, F.lit(source.quote)), quoted).otherwise(cells)
-    if has_invalid:
-        cells = F.when(F.is_valid_utf8(line), cells)
-    return _columns(records.withColumn(_CELLS, cells), layout=layout, contract=contract, has_quotes=has_quotes, has_invalid=has_invalid)
+        readable = ~F.col(_PART) | ~F.contains(LINE, F.lit(self.source.quote)) if self.has_quotes else F.lit(True)
+        return readable & F.is_valid_utf8(LINE) if self.has_invalid_bytes else readable
 
+    @property
+    def _is_doubtful(self) -> Column:
+        doubtful = F.lit(False)
+        for place in range(self._width):
+            cell = F.col(f"{_PARSED}.c{place}")
+            doubtful |= F.coalesce(F.startswith(cell, F.lit(self.source.quote)), F.lit(False))
+            if self.source.null_value:
+                doubtful |= F.coalesce(cell == self.source.null_value, F.lit(False))
+        return F.col(f"{_PARSED}.{_CORRUPT}").isNull() & doubtful
 
-def _columns(records: DataFrame, *, layout: Layout, contract: CompiledContract, has_quotes: bool, has_invalid: bool) -> DataFrame:
-    source = contract.source
-    assert source is not None
-    width = len(layout.columns)
-    places = {name: place for place, name in enumerate(layout.columns)}
-    fits = F.when(F.size(_CELLS) == width, F.col(_CELLS))
-    fitted = records.withColumn("_fitted", fits)
+    @property
+    def _is_read(self) -> Column:
+        fits = F.col(_PARSED).isNotNull() & F.col(f"{_PARSED}.{_CORRUPT}").isNull()
+        return fits & (~self._is_doubtful | F.coalesce(F.size(_CELLS) == self._width, F.lit(False))) if self.has_quotes else fits
 
-    def value(name: str) -> Column:
-        if name not in places:
+    def _value(self, name: str) -> Column:
+        if name not in self.layout.columns:
             return F.lit(None).cast("string")
-        return csv_text.cell_value(F.get("_fitted", F.lit(places[name])), source, may_be_quoted=has_quotes)
+        place = self.layout.columns.index(name)
+        value = F.col(f"{_PARSED}.c{place}")
+        if self.source.null_value:
+            value = F.nullif(F.coalesce(value, F.lit("")), F.lit(self.source.null_value))
+        if self.has_quotes:
+            strict = csv_text.cell_value(F.get(_CELLS, F.lit(place)), self.source)
+            value = F.when(F.col(_CELLS).isNotNull(), strict).otherwise(value)
+        return F.when(F.col(_IS_READ), value)
 
-    is_unread = F.col("_fitted").isNull()
-    extras = layout.extras(contract)
-    known = F.lit(None).cast("map<string,string>")
-    if extras:
-        given = F.map_filter(
-            F.create_map(*(part for name in extras for part in (F.lit(name), value(name)))), lambda _, text: text.isNotNull()
-        )
-        known = F.when(F.size(given) > 0, given)
-    return fitted.select(
-        *(value(column.name).alias(column.name) for column in contract.raw),
-        F.when(is_unread, _error(width=width, has_invalid=has_invalid)).otherwise(known).alias(EXTRA_COLUMN),
-        F.when(is_unread, F.col(LINE).cast("binary")).alias(RECORD_COLUMN),
-        FILE_NAME,
-        _ROW,
-    )
-
-
-def _error(*, width: int, has_invalid: bool) -> Column:
-    is_malformed = F.col(_CELLS).isNull()
-    code = F.when(is_malformed, "unparseable_record").otherwise("column_count")
-    message = F.when(is_malformed, "a quote opens or closes where none may").otherwise(
-        F.concat(F.size(_CELLS).cast("string"), F.lit(f" values, the file has {width} columns"))
-    )
-    if has_invalid:
-        is_invalid = ~F.is_valid_utf8(LINE)
-        code = F.when(is_invalid, "invalid_encoding").otherwise(code)
-        message = F.when(is_invalid, "bytes that are not UTF-8").otherwise(message)
-    return F.create_map(F.lit(ERROR_KEY), code, F.lit(MESSAGE_KEY), message)
+    def _error(self) -> Column:
+        cells = csv_text.quoted_cells(F.col(LINE), self.source)
+        is_torn = F.col(_PART) & F.contains(LINE, F.lit(self.source.quote))
+        is_malformed = is_torn | cells.isNull()
+        code = F.when(is_malformed, "unparseable_record").otherwise("column_count")
+        count = F.concat(F.size(cells).cast("string"), F.lit(f" values, the file has {self._width} columns"))
+        message = F.when(is_malformed, "a quote opens or closes where none may").otherwise(count)
+        if self.has_invalid_bytes:
+            is_invalid = ~F.is_valid_utf8(LINE)
+            code = F.when(is_invalid, "invalid_encoding").otherwise(code)
+            message = F.when(is_invalid, "bytes that are not UTF-8").otherwise(message)
+        return F.create_map(F.lit(ERROR_KEY), code, F.lit(MESSAGE_KEY), message)
 
 
 def _joined_lines(lines: DataFrame, source: Source) -> DataFrame:

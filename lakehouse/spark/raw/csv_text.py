@@ -1,6 +1,6 @@
 """RFC 4180 in Spark expressions: where records end, and which values they hold.
 
-A value that begins with a quote ends at the next quote that is not doubled, and a delimiter or the end must follow; a quote elsewhere in a value is an
+A value that begins with a quote ends at the next quote that is not doubled, and blanks, a delimiter or the end must follow; a quote elsewhere in a value is an
 ordinary character. All repetitions are possessive, so that no value, however long, exhausts the stack of Java's matcher.
 """
 
@@ -13,11 +13,20 @@ from lakehouse.contracts.model import Source
 
 
 def leaves_open(line: Column, source: Source) -> Column:
-    """Whether a line that begins outside quotes ends inside a quoted value."""
+    """Whether a line that begins outside quotes ends inside a quoted value; the line holds a quote."""
+    # Most lines are settled without the pattern: a last quote that follows text and ends its value can only be a closing one.
+    tail = F.substring_index(line, source.quote, -1)
+    before = F.substring(line, F.char_length(line) - F.char_length(tail) - 1, F.lit(1))
+    ends_value = (tail == "") | F.startswith(tail, F.lit(source.delimiter))
+    is_closing = F.is_valid_utf8(line) & ends_value & ~before.isin(source.quote, source.delimiter, "")
+    return ~is_closing & line.rlike(_open_pattern(source))
+
+
+def _open_pattern(source: Source) -> str:
     quote, delimiter = _escaped(source.quote), _escaped(source.delimiter)
     value = rf"(?:{_quoted(quote)}|{_bare(quote, delimiter)})?"
     inside = rf"{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+"
-    return line.rlike(rf"(?s)\A(?:{value}{delimiter})*+{inside}\z")
+    return rf"(?s)\A(?:{value}{delimiter})*+{inside}\z"
 
 
 def quoted_cells(record: Column, source: Source) -> Column:
@@ -28,19 +37,13 @@ def quoted_cells(record: Column, source: Source) -> Column:
     return F.when(F.array_join(cells, source.delimiter) == record, cells)
 
 
-def plain_cells(record: Column, source: Source) -> Column:
-    """Values of a record that holds no quote."""
-    return F.split(record, f"[{_escaped(source.delimiter)}]", -1)
-
-
-def cell_value(cell: Column, source: Source, *, may_be_quoted: bool) -> Column:
-    """What a value says: without its quotes; NULL if it is the text for NULL and stands without quotes."""
-    bare = F.nullif(cell, F.lit(source.null_value))
-    if not may_be_quoted:
-        return bare
+def cell_value(cell: Column, source: Source) -> Column:
+    """What a cell of `quoted_cells` says: without its quotes; NULL if it is the text for NULL and stands without quotes."""
     quote = source.quote
-    inner = F.substring(cell, F.lit(2), F.char_length(cell) - 2)
-    return F.when(F.startswith(cell, F.lit(quote)), F.replace(inner, F.lit(quote * 2), F.lit(quote))).otherwise(bare)
+    closed = F.rtrim(cell)
+    inner = F.substring(closed, F.lit(2), F.char_length(closed) - 2)
+    plain = F.nullif(cell, F.lit(source.null_value))
+    return F.when(F.startswith(cell, F.lit(quote)), F.replace(inner, F.lit(quote * 2), F.lit(quote))).otherwise(plain)
 
 
 def parse_header(line: str, source: Source) -> tuple[str, ...] | None:
@@ -74,7 +77,7 @@ def _closing_quote(line: str, start: int, quote: str) -> int | None:
 
 
 def _quoted(quote: str) -> str:
-    return rf"{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote}"
+    return rf"{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote}[ \t]*+"
 
 
 def _bare(quote: str, delimiter: str) -> str:

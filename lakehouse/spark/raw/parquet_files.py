@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, MapType, StructType, VariantType
@@ -18,14 +16,13 @@ from lakehouse.spark.raw.records import FILE_NAME
 from lakehouse.spark.raw.staging import StagedFile
 
 
-def parquet_schema(spark: SparkSession, file: StagedFile) -> StructType | None:
-    """Columns of a Parquet file, from its footer; None if it is no Parquet file."""
-    try:
-        return spark.read.parquet(file.path).schema
-    except PySparkException as error:
-        if _is_about_content(error):
-            return None
-        raise
+def parquet_schema(spark: SparkSession, file: StagedFile) -> StructType:
+    """Columns of a Parquet file, from its footer.
+
+    Raises:
+        PySparkException: It is no Parquet file, or it cannot be reached; `failures` tells which.
+    """
+    return spark.read.parquet(file.path).schema
 
 
 def read_parquet(
@@ -82,16 +79,3 @@ def _text(value: Column, type_: DataType) -> Column:
     if isinstance(type_, BinaryType):
         return F.when(F.is_valid_utf8(value.cast("string")), value.cast("string")).otherwise(F.base64(value))
     return value.cast("string")
-
-
-def _is_about_content(error: PySparkException) -> bool:
-    text = str(error)
-    marks: tuple[Any, ...] = (
-        "FAILED_READ_FILE",
-        "CANNOT_READ_FILE_FOOTER",
-        "is not a Parquet file",
-        "UNABLE_TO_INFER_SCHEMA",
-        "Could not read footer",
-        "FAILED_MERGE_SCHEMA",
-    )
-    return any(mark in text for mark in marks)
