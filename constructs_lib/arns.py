@@ -7,6 +7,7 @@ from aws_cdk import Aws
 PARTITION = Aws.PARTITION
 REGION = Aws.REGION
 ACCOUNT = Aws.ACCOUNT_ID
+URL_SUFFIX = Aws.URL_SUFFIX
 """CloudFormation's own values, read once: each read crosses from Python to the CDK and back."""
 
 _NAMES = {PARTITION: "<AWS::Partition>", REGION: "<AWS::Region>", ACCOUNT: "<AWS::AccountId>"}

@@ -13,7 +13,7 @@ from constructs import Construct
 from constructs_lib.arns import run_table_arn
 from constructs_lib.checks import require_one_of
 from constructs_lib.permissions import allow
-from constructs_lib.security.data_keys import USE, through
+from constructs_lib.security.data_keys import READ, through
 from lakehouse.naming import RUN_TABLES, Names
 
 TTL_ATTRIBUTE = "expires_at"
@@ -150,7 +150,8 @@ class RunTablesGrants:
             indexes: Indexes that it may query.
         """
         arn = run_table_arn(self._tables.name(kind))
-        allow(grantee, actions=USE, resources=[self._tables.key_arn], conditions=through("dynamodb"))
+        # The table key that DynamoDB made at creation is all that the customer key ever has to open.
+        allow(grantee, actions=READ, resources=[self._tables.key_arn], conditions=through("dynamodb"))
         grant = allow(grantee, actions=[f"dynamodb:{action}" for action in actions], resources=[arn])
         if indexes:
             allow(grantee, actions=["dynamodb:Query"], resources=[f"{arn}/index/{index}" for index in indexes])

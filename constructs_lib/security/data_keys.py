@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib.arns import ACCOUNT, PARTITION, REGION
+from constructs_lib.arns import ACCOUNT, PARTITION, REGION, URL_SUFFIX
 from constructs_lib.checks import require
 from constructs_lib.permissions import account_principal, allow, service_principal, service_principal_conditions
 
@@ -138,7 +138,7 @@ class DataKeysGrants:
 
     def use_run_state(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let it read and write run tables, through DynamoDB only."""
-        return allow(grantee, actions=USE, resources=[self._keys.logs.key_arn], conditions=through("dynamodb"))
+        return allow(grantee, actions=READ, resources=[self._keys.logs.key_arn], conditions=through("dynamodb"))
 
     def use_messages(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let it send to queues and topics, and receive from queues."""
@@ -147,7 +147,7 @@ class DataKeysGrants:
 
 def through(service: str) -> dict[str, dict[str, str]]:
     """Condition that a key is used by a service on the caller's behalf, never by the caller itself."""
-    return {"StringEquals": {"kms:ViaService": f"{service}.{REGION}.amazonaws.com"}}
+    return {"StringEquals": {"kms:ViaService": f"{service}.{REGION}.{URL_SUFFIX}"}}
 
 
 def _account_statement() -> iam.PolicyStatement:

@@ -24,7 +24,7 @@ def test_only_what_knows_no_resource_is_given_on_everything(assembly: Assembly) 
         action for _, statement in assembly.statements() if "*" in listed(statement["Resource"]) for action in listed(statement["Action"])
     }
     assert {action.split(":")[0] for action in actions} <= {"cloudwatch", "logs", "xray"}
-    assert {action for action in actions if action.startswith("cloudwatch:")} <= {"cloudwatch:PutMetricData"}
+    assert {action for action in actions if action.startswith("cloudwatch:")} <= {"cloudwatch:PutMetricData", "cloudwatch:DescribeAlarms"}
 
 
 def test_metrics_are_limited_to_a_namespace(assembly: Assembly) -> None:
