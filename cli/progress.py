@@ -13,6 +13,10 @@ LINE_SECONDS = 2.0
 """Least time between two lines where there is no terminal: a deployment has hundreds of steps."""
 
 
+SIGN_SECONDS = 15.0
+"""Time after which the same text is written again, so that nobody thinks that all has stopped."""
+
+
 class Progress:
     """Shows what is going on while a verb works; a context manager.
 
@@ -48,7 +52,7 @@ class Progress:
         """Show a new text; the same text again is no news, but on a terminal its seconds go on."""
         if self._live is not None:
             self._live.update(f"{text} ({time.monotonic() - self._started:.0f} s)")
-        elif text != self._text and time.monotonic() - self._told >= LINE_SECONDS:
+        elif time.monotonic() - self._told >= (LINE_SECONDS if text != self._text else SIGN_SECONDS):
             self._line(f"{text} ({time.monotonic() - self._started:.0f} s)")
         self._text = text
 

@@ -114,8 +114,10 @@ def wait(
         bookmark = Bookmark()
     deadline = clock() + timeout_seconds
     quiet = 0
+    still_open: Sequence[Dropped] = drops[bookmark.drops :]
     while True:
-        look = _look(session, drops=drops[bookmark.drops :], bookmark=bookmark)
+        look = _look(session, drops=still_open, bookmark=bookmark)
+        still_open = look.open_drops
         dead = look.dead_since(bookmark)
         # What went to the dead-letter queue will never have a run.
         lost = all(_pipeline_of(session, drop) in dead for drop in look.open_drops) and all(pipeline in dead for pipeline in look.owed)
