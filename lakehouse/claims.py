@@ -237,7 +237,10 @@ class Claims:
     def launch(self, *, pipeline: str, run_id: str) -> Launch | None:
         """The decision to start a run, or None if there is none."""
         item = self._table.get(_launch_place(pipeline, run_id))
-        return None if item is None else Launch(**{"manifest": None, **{name: item[name] for name in _LAUNCH_FIELDS if name in item}})
+        if item is None:
+            return None
+        held: dict[str, Any] = {"manifest": None, **{name: item[name] for name in _LAUNCH_FIELDS if name in item}}
+        return Launch(**held)
 
     def _is_rejected(self, claim: Claim) -> bool:
         outcome = self._audit.get_file(pipeline=claim.pipeline, run_id=claim.run_id, source=claim.uri, version=claim.version_id)

@@ -104,7 +104,8 @@ class Manifest:
             raise ValueError(
                 f"this reads manifests of version {VERSION}, got {document.get('version')!r}: deploy functions and jobs together"
             )
-        return cls(**{**document, "files": tuple(ManifestFile(**file) for file in document["files"])})
+        read: dict[str, Any] = {**document, "files": tuple(ManifestFile(**file) for file in document["files"])}
+        return cls(**read)
 
 
 class ManifestStore:

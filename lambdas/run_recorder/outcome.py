@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from lakehouse.audit import ACCOUNTED, FileRecord, RunTrail, Status, StepRecord
 
@@ -44,28 +45,26 @@ def outcome_of(trail: RunTrail) -> Outcome:
     files = _files(trail)
     counts = _counts(steps)
     reasons = _sum(step.reasons for step in steps)
-    numbers = {"counts": counts, "reasons": reasons, "files": files}
+    ended = partial(Outcome, counts=counts, reasons=reasons, files=files)
     unfinished = [step for step in steps if step.status not in _GOOD]
     if unfinished:
         step = unfinished[0]
         said = step.message or "its job ended without saying so in the audit"
-        return Outcome(
-            status="FAILED", reason="job_failed", message=f"step {step.step}, attempt {step.attempt}, is {step.status}: {said}", **numbers
-        )
+        return ended(status="FAILED", reason="job_failed", message=f"step {step.step}, attempt {step.attempt}, is {step.status}: {said}")
     if not steps:
-        return Outcome(status="FAILED", reason="job_failed", message="no step of this run left a trace in the audit", **numbers)
+        return ended(status="FAILED", reason="job_failed", message="no step of this run left a trace in the audit")
     fault = accounting_fault(counts) or handover_fault(steps, counts)
     if fault:
-        return Outcome(status="FAILED", reason="row_accounting", message=fault, **numbers)
+        return ended(status="FAILED", reason="row_accounting", message=fault)
     rejected = [file for file in trail.files if file.outcome == "rejected"]
     if rejected:
-        return Outcome(status="FAILED", reason="files_rejected", message=_rejection(rejected, files), **numbers)
+        return ended(status="FAILED", reason="files_rejected", message=_rejection(rejected, files))
     skipped = [file for file in trail.files if file.outcome == "skipped"]
     if skipped and not files["loaded"]:
         codes = sorted({file.reason for file in skipped})
         reason = codes[0] if len(codes) == 1 else "header_only"
-        return Outcome(status="SKIPPED", reason=reason, message=f"nothing to load: {_names(skipped)}", **numbers)
-    return Outcome(status="SUCCEEDED", **numbers)
+        return ended(status="SKIPPED", reason=reason, message=f"nothing to load: {_names(skipped)}")
+    return ended(status="SUCCEEDED")
 
 
 def latest_attempts(steps: Iterable[StepRecord]) -> list[StepRecord]:

@@ -183,8 +183,11 @@ def test_runs_are_listed_newest_first_by_pipeline_status_and_time(trail: AuditTr
 
 def test_a_skipped_file_is_a_run_of_its_own(trail: AuditTrail) -> None:
     run_id = new_run_id()
-    for _ in range(2):
-        run = trail.skip_run(pipeline=PIPELINE, run_id=run_id, reason="empty_file", message="no bytes", source="a.csv", source_version="v")
+    first, run = (
+        trail.skip_run(pipeline=PIPELINE, run_id=run_id, reason="empty_file", message="no bytes", source="a.csv", source_version="v")
+        for _ in range(2)
+    )
+    assert first == run
     assert (run.status, run.reason, run.source, run.ended_at) == ("SKIPPED", "empty_file", "a.csv", run.started_at)
     assert len(trail.runs()) == 1
 

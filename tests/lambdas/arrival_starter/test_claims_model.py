@@ -124,7 +124,7 @@ def _moto() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_moto")
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=(HealthCheck.too_slow, HealthCheck.function_scoped_fixture))
 @given(first=st.lists(UPLOAD, min_size=1, max_size=4), steps=st.lists(STEPS, min_size=3, max_size=10))
 def test_whatever_happens_the_newest_bytes_of_every_file_are_loaded_once(first: list[Any], steps: list[Any]) -> None:
     arrivals = Arrivals()

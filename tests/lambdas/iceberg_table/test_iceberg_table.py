@@ -271,7 +271,7 @@ def test_rolling_back_a_refused_table_does_not_drop_the_one_that_was_in_its_way(
         ({"Definition": "{}"}, "deploy functions"),
     ],
 )
-def test_malformed_properties_say_what_is_wrong(more: dict[str, str], words: str) -> None:
+def test_malformed_properties_say_what_is_wrong(more: dict[str, Any], words: str) -> None:
     with pytest.raises(Exception, match=words):
         TableRequest.from_event(_event("Create", **more))
 
@@ -286,16 +286,16 @@ class _CloudFormation(HTTPServer):
 
 
 class _Answers(BaseHTTPRequestHandler):
-    server: _CloudFormation
-
     def do_PUT(self) -> None:
+        cloudformation = self.server
+        assert isinstance(cloudformation, _CloudFormation)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         assert not self.headers["Content-Type"]
-        if self.server.failures:
-            self.server.failures -= 1
+        if cloudformation.failures:
+            cloudformation.failures -= 1
             self.send_error(503)
             return
-        self.server.answers.append(json.loads(body))
+        cloudformation.answers.append(json.loads(body))
         self.send_response(200)
         self.end_headers()
 
