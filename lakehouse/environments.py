@@ -48,7 +48,7 @@ class Arrivals(_Section):
 
     @model_validator(mode="after")
     def _window_for_large_batches(self) -> Arrivals:
-        if self.batch_size > 10 and self.batch_seconds < 1:  # noqa: PLR2004 - Lambda's limit for a batch without a window
+        if self.batch_size > 10 and self.batch_seconds < 1:
             raise ValueError("batch_seconds must be at least 1 if batch_size is more than 10: Lambda asks for it")
         return self
 
@@ -65,7 +65,9 @@ class Glue(_Section):
 class Athena(_Section):
     """Limits of SQL."""
 
-    scan_limit_mb: int = Field(default=10_000, ge=MIN_SCAN_LIMIT_MB, description=f"Most data that one query may read; Athena's floor is {MIN_SCAN_LIMIT_MB}.")
+    scan_limit_mb: int = Field(
+        default=10_000, ge=MIN_SCAN_LIMIT_MB, description=f"Most data that one query may read; Athena's floor is {MIN_SCAN_LIMIT_MB}."
+    )
 
 
 class Lifecycle(_Section):
@@ -76,7 +78,6 @@ class Lifecycle(_Section):
     deep_archive_days: int = Field(default=365, ge=1, description="Raw files move to Deep Archive.")
     expire_days: int = Field(default=2555, ge=1, description="Raw files are deleted.")
     noncurrent_days: int = Field(default=7, ge=1, description="Overwritten and deleted versions are deleted for good.")
-    abort_multipart_days: int = Field(default=7, ge=1, description="Unfinished uploads are deleted.")
     logs_expire_days: int = Field(default=365, ge=1, description="Manifests and access logs are deleted.")
     query_results_expire_days: int = Field(default=30, ge=1, description="Results of Athena queries are deleted.")
 
@@ -84,9 +85,13 @@ class Lifecycle(_Section):
     def _ladder(self) -> Lifecycle:
         # S3 wants an object to stay at least 30 days in Standard-IA and 90 in Glacier Instant Retrieval before it moves on.
         if self.glacier_ir_days < self.standard_ia_days + 30:
-            raise ValueError(f"glacier_ir_days must be at least standard_ia_days + 30 = {self.standard_ia_days + 30}, got {self.glacier_ir_days}")
+            raise ValueError(
+                f"glacier_ir_days must be at least standard_ia_days + 30 = {self.standard_ia_days + 30}, got {self.glacier_ir_days}"
+            )
         if self.deep_archive_days < self.glacier_ir_days + 90:
-            raise ValueError(f"deep_archive_days must be at least glacier_ir_days + 90 = {self.glacier_ir_days + 90}, got {self.deep_archive_days}")
+            raise ValueError(
+                f"deep_archive_days must be at least glacier_ir_days + 90 = {self.glacier_ir_days + 90}, got {self.deep_archive_days}"
+            )
         if self.expire_days <= self.deep_archive_days:
             raise ValueError(f"expire_days must be more than deep_archive_days = {self.deep_archive_days}, got {self.expire_days}")
         return self
@@ -102,16 +107,29 @@ class Environment(_Section):
     """One environment: what differs from the others."""
 
     env: str = Field(description="Name of the environment; it is the name of its file and is not written into it.")
-    project: str = Field(pattern=r"^[a-z][a-z0-9-]{0,19}$", description="Name of the project, first part of parameter paths and log groups.")
+    project: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,19}$", description="Name of the project, first part of parameter paths and log groups."
+    )
     name_prefix: str = Field(
-        default="", pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$", max_length=MAX_PREFIX, description="First part of every physical name; `<project>-<env>` if left out."
+        default="",
+        pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$",
+        max_length=MAX_PREFIX,
+        description="First part of every physical name; `<project>-<env>` if left out.",
     )
     database_prefix: str = Field(
-        default="", pattern=r"^([a-z][a-z0-9_]*_)?$", description="Put before every catalog database, for environments that share an account and region."
+        default="",
+        pattern=r"^([a-z][a-z0-9_]*_)?$",
+        description="Put before every catalog database, for environments that share an account and region.",
     )
-    account: str | None = Field(default=None, pattern=r"^[0-9]{12}$", description="AWS account id; if left out, that of the credentials at deployment.")
-    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="AWS region; if left out, that of the credentials at deployment.")
-    removal: Literal["retain", "destroy"] = Field(default="retain", description="What happens to data when its stack goes; destroying also needs the context flag.")
+    account: str | None = Field(
+        default=None, pattern=r"^[0-9]{12}$", description="AWS account id; if left out, that of the credentials at deployment."
+    )
+    region: str | None = Field(
+        default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="AWS region; if left out, that of the credentials at deployment."
+    )
+    removal: Literal["retain", "destroy"] = Field(
+        default="retain", description="What happens to data when its stack goes; destroying also needs the context flag."
+    )
     termination_protection: bool = Field(default=False, description="Whether CloudFormation refuses to delete the stacks.")
     permissions_boundary: str | None = Field(default=None, min_length=1, description="Name of the managed policy that bounds every role.")
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of every resource, beside project and environment.")
@@ -148,8 +166,17 @@ class Environment(_Section):
         """
         account, region = account or self.account, region or self.region
         if account is None or region is None:
-            raise ValueError(f"the environment {self.env!r} has no account and region: pass them, or set account and region in config/{self.env}.yaml")
-        return Names(project=self.project, env=self.env, prefix=self.name_prefix, account=account, region=region, database_prefix=self.database_prefix)
+            raise ValueError(
+                f"the environment {self.env!r} has no account and region: pass them, or set account and region in config/{self.env}.yaml"
+            )
+        return Names(
+            project=self.project,
+            env=self.env,
+            prefix=self.name_prefix,
+            account=account,
+            region=region,
+            database_prefix=self.database_prefix,
+        )
 
 
 def environment_names(folder: Path) -> tuple[str, ...]:
@@ -238,10 +265,11 @@ def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
 
 def _has(value: Any, place: Place) -> bool:
     for part in place:
-        is_there = part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int) and part < len(value)
-        if not is_there:
+        keys: Any = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+        if part not in keys:
             return False
-        value = value[part]
+        inside: Any = value
+        value = inside[part]
     return True
 
 
@@ -259,7 +287,9 @@ def _explained(detail: Any, place: Place) -> tuple[str, str]:
     if kind == "literal_error":
         return f"{given!r} is not allowed", f"use {context.get('expected')}"
     description = _description(place)
-    return f"{given!r} is wrong: {detail['msg']}", f"correct {dotted(place)}" + (f" ({description.removesuffix('.')})" if description else "")
+    return f"{given!r} is wrong: {detail['msg']}", f"correct {dotted(place)}" + (
+        f" ({description.removesuffix('.')})" if description else ""
+    )
 
 
 def _section(place: Place) -> type[BaseModel]:
@@ -291,11 +321,15 @@ def _shared(mine: Environment, other: Environment, document: Document | None) ->
     line = document.line(("name_prefix",)) if document else 0
     if mine.name_prefix == other.name_prefix and not differ(mine.region, other.region):
         problem = f"the environments {mine.env!r} and {other.env!r} share the name prefix {mine.name_prefix!r}"
-        faults.append(Fault(file=file, line=line, place="name_prefix", problem=problem, fix="give each its own name_prefix, or its own account"))
+        faults.append(
+            Fault(file=file, line=line, place="name_prefix", problem=problem, fix="give each its own name_prefix, or its own account")
+        )
     same_place = mine.account is not None and mine.account == other.account and mine.region is not None and mine.region == other.region
     if same_place and mine.database_prefix == other.database_prefix:
         problem = f"the environments {mine.env!r} and {other.env!r} share an account, a region and the catalog databases"
-        faults.append(Fault(file=file, line=line, place="database_prefix", problem=problem, fix=f"add database_prefix: {other.env}_ to {file}"))
+        faults.append(
+            Fault(file=file, line=line, place="database_prefix", problem=problem, fix=f"add database_prefix: {other.env}_ to {file}")
+        )
     return faults
 
 

@@ -17,6 +17,7 @@ from lakehouse.errors import ConfigurationError, Fault
 Document = dict[str, Any]
 Alter = Callable[[Document], Any]
 
+
 class _PlainDumper(yaml.CSafeDumper):
     """Writes a value that stands twice out twice."""
 

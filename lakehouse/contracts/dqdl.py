@@ -5,6 +5,7 @@ values, and whatever ignores NULL. `where` keeps NULL out of the other rules. Te
 the words of a list lose their backslashes.
 """
 
+# ruff: noqa: S608 - SQL is what this module writes: names are quoted, literals escaped, and the rest is the contract's own text.
 from __future__ import annotations
 
 import re
@@ -36,7 +37,9 @@ def ruleset(contract: CompiledContract) -> str:
         lines[-1] = lines[-1].removesuffix(",")
     text = "\n".join(["Rules = [", *lines, "]", ""])
     if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"the ruleset of {contract.id} has {len(text)} characters, Glue takes {MAX_CHARACTERS}: split the contract or remove rules")
+        raise ValueError(
+            f"the ruleset of {contract.id} has {len(text)} characters, Glue takes {MAX_CHARACTERS}: split the contract or remove rules"
+        )
     return text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 FORMAT = "lakehouse.contract/1"
@@ -246,23 +246,27 @@ class CompiledContract:
             ValueError: The document has another format.
         """
         if document.get("format") != FORMAT:
-            raise ValueError(f"this reads contracts of format {FORMAT!r}, got {document.get('format')!r}: deploy jobs and contracts together")
+            raise ValueError(
+                f"this reads contracts of format {FORMAT!r}, got {document.get('format')!r}: deploy jobs and contracts together"
+            )
         data = {key: value for key, value in document.items() if key != "format"}
-        return cls(
-            **{
-                **data,
-                "columns": tuple(Column(**column) for column in data["columns"]),
-                "keys": tuple(data["keys"]),
-                "partition": tuple(PartitionField(**part) for part in data["partition"]),
-                "sort": tuple(SortField(**part) for part in data["sort"]),
-                "write": Write(**data["write"]),
-                "source": None if data["source"] is None else Source(**{**data["source"], "formats": tuple(data["source"]["formats"])}),
-                "quality": Quality(**{**data["quality"], "rules": tuple(Rule(**rule) for rule in data["quality"]["rules"])}),
-                "raw": tuple(RawColumn(**column) for column in data["raw"]),
-                "tags": tuple(data["tags"]),
-                "sla": tuple(data["sla"]),
-            }
-        )
+        source: dict[str, Any] | None = data["source"]
+        quality: dict[str, Any] = data["quality"]
+        rules = tuple(Rule(**rule) for rule in quality["rules"])
+        fields: dict[str, Any] = {
+            **data,
+            "columns": tuple(Column(**column) for column in data["columns"]),
+            "keys": tuple(data["keys"]),
+            "partition": tuple(PartitionField(**part) for part in data["partition"]),
+            "sort": tuple(SortField(**part) for part in data["sort"]),
+            "write": Write(**data["write"]),
+            "source": None if source is None else replace(Source(**source), formats=tuple(source["formats"])),
+            "quality": replace(Quality(**quality), rules=rules),
+            "raw": tuple(RawColumn(**column) for column in data["raw"]),
+            "tags": tuple(data["tags"]),
+            "sla": tuple(data["sla"]),
+        }
+        return cls(**fields)
 
     @classmethod
     def from_json(cls, text: str) -> CompiledContract:

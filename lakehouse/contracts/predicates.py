@@ -3,6 +3,7 @@
 NULL is judged by `not_null` and `null_count` alone: every other rule lets it pass. A row condition that yields NULL fails.
 """
 
+# ruff: noqa: S608 - SQL is what this module writes: names are quoted, literals escaped, and the rest is the contract's own text.
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -116,7 +117,13 @@ def requirement(rule: Rule) -> str:
     if rule.kind == "relationship":
         return f"must exist in {args['to_table']}.{', '.join(args['to_columns'])}"
     words = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-    what = {"null_count": "missing values", "invalid_count": "invalid values", "duplicates": "repeated keys", "row_count": "rows", "sql": "result of the query"}[rule.kind]
+    what = {
+        "null_count": "missing values",
+        "invalid_count": "invalid values",
+        "duplicates": "repeated keys",
+        "row_count": "rows",
+        "sql": "result of the query",
+    }[rule.kind]
     unit = " percent" if rule.unit == "percent" else ""
     return f"{what} must be {words[rule.operator or 'eq']} {number(rule.threshold or 0)}{unit}"
 
@@ -180,7 +187,9 @@ def _good_value(rule: Rule, contract: CompiledContract) -> str:
         parts = [f"{column} {sign} {literal(args[word], type_)}" for word, sign in _BOUNDS if word in args]
         return f"({column} IS NULL OR ({' AND '.join([*not_nan, *parts])}))"
     if rule.kind == "length":
-        parts = [f"char_length({column}) {sign} {args[word]}" for word, sign in (("min_length", ">="), ("max_length", "<=")) if word in args]
+        parts = [
+            f"char_length({column}) {sign} {args[word]}" for word, sign in (("min_length", ">="), ("max_length", "<=")) if word in args
+        ]
         return f"({column} IS NULL OR ({' AND '.join(parts)}))"
     raise ValueError(f"the rule {rule.id!r} of the kind {rule.kind!r} lacks its arguments")
 

@@ -33,7 +33,9 @@ _EXTRA_ID, _EXTRA_KEY_ID, _EXTRA_VALUE_ID, _RECORD_ID = 10_011, 10_012, 10_013, 
 _REASONS_ID, _REASON_ID, _FIRST_REASON_FIELD_ID, _RUN_ID_ID, _QUARANTINED_AT_ID = 10_021, 10_022, 10_023, 10_031, 10_032
 _BY_DAY_OF_INGESTION = PartitionField(column="_ingested_at", source_id=10_006, transform="day", name="_ingested_at_day", field_id=1000)
 
-PLATFORM_COLUMNS = frozenset((*(name for _, name, _ in SILVER_PLATFORM_COLUMNS), EXTRA_COLUMN, RECORD_COLUMN, "_reasons", "_run_id", "_quarantined_at"))
+PLATFORM_COLUMNS = frozenset(
+    (*(name for _, name, _ in SILVER_PLATFORM_COLUMNS), EXTRA_COLUMN, RECORD_COLUMN, "_reasons", "_run_id", "_quarantined_at")
+)
 """Names that no contract may use."""
 
 TABLE_PROPERTIES: Mapping[str, str] = {
@@ -90,18 +92,29 @@ class TableDefinition:
     def schema(self) -> dict[str, Any]:
         """The schema as Iceberg schema JSON."""
         ids = {field["name"]: field["id"] for field in self.fields}
-        return {"type": "struct", "schema-id": 0, "identifier-field-ids": [ids[name] for name in self.identifier_fields], "fields": list(self.fields)}
+        return {
+            "type": "struct",
+            "schema-id": 0,
+            "identifier-field-ids": [ids[name] for name in self.identifier_fields],
+            "fields": list(self.fields),
+        }
 
     @property
     def partition_spec(self) -> dict[str, Any]:
         """The partition spec as Iceberg JSON."""
-        fields = [{"name": part.name, "transform": part.transform, "source-id": part.source_id, "field-id": part.field_id} for part in self.partition]
+        fields = [
+            {"name": part.name, "transform": part.transform, "source-id": part.source_id, "field-id": part.field_id}
+            for part in self.partition
+        ]
         return {"spec-id": 0, "fields": fields}
 
     @property
     def sort_order(self) -> dict[str, Any]:
         """The sort order as Iceberg JSON; order 0 is reserved for "unsorted"."""
-        fields = [{"transform": "identity", "source-id": part.source_id, "direction": part.direction, "null-order": part.null_order} for part in self.sort]
+        fields = [
+            {"transform": "identity", "source-id": part.source_id, "direction": part.direction, "null-order": part.null_order}
+            for part in self.sort
+        ]
         return {"order-id": 1 if fields else 0, "fields": fields}
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,15 +128,14 @@ class TableDefinition:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> TableDefinition:
         """Read what `to_dict` gave."""
-        return cls(
-            **{
-                **document,
-                "fields": tuple(document["fields"]),
-                "identifier_fields": tuple(document["identifier_fields"]),
-                "partition": tuple(PartitionField(**part) for part in document["partition"]),
-                "sort": tuple(SortField(**part) for part in document["sort"]),
-            }
-        )
+        fields: dict[str, Any] = {
+            **document,
+            "fields": tuple(document["fields"]),
+            "identifier_fields": tuple(document["identifier_fields"]),
+            "partition": tuple(PartitionField(**part) for part in document["partition"]),
+            "sort": tuple(SortField(**part) for part in document["sort"]),
+        }
+        return cls(**fields)
 
 
 def tables_of(contract: CompiledContract) -> tuple[TableDefinition, ...]:
@@ -200,7 +212,13 @@ def _derived(contract: CompiledContract, *, zone: str, description: str, fields:
 
 def _contract_table(contract: CompiledContract, *, platform_columns: tuple[dict[str, Any], ...]) -> TableDefinition:
     authored = tuple(
-        {"id": column.field_id, "name": column.name, "required": column.required, "type": column.type, **({"doc": column.description} if column.description else {})}
+        {
+            "id": column.field_id,
+            "name": column.name,
+            "required": column.required,
+            "type": column.type,
+            **({"doc": column.description} if column.description else {}),
+        }
         for column in contract.columns
     )
     return TableDefinition(

@@ -36,7 +36,13 @@ class Key:
 
 PIPELINE_KEYS = (
     Key(name="version", type=int, form="1", required=False, meaning=f"Version of the grammar; {VERSION} if left out."),
-    Key(name="pipeline", type=str, form="name", required=True, meaning=f"Name of the pipeline, the same as that of the file; up to {MAX_NAME} characters."),
+    Key(
+        name="pipeline",
+        type=str,
+        form="name",
+        required=True,
+        meaning=f"Name of the pipeline, the same as that of the file; up to {MAX_NAME} characters.",
+    ),
     Key(name="owner", type=str, form="team", required=True, meaning="Team that answers for it."),
     Key(name="description", type=str, form="text", required=False, meaning="Sentence for people."),
     Key(name="trigger", type=dict, form="{arrival: …} or {after: […]}", required=True, meaning="What starts it."),
@@ -47,22 +53,54 @@ PIPELINE_KEYS = (
         required=False,
         meaning=f"A run that takes longer is stopped and TIMED_OUT; {DEFAULT_TIMEOUT_MINUTES} if left out.",
     ),
-    Key(name="steps", type=list, form="list of steps", required=True, meaning="Jobs in order; a step starts when the one before has succeeded."),
+    Key(
+        name="steps",
+        type=list,
+        form="list of steps",
+        required=True,
+        meaning="Jobs in order; a step starts when the one before has succeeded.",
+    ),
 )
 """Keys of a pipeline spec."""
 
 TRIGGER_KEYS = (
-    Key(name="arrival", type=str, form="<domain>.<dataset>", required=False, meaning="Files that land in `raw/<domain>/<dataset>/` start it; what arrives close together is one run."),
-    Key(name="after", type=list, form="[pipeline, …]", required=False, meaning="A successful run of any of these pipelines starts it; runs that end close together start one."),
+    Key(
+        name="arrival",
+        type=str,
+        form="<domain>.<dataset>",
+        required=False,
+        meaning="Files that land in `raw/<domain>/<dataset>/` start it; what arrives close together is one run.",
+    ),
+    Key(
+        name="after",
+        type=list,
+        form="[pipeline, …]",
+        required=False,
+        meaning="A successful run of any of these pipelines starts it; runs that end close together start one.",
+    ),
 )
 """Keys of a trigger, of which exactly one stands."""
 
 STEP_KEYS = (
-    Key(name="name", type=str, form="name", required=False, meaning="Name of the step, unique in the pipeline; that of the job if left out."),
+    Key(
+        name="name", type=str, form="name", required=False, meaning="Name of the step, unique in the pipeline; that of the job if left out."
+    ),
     Key(name="job", type=str, form="ingest, refine or publish", required=True, meaning="What it does."),
     Key(name="writes", type=str, form="<zone>.<domain>.<dataset>", required=True, meaning="Dataset that it writes."),
-    Key(name="reads", type=list, form="[<zone>.<domain>.<dataset>, …]", required=False, meaning="Datasets that the transform reads, in silver or gold; publish only, the other jobs imply theirs."),
-    Key(name="transform", type=str, form="<domain>.<function>", required=False, meaning="Function of `jobs/transforms/<domain>.py`; publish only."),
+    Key(
+        name="reads",
+        type=list,
+        form="[<zone>.<domain>.<dataset>, …]",
+        required=False,
+        meaning="Datasets that the transform reads, in silver or gold; publish only, the other jobs imply theirs.",
+    ),
+    Key(
+        name="transform",
+        type=str,
+        form="<domain>.<function>",
+        required=False,
+        meaning="Function of `jobs/transforms/<domain>.py`; publish only.",
+    ),
     Key(name="engine", type=str, form="glue", required=False, meaning="Where it runs; glue if left out."),
 )
 """Keys of a step."""

@@ -40,10 +40,20 @@ def load_pipelines(folder: Path, contracts: Mapping[str, CompiledContract], *, r
     specs: list[tuple[Document, PipelineSpec]] = []
     names: set[str] = set()
     if not folder.is_dir():
-        faults.append(Fault(file=relative(folder, root), line=0, place="(folder)", problem="does not exist", fix="put pipeline specs into <pipeline>.yaml"))
+        faults.append(
+            Fault(
+                file=relative(folder, root),
+                line=0,
+                place="(folder)",
+                problem="does not exist",
+                fix="put pipeline specs into <pipeline>.yaml",
+            )
+        )
     for path in sorted(folder.glob("*")):
         if path.suffix == ".yml":
-            faults.append(Fault(file=relative(path, root), line=0, place="(file)", problem="would not be read", fix=f"name it {path.stem}.yaml"))
+            faults.append(
+                Fault(file=relative(path, root), line=0, place="(file)", problem="would not be read", fix=f"name it {path.stem}.yaml")
+            )
         if path.suffix != ".yaml":
             continue
         names.add(path.stem)
@@ -73,13 +83,19 @@ class _Spec:
         count = len(self.faults)
         value = self._checked(self.document.value, grammar.PIPELINE_KEYS, ())
         if value.get("version", grammar.VERSION) != grammar.VERSION:
-            self._fault(("version",), f"{value['version']} is not a version of the grammar", f"write version: {grammar.VERSION}, or leave it out")
+            self._fault(
+                ("version",), f"{value['version']} is not a version of the grammar", f"write version: {grammar.VERSION}, or leave it out"
+            )
         name = value.get("pipeline")
         if name is not None:
             if name != self.stem:
                 self._fault(("pipeline",), f"{name!r} is not the name of the file", f"write pipeline: {self.stem}, or rename the file")
             if not _NAME.fullmatch(name) or len(name) > grammar.MAX_NAME:
-                self._fault(("pipeline",), f"{name!r} is not a name", f"use up to {grammar.MAX_NAME} lower-case letters, digits and underscores, a letter first")
+                self._fault(
+                    ("pipeline",),
+                    f"{name!r} is not a name",
+                    f"use up to {grammar.MAX_NAME} lower-case letters, digits and underscores, a letter first",
+                )
         timeout = value.get("timeout_minutes", grammar.DEFAULT_TIMEOUT_MINUTES)
         if not 1 <= timeout <= grammar.MAX_TIMEOUT_MINUTES:
             self._fault(("timeout_minutes",), f"{timeout} is out of bounds", f"write 1 to {grammar.MAX_TIMEOUT_MINUTES}")
@@ -99,7 +115,9 @@ class _Spec:
     def _fault(self, place: Place, problem: str, fix: str) -> None:
         self.faults.append(self.document.fault(place, problem, fix))
 
-    def _checked(self, value: Mapping[str, Any], keys: tuple[grammar.Key, ...], place: Place, not_yet: Mapping[str, str] | None = None) -> dict[str, Any]:
+    def _checked(
+        self, value: Mapping[str, Any], keys: tuple[grammar.Key, ...], place: Place, not_yet: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """What is well-formed of a mapping; everything else becomes a fault."""
         known = {key.name: key for key in keys}
         good: dict[str, Any] = {}
@@ -130,9 +148,15 @@ class _Spec:
             dataset = given["arrival"]
             contract = self.contracts.get(dataset)
             if contract is None:
-                self._fault((*place, "arrival"), f"there is no deployed contract {dataset!r}", nearest(dataset, self._ids(with_source=True)))
+                self._fault(
+                    (*place, "arrival"), f"there is no deployed contract {dataset!r}", nearest(dataset, self._ids(with_source=True))
+                )
             elif contract.source is None:
-                self._fault((*place, "arrival"), f"no files feed {dataset}", f"add an s3 server to its contract, or use one of: {', '.join(self._ids(with_source=True))}")
+                self._fault(
+                    (*place, "arrival"),
+                    f"no files feed {dataset}",
+                    f"add an s3 server to its contract, or use one of: {', '.join(self._ids(with_source=True))}",
+                )
             elif contract.status == "retired":
                 self._fault((*place, "arrival"), f"{dataset} is retired", "remove the pipeline, or set the contract's status to active")
             return Arrival(dataset=dataset)
@@ -166,9 +190,18 @@ class _Spec:
                 self._fault(place, f"a second step is called {step.name!r}", "add name: to one of them")
             seen[step.name] = index
             steps.append(step)
-        if isinstance(trigger, Arrival) and value and not any(step.job == "ingest" for step in steps) and all(_is_step_of(item, "refine", "publish") for item in value):
+        if (
+            isinstance(trigger, Arrival)
+            and value
+            and not any(step.job == "ingest" for step in steps)
+            and all(_is_step_of(item, "refine", "publish") for item in value)
+        ):
             domain, _, dataset = trigger.dataset.partition(".")
-            self._fault(("steps",), f"files of {trigger.dataset} arrive, but no step ingests them", f"begin with {{job: ingest, writes: bronze.{domain}.{dataset}}}")
+            self._fault(
+                ("steps",),
+                f"files of {trigger.dataset} arrive, but no step ingests them",
+                f"begin with {{job: ingest, writes: bronze.{domain}.{dataset}}}",
+            )
         return tuple(steps)
 
     def _step(self, item: Mapping[str, Any], place: Place, trigger: Trigger | None, before: list[Any]) -> Step | None:
@@ -178,7 +211,11 @@ class _Spec:
         engine = self._word(given, "engine", grammar.ENGINES, place) if "engine" in given else "glue"
         name = given.get("name", job)
         if isinstance(name, str) and (not _NAME.fullmatch(name) or len(name) > grammar.MAX_NAME):
-            self._fault((*place, "name"), f"{name!r} is not a name", f"use up to {grammar.MAX_NAME} lower-case letters, digits and underscores, a letter first")
+            self._fault(
+                (*place, "name"),
+                f"{name!r} is not a name",
+                f"use up to {grammar.MAX_NAME} lower-case letters, digits and underscores, a letter first",
+            )
         writes = self._dataset(given["writes"], (*place, "writes")) if "writes" in given else None
         if writes is not None and job is not None:
             self._check_written(job, writes, (*place, "writes"), trigger, before)
@@ -192,7 +229,14 @@ class _Spec:
             reads = self._implied_reads(job, writes)
         if len(self.faults) > count or writes is None or job is None or engine is None:
             return None
-        return Step(name=str(name), job=cast(Job, job), writes=writes, reads=tuple(reads), transform=given.get("transform"), engine=cast(Engine, engine))
+        return Step(
+            name=str(name),
+            job=cast(Job, job),
+            writes=writes,
+            reads=tuple(reads),
+            transform=given.get("transform"),
+            engine=cast(Engine, engine),
+        )
 
     def _word(self, given: Mapping[str, Any], key: str, allowed: tuple[str, ...], place: Place) -> str | None:
         word = given.get(key)
@@ -218,7 +262,11 @@ class _Spec:
             return None
         zones = ("bronze", "silver", "quarantine") if contract.source is not None else (contract.zone,)
         if dataset.zone not in zones:
-            self._fault(place, f"{dataset.contract_id} has no table in {dataset.zone}", f"use one of: {', '.join(f'{zone}.{dataset.contract_id}' for zone in zones)}")
+            self._fault(
+                place,
+                f"{dataset.contract_id} has no table in {dataset.zone}",
+                f"use one of: {', '.join(f'{zone}.{dataset.contract_id}' for zone in zones)}",
+            )
             return None
         if contract.status == "retired":
             self._fault(place, f"{dataset.contract_id} is retired", "remove the step, or set the contract's status to active")
@@ -227,24 +275,38 @@ class _Spec:
     def _check_written(self, job: str, writes: DatasetName, place: Place, trigger: Trigger | None, before: list[Any]) -> None:
         zone = grammar.ZONE_OF_JOB[job]
         if writes.zone != zone:
-            self._fault(place, f"{job} writes {zone}, not {writes.zone}", f"write {zone}.{writes.contract_id}" if job != "publish" else "name a gold dataset")
+            self._fault(
+                place,
+                f"{job} writes {zone}, not {writes.zone}",
+                f"write {zone}.{writes.contract_id}" if job != "publish" else "name a gold dataset",
+            )
             return
         if job == "ingest":
             if isinstance(trigger, After):
-                self._fault(place, "ingest needs files, but the pipeline starts after others", f"write trigger: {{arrival: {writes.contract_id}}}")
+                self._fault(
+                    place, "ingest needs files, but the pipeline starts after others", f"write trigger: {{arrival: {writes.contract_id}}}"
+                )
             elif isinstance(trigger, Arrival) and trigger.dataset != writes.contract_id:
-                self._fault(place, f"files of {trigger.dataset} arrive, but {writes.contract_id} is ingested", f"write bronze.{trigger.dataset}")
+                self._fault(
+                    place, f"files of {trigger.dataset} arrive, but {writes.contract_id} is ingested", f"write bronze.{trigger.dataset}"
+                )
             if before:
                 self._fault(place, "ingest is not the first step", "put it first")
         elif job == "refine" and not any(_ingests(item, writes.contract_id) for item in before):
-            self._fault(place, f"no step before it ingests {writes.contract_id}", f"put {{job: ingest, writes: bronze.{writes.contract_id}}} before it")
+            self._fault(
+                place,
+                f"no step before it ingests {writes.contract_id}",
+                f"put {{job: ingest, writes: bronze.{writes.contract_id}}} before it",
+            )
 
     def _publish_reads(self, given: Mapping[str, Any], place: Place, writes: DatasetName | None) -> list[DatasetName]:
         transform = given.get("transform")
         if transform is None:
             self._fault(place, "publish has no transform", "add transform: <domain>.<function> of jobs/transforms")
         elif not _TRANSFORM.fullmatch(transform):
-            self._fault((*place, "transform"), f"{transform!r} is not a transform", "write <domain>.<function>, such as sales.daily_revenue")
+            self._fault(
+                (*place, "transform"), f"{transform!r} is not a transform", "write <domain>.<function>, such as sales.daily_revenue"
+            )
         if "reads" not in given:
             self._fault(place, "publish has no reads", "add reads: [silver.sales.orders]")
         reads: list[DatasetName] = []
@@ -295,7 +357,13 @@ def _check_writers(specs: list[tuple[Document, PipelineSpec]], faults: list[Faul
             place: Place = ("steps", index, "writes")
             if step.writes in writers:
                 other, line = writers[step.writes]
-                faults.append(document.fault(place, f"{step.writes} is also written at {other.file}:{line}", "let one step write a table; merge the two, or write another dataset"))
+                faults.append(
+                    document.fault(
+                        place,
+                        f"{step.writes} is also written at {other.file}:{line}",
+                        "let one step write a table; merge the two, or write another dataset",
+                    )
+                )
             else:
                 writers[step.writes] = (document, document.line(place))
 
@@ -308,10 +376,14 @@ def _check_after(specs: list[tuple[Document, PipelineSpec]], names: set[str], fa
             continue
         for index, name in enumerate(spec.trigger.pipelines):
             if name not in names:
-                faults.append(document.fault(("trigger", "after", index), f"there is no pipeline {name!r}", nearest(name, names - {spec.name})))
+                faults.append(
+                    document.fault(("trigger", "after", index), f"there is no pipeline {name!r}", nearest(name, names - {spec.name}))
+                )
         cycle = _cycle_from(spec.name, graph)
         if cycle:
-            faults.append(document.fault(("trigger", "after"), f"the pipeline starts itself: {' after '.join(cycle)}", "remove one of these names"))
+            faults.append(
+                document.fault(("trigger", "after"), f"the pipeline starts itself: {' after '.join(cycle)}", "remove one of these names")
+            )
 
 
 def _cycle_from(start: str, graph: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

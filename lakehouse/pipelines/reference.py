@@ -12,7 +12,11 @@ def sections() -> dict[str, str]:
         "trigger": _keys(grammar.TRIGGER_KEYS),
         "step": _keys(grammar.STEP_KEYS),
         "jobs": "\n".join(
-            ["| job | writes | what it does |", "|---|---|---|", *(f"| `{job}` | {grammar.ZONE_OF_JOB[job]} | {text} |" for job, text in grammar.JOBS.items())]
+            [
+                "| job | writes | what it does |",
+                "|---|---|---|",
+                *(f"| `{job}` | {grammar.ZONE_OF_JOB[job]} | {text} |" for job, text in grammar.JOBS.items()),
+            ]
         ),
         "not_yet": "\n".join(
             ["| word | where | instead |", "|---|---|---|"]

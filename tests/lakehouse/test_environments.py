@@ -77,7 +77,10 @@ def test_an_account_that_nobody_says_is_told(tmp_path: Path) -> None:
     environment = load_environment(write(tmp_path), "dev")
     with pytest.raises(ValueError, match=r"has no account and region: pass them, or set account and region in config/dev\.yaml"):
         environment.names()
-    assert environment.names(account="${Token[AWS.AccountId]}", region="eu-west-1").bucket("raw") == "shop-dev-raw-${Token[AWS.AccountId]}-eu-west-1"
+    assert (
+        environment.names(account="${Token[AWS.AccountId]}", region="eu-west-1").bucket("raw")
+        == "shop-dev-raw-${Token[AWS.AccountId]}-eu-west-1"
+    )
 
 
 @pytest.mark.parametrize("env", [None, "prd", "base", "../dev", ""])
@@ -103,7 +106,12 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     "no window": ("arrivals: {batch_seconds: 0}\n", "arrivals", "batch_seconds must be at least 1", "correct the values"),
     "small scan limit": ("athena: {scan_limit_mb: 5}\n", "athena.scan_limit_mb", "greater than or equal to 10", "floor is 10"),
     "odd log retention": ("log_retention_days: 10\n", "(root)", "log_retention_days must be one of 1, 3, 5", "correct"),
-    "ladder out of order": ("lifecycle: {glacier_ir_days: 40}\n", "lifecycle", "glacier_ir_days must be at least standard_ia_days + 30 = 60, got 40", "correct"),
+    "ladder out of order": (
+        "lifecycle: {glacier_ir_days: 40}\n",
+        "lifecycle",
+        "glacier_ir_days must be at least standard_ia_days + 30 = 60, got 40",
+        "correct",
+    ),
     "expiry before archive": ("lifecycle: {expire_days: 300}\n", "lifecycle", "expire_days must be more than deep_archive_days", "correct"),
     "unknown removal": ("removal: keep\n", "removal", "'keep' is not allowed", "'retain' or 'destroy'"),
     "destroyed but protected": ("removal: destroy\ntermination_protection: true\n", "(root)", "contradict each other", "correct"),

@@ -12,7 +12,9 @@ from lakehouse.errors import ConfigurationError
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; 0 done, 1 a contract has faults."""
-    parser = argparse.ArgumentParser(prog="python -m lakehouse.contracts.compiler", description="Check contracts, or bring their lock files up to date.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lakehouse.contracts.compiler", description="Check contracts, or bring their lock files up to date."
+    )
     parser.add_argument("command", choices=("check", "lock"))
     parser.add_argument("folder", nargs="?", type=Path, default=Path("contracts"))
     arguments = parser.parse_args(argv)

@@ -22,7 +22,11 @@ CLASSIFICATIONS = ("public", "internal", "confidential", "restricted")
 PARTITION_TRANSFORM = re.compile(r"identity|year|month|day|hour|(bucket|truncate)\[([1-9][0-9]{0,5})\]")
 
 _PII = re.compile(r"pii:([a-z][a-z0-9_]*)")
-_TEMPORAL = {"date": ("identity", "year", "month", "day"), "timestamp": ("year", "month", "day", "hour"), "timestamptz": ("year", "month", "day", "hour")}
+_TEMPORAL = {
+    "date": ("identity", "year", "month", "day"),
+    "timestamp": ("year", "month", "day", "hour"),
+    "timestamptz": ("year", "month", "day", "hour"),
+}
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SPARK_LETTERS = "GyMLdEaHhKkmsSVzOXxZ"
 _QUOTED_TEXT = re.compile(r"'[^']*'")
@@ -76,7 +80,9 @@ class AuthoredColumn:
         return self.field.type
 
 
-def parse_column(node: Mapping[str, Any], *, place: Place, document: Document, has_source: bool | None, faults: list[Fault]) -> AuthoredColumn | None:
+def parse_column(
+    node: Mapping[str, Any], *, place: Place, document: Document, has_source: bool | None, faults: list[Fault]
+) -> AuthoredColumn | None:
     """Read one property of the contract.
 
     Args:
@@ -115,7 +121,7 @@ def parse_column(node: Mapping[str, Any], *, place: Place, document: Document, h
         return None
     if type_ in ("date", "timestamp", "timestamptz") and isinstance(options.get("format"), str):
         check_format(options["format"], str(type_), (*place, "logicalTypeOptions", "format"), document, faults)
-    transform = _transform(node, extension(node, "partitionTransform", str), type_, place, document, faults)
+    transform = _transform(node, type_, place, document, faults)
     raw_format = options.get("format")
     pii = [found[1] for tag in _texts(node.get("tags")) if (found := _PII.fullmatch(tag))]
     raw_relationships = node.get("relationships")
@@ -130,8 +136,8 @@ def parse_column(node: Mapping[str, Any], *, place: Place, document: Document, h
         pii=pii[0] if pii else None,
         description=str(node.get("description") or ""),
         deprecated=node.get("deprecated") is True,
-        key_position=_position(node, "primaryKey", "primaryKeyPosition", place, document, faults),
-        partition_position=_position(node, "partitioned", "partitionKeyPosition", place, document, faults),
+        key_position=_position(node, "primaryKey", place, document, faults),
+        partition_position=_position(node, "partitioned", place, document, faults),
         transform=transform,
         rules=tuple(_rules(node, id_, name, type_, options, required=required or is_key, place=place, document=document, faults=faults)),
         references=tuple(
@@ -183,9 +189,12 @@ def _sources(
     if has_source is None:
         return (), None
     if not has_source:
-        for key in ("transformSourceObjects", "transformLogic"):
-            if node.get(key) is not None:
-                faults.append(document.fault((*place, key), "is set, but no raw server feeds this dataset", "remove it: the transform of the publish step fills the column"))
+        fix = "remove it: the transform of the publish step fills the column"
+        faults += [
+            document.fault((*place, key), "is set, but no raw server feeds this dataset", fix)
+            for key in ("transformSourceObjects", "transformLogic")
+            if node.get(key) is not None
+        ]
         return (), None
     for index, item in enumerate(raw if isinstance(raw, list) else []):
         if not isinstance(item, str):
@@ -193,31 +202,64 @@ def _sources(
         zone, _, column = item.partition(".")
         here = (*place, "transformSourceObjects", index)
         if zone != "raw" or not types.NAME.fullmatch(column):
-            faults.append(document.fault(here, f"{item!r} does not name a raw column", "write raw.<column>, in lower-case letters, digits and underscores"))
+            faults.append(
+                document.fault(
+                    here, f"{item!r} does not name a raw column", "write raw.<column>, in lower-case letters, digits and underscores"
+                )
+            )
         else:
             sources.append(column)
     if not raw:
-        faults.append(document.fault(place, "does not say which raw column feeds it", f"add transformSourceObjects: [raw.{node.get('name')}]"))
+        faults.append(
+            document.fault(place, "does not say which raw column feeds it", f"add transformSourceObjects: [raw.{node.get('name')}]")
+        )
     elif logic is None and len(sources) > 1:
-        faults.append(document.fault((*place, "transformSourceObjects"), "has several raw columns but no transformLogic", "add transformLogic that combines them"))
+        faults.append(
+            document.fault(
+                (*place, "transformSourceObjects"), "has several raw columns but no transformLogic", "add transformLogic that combines them"
+            )
+        )
     return tuple(sources), logic if isinstance(logic, str) else None
 
 
-def _transform(node: Mapping[str, Any], authored: Any, type_: TypeNode, place: Place, document: Document, faults: list[Fault]) -> str:
+def _transform(node: Mapping[str, Any], type_: TypeNode, place: Place, document: Document, faults: list[Fault]) -> str:
+    authored = extension(node, "partitionTransform", str)
     if node.get("partitioned") is not True:
         if authored is not None:
-            faults.append(document.fault((*place, "customProperties"), "has a partitionTransform but is not partitioned", "add partitioned: true and partitionKeyPosition"))
+            faults.append(
+                document.fault(
+                    (*place, "customProperties"),
+                    "has a partitionTransform but is not partitioned",
+                    "add partitioned: true and partitionKeyPosition",
+                )
+            )
         return "identity"
     transform = "identity" if authored is None else str(authored)
     word = kind(type_)
     found = PARTITION_TRANSFORM.fullmatch(transform)
     where = (*place, "customProperties") if authored is not None else (*place, "partitioned")
     if found is None:
-        faults.append(document.fault(where, f"{transform!r} is not a partition transform", "use identity, year, month, day, hour, bucket[n] or truncate[n]"))
+        faults.append(
+            document.fault(
+                where, f"{transform!r} is not a partition transform", "use identity, year, month, day, hour, bucket[n] or truncate[n]"
+            )
+        )
     elif word in ("struct", "list", "map", "float", "double") or (word in ("timestamp", "timestamptz") and transform == "identity"):
-        faults.append(document.fault(where, f"a {word} cannot be partitioned by {transform}", "partition by a date, a timestamp (year to hour), an integer, a string or a decimal"))
+        faults.append(
+            document.fault(
+                where,
+                f"a {word} cannot be partitioned by {transform}",
+                "partition by a date, a timestamp (year to hour), an integer, a string or a decimal",
+            )
+        )
     elif transform in ("year", "month", "day", "hour") and transform not in _TEMPORAL.get(word, ()):
-        faults.append(document.fault(where, f"{transform} does not fit a {word}", f"use one of {', '.join(_TEMPORAL.get(word, ('identity', 'bucket[n]', 'truncate[n]')))}"))
+        faults.append(
+            document.fault(
+                where,
+                f"{transform} does not fit a {word}",
+                f"use one of {', '.join(_TEMPORAL.get(word, ('identity', 'bucket[n]', 'truncate[n]')))}",
+            )
+        )
     elif found[1] == "truncate" and not (word in ("int", "long", "string", "binary") or word.startswith("decimal")):
         faults.append(document.fault(where, f"truncate does not fit a {word}", "use another transform"))
     elif found[1] == "bucket" and word == "boolean":
@@ -225,7 +267,8 @@ def _transform(node: Mapping[str, Any], authored: Any, type_: TypeNode, place: P
     return transform
 
 
-def _position(node: Mapping[str, Any], flag: str, key: str, place: Place, document: Document, faults: list[Fault]) -> int | None:
+def _position(node: Mapping[str, Any], flag: str, place: Place, document: Document, faults: list[Fault]) -> int | None:
+    key = {"primaryKey": "primaryKeyPosition", "partitioned": "partitionKeyPosition"}[flag]
     position = node.get(key)
     if node.get(flag) is not True:
         if position is not None:
@@ -254,7 +297,17 @@ def _rules(
 
     def row(kind_: str, code: str, dimension: str, **args: Any) -> None:
         rules.append(
-            Rule(id=f"{id_}.{kind_}", level="row", kind=kind_, code=code, column=name, severity="error", action="quarantine", dimension=dimension, args=args)
+            Rule(
+                id=f"{id_}.{kind_}",
+                level="row",
+                kind=kind_,
+                code=code,
+                column=name,
+                severity="error",
+                action="quarantine",
+                dimension=dimension,
+                args=args,
+            )
         )
 
     if required:
@@ -286,7 +339,9 @@ def _rules(
     bounds = _bounds(options, type_, here, document, faults)
     if bounds:
         row("range", "out_of_range", "accuracy", **bounds)
-    lengths = {word: options[key] for key, word in (("minLength", "min_length"), ("maxLength", "max_length")) if isinstance(options.get(key), int)}
+    lengths = {
+        word: options[key] for key, word in (("minLength", "min_length"), ("maxLength", "max_length")) if isinstance(options.get(key), int)
+    }
     if lengths:
         if lengths.get("min_length", 0) > lengths.get("max_length", 10**9):
             faults.append(document.fault((*here, "minLength"), "is more than maxLength", "swap them"))
@@ -295,7 +350,15 @@ def _rules(
         unique: Literal["table"] = "table"
         rules.append(
             Rule(
-                id=f"{id_}.unique", level=unique, kind="unique", code="", column=name, severity="error", action="halt", dimension="uniqueness", args={"columns": [name]}
+                id=f"{id_}.unique",
+                level=unique,
+                kind="unique",
+                code="",
+                column=name,
+                severity="error",
+                action="halt",
+                dimension="uniqueness",
+                args={"columns": [name]},
             )
         )
     return rules
@@ -329,7 +392,9 @@ def _bounds(options: Mapping[str, Any], type_: TypeNode, here: Place, document: 
             continue
         if type_ in ("date", "timestamp", "timestamptz"):
             if not _is_temporal(value, str(type_)):
-                example = {"date": '"1992-01-01"', "timestamp": '"1992-01-01T00:00:00"', "timestamptz": '"1992-01-01T00:00:00Z"'}[str(type_)]
+                example = {"date": '"1992-01-01"', "timestamp": '"1992-01-01T00:00:00"', "timestamptz": '"1992-01-01T00:00:00Z"'}[
+                    str(type_)
+                ]
                 faults.append(document.fault((*here, key), f"{value!r} is not a {type_}", f"write it as {example}, quoted"))
                 continue
         elif isinstance(value, bool) or not isinstance(value, int | float):
@@ -337,9 +402,11 @@ def _bounds(options: Mapping[str, Any], type_: TypeNode, here: Place, document: 
         bounds[word] = value
     low = bounds.get("minimum", bounds.get("exclusive_minimum"))
     high = bounds.get("maximum", bounds.get("exclusive_maximum"))
-    for key in ("minimum", "maximum"):
-        if key in bounds and f"exclusive_{key}" in bounds:
-            faults.append(document.fault((*here, key), f"stands beside exclusive{key.capitalize()}", "keep one of them"))
+    faults += [
+        document.fault((*here, key), f"stands beside exclusive{key.capitalize()}", "keep one of them")
+        for key in ("minimum", "maximum")
+        if key in bounds and f"exclusive_{key}" in bounds
+    ]
     if low is not None and high is not None and low > high:
         faults.append(document.fault(here, f"the minimum {low} is more than the maximum {high}", "swap them"))
     form = options.get("format")
@@ -367,7 +434,9 @@ def check_values(values: list[Any], type_: TypeNode, place: Place, document: Doc
     word = kind(type_)
     is_number = word in ("int", "long", "float", "double") or word.startswith("decimal")
     if not is_number and word != "string":
-        faults.append(document.fault(place, f"a list of allowed values does not fit a {word}", "use minimum and maximum, or a rowCondition"))
+        faults.append(
+            document.fault(place, f"a list of allowed values does not fit a {word}", "use minimum and maximum, or a rowCondition")
+        )
         return False
     for index, value in enumerate(values):
         here = (*place, index)
@@ -378,7 +447,13 @@ def check_values(values: list[Any], type_: TypeNode, place: Place, document: Doc
         elif not is_number and not isinstance(value, str):
             faults.append(document.fault(here, f"{value!r} is not text, but the column is a string", f'quote it: "{value}"'))
         elif isinstance(value, str) and _LOOKS_TEMPORAL.fullmatch(value):
-            faults.append(document.fault(here, f"{value!r} looks like a date or a time, which Glue Data Quality cannot hold in a list", "use a pattern or a rowCondition"))
+            faults.append(
+                document.fault(
+                    here,
+                    f"{value!r} looks like a date or a time, which Glue Data Quality cannot hold in a list",
+                    "use a pattern or a rowCondition",
+                )
+            )
         elif isinstance(value, str) and ('"' in value or value.endswith("\\") or not value.isprintable()):
             faults.append(document.fault(here, f"{value!r} holds a quote, a line break or ends in a backslash", "use a rowCondition"))
     if len({repr(value) for value in values}) != len(values):
@@ -390,11 +465,25 @@ def check_pattern(pattern: str, place: Place, document: Document, faults: list[F
     """Whether a pattern means the same in Spark, in Glue Data Quality and to its reader."""
     count = len(faults)
     if not (pattern.startswith("^") and pattern.endswith("$")) or pattern.endswith("\\$"):
-        faults.append(document.fault(place, f"{pattern!r} is not anchored", f"write '^{pattern.removeprefix('^').removesuffix('$')}$': it has to match the whole value"))
+        faults.append(
+            document.fault(
+                place,
+                f"{pattern!r} is not anchored",
+                f"write '^{pattern.removeprefix('^').removesuffix('$')}$': it has to match the whole value",
+            )
+        )
     elif _has_outer_alternative(pattern[1:-1]):
-        faults.append(document.fault(place, f"{pattern!r} has an alternative outside parentheses, so the anchors belong to its ends only", f"write '^({pattern[1:-1]})$'"))
+        faults.append(
+            document.fault(
+                place,
+                f"{pattern!r} has an alternative outside parentheses, so the anchors belong to its ends only",
+                f"write '^({pattern[1:-1]})$'",
+            )
+        )
     if '"' in pattern or pattern.endswith("\\") or "\n" in pattern:
-        faults.append(document.fault(place, "holds a double quote, a line break or ends in a backslash", 'write \\x22 for ", \\n for a line break'))
+        faults.append(
+            document.fault(place, "holds a double quote, a line break or ends in a backslash", 'write \\x22 for ", \\n for a line break')
+        )
     try:
         re.compile(pattern)
     except re.error as error:
@@ -406,8 +495,11 @@ def check_format(pattern: str, type_: str, place: Place, document: Document, fau
     """Whether a pattern of dates or timestamps says what its writer means, in the letters that Spark reads."""
     letters = set(_QUOTED_TEXT.sub("", pattern)) & set(_LETTERS)
     example = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss", "timestamptz": "yyyy-MM-dd'T'HH:mm:ssXXX"}[type_]
-    needed = "yMd" if type_ == "date" else "yMdHms"
-    confused = {"Y": "the year of a week; yyyy is the year", "D": "the day of the year; dd is the day of the month", "h": "the hour of a half day; HH is the hour"}
+    confused = {
+        "Y": "the year of a week; yyyy is the year",
+        "D": "the day of the year; dd is the day of the month",
+        "h": "the hour of a half day; HH is the hour",
+    }
     problem = ""
     if letters - set(_SPARK_LETTERS):
         problem = f"has {', '.join(sorted(letters - set(_SPARK_LETTERS)))}, which Spark does not read"
@@ -416,7 +508,11 @@ def check_format(pattern: str, type_: str, place: Place, document: Document, fau
             problem = f"has {letter}, {meaning}"
     if not problem and type_ == "date" and letters & set("Hhms"):
         problem = "has a time of day (mm is minutes, MM is months)"
-    missing = [letter for letter in needed if letter not in letters and not (letter == "H" and "h" in letters) and letter != "s" and letter != "m"]
+    missing = [
+        letter
+        for letter in ("y", "M", "d", *(() if type_ == "date" else ("H",)))
+        if letter not in letters and not (letter == "H" and "h" in letters)
+    ]
     if not problem and missing:
         problem = f"lacks {', '.join(missing)}"
     if not problem and type_ == "timestamp" and letters & set("VzOXxZ"):

@@ -69,7 +69,12 @@ class AuthoredContract:
     @property
     def partitioned(self) -> tuple[AuthoredColumn, ...]:
         """Columns of the partition spec in order."""
-        return tuple(sorted((column for column in self.columns if column.partition_position is not None), key=lambda column: column.partition_position or 0))
+        return tuple(
+            sorted(
+                (column for column in self.columns if column.partition_position is not None),
+                key=lambda column: column.partition_position or 0,
+            )
+        )
 
 
 def parse_contract(document: Document, faults: list[Fault]) -> AuthoredContract | None:
@@ -148,7 +153,11 @@ class _Contract:
             return by_path
         found = _ID.fullmatch(id_)
         if found is None:
-            self._fault(("id",), f"{id_!r} is not <domain>.<dataset>", "write it in lower-case letters, digits and underscores, such as sales.orders")
+            self._fault(
+                ("id",),
+                f"{id_!r} is not <domain>.<dataset>",
+                "write it in lower-case letters, digits and underscores, such as sales.orders",
+            )
             return by_path
         domain, dataset = found[1], found[2]
         if (domain, dataset) != by_path:
@@ -205,18 +214,34 @@ class _Contract:
                 if database == f"gold_{domain}":
                     zone = "gold"
                 elif database != f"silver_{domain}" and isinstance(database, str):
-                    self._fault((*place, "database"), f"{database!r} is not a database of the domain {domain!r}", f"write silver_{domain} or gold_{domain}")
+                    self._fault(
+                        (*place, "database"),
+                        f"{database!r} is not a database of the domain {domain!r}",
+                        f"write silver_{domain} or gold_{domain}",
+                    )
                 if server.get("format") not in (None, "iceberg"):
                     self._fault((*place, "format"), f"{server.get('format')!r} tables cannot be made", "write format: iceberg")
             elif kind == "s3":
                 raw.append((place, server))
                 expected = f"s3://${{RAW_BUCKET}}/{domain}/{dataset}/"
                 if server.get("location") != expected and knows_variables:
-                    self._fault((*place, "location"), f"{server.get('location')!r} is not where files of {domain}.{dataset} land", f'write "{expected}"')
+                    self._fault(
+                        (*place, "location"),
+                        f"{server.get('location')!r} is not where files of {domain}.{dataset} land",
+                        f'write "{expected}"',
+                    )
             elif isinstance(kind, str):
-                self._fault((*place, "type"), f"{kind} cannot be applied yet", "keep one glue server (the table) and at most one s3 server (the raw files)")
+                self._fault(
+                    (*place, "type"),
+                    f"{kind} cannot be applied yet",
+                    "keep one glue server (the table) and at most one s3 server (the raw files)",
+                )
         if len(glue) != 1:
-            self._fault(("servers",), f"has {len(glue)} glue servers", f"add exactly one: {{server: lake, type: glue, account: \"${{AWS_ACCOUNT_ID}}\", database: silver_{domain}}}")
+            self._fault(
+                ("servers",),
+                f"has {len(glue)} glue servers",
+                f'add exactly one: {{server: lake, type: glue, account: "${{AWS_ACCOUNT_ID}}", database: silver_{domain}}}',
+            )
         for place, _ in raw[1:]:
             self._fault(place, "is a second s3 server", "keep one: files of a dataset land in one place")
         if raw and zone == "gold":
@@ -256,14 +281,22 @@ class _Contract:
         columns: list[AuthoredColumn] = []
         for index, node in enumerate(nodes):
             if isinstance(node, dict):
-                column = parse_column(node, place=(*place, "properties", index), document=self.document, has_source=self.has_source, faults=self.faults)
+                column = parse_column(
+                    node, place=(*place, "properties", index), document=self.document, has_source=self.has_source, faults=self.faults
+                )
                 if column is not None:
                     columns.append(column)
         for key in ("name", "id"):
             types.repeated(nodes, key, (*place, "properties"), self.document, self.faults)
         for column in columns:
             if column.logic is not None:
-                check_expression(column.logic, columns=column.sources, place=(*column.place, "transformLogic"), document=self.document, faults=self.faults)
+                check_expression(
+                    column.logic,
+                    columns=column.sources,
+                    place=(*column.place, "transformLogic"),
+                    document=self.document,
+                    faults=self.faults,
+                )
         return tuple(columns)
 
     def _positions(self, columns: tuple[AuthoredColumn, ...]) -> None:
@@ -271,7 +304,11 @@ class _Contract:
         properties: list[Any] = raw if isinstance(raw, list) else []
         for flag, key, found in (
             ("primaryKey", "primaryKeyPosition", [(column.key_position, column) for column in columns if column.key_position is not None]),
-            ("partitioned", "partitionKeyPosition", [(column.partition_position, column) for column in columns if column.partition_position is not None]),
+            (
+                "partitioned",
+                "partitionKeyPosition",
+                [(column.partition_position, column) for column in columns if column.partition_position is not None],
+            ),
         ):
             positions = sorted(position for position, _ in found)
             complete = sum(isinstance(node, dict) and node.get(flag) is True for node in properties) == len(found)
@@ -279,7 +316,11 @@ class _Contract:
                 place = (*found[0][1].place, key)
                 self._fault(place, f"the positions of {flag} are {', '.join(map(str, positions))}", f"count {key} from 1 without gaps")
         if properties and not any(isinstance(node, dict) and node.get("primaryKey") is True for node in properties):
-            self._fault(("schema", 0), "has no primary key", "add primaryKey: true, primaryKeyPosition: 1 and required: true to the columns that identify a row: rows are merged by it")
+            self._fault(
+                ("schema", 0),
+                "has no primary key",
+                "add primaryKey: true, primaryKeyPosition: 1 and required: true to the columns that identify a row: rows are merged by it",
+            )
 
     def _rules(
         self, table: Mapping[str, Any], place: Place, columns: tuple[AuthoredColumn, ...], by_name: Mapping[str, AuthoredColumn]
@@ -301,12 +342,16 @@ class _Contract:
             seen.add(rule.id)
         return tuple(rules)
 
-    def _quality(self, node: Mapping[str, Any], place: Place, column: AuthoredColumn | None, by_name: Mapping[str, AuthoredColumn]) -> list[Rule]:
+    def _quality(
+        self, node: Mapping[str, Any], place: Place, column: AuthoredColumn | None, by_name: Mapping[str, AuthoredColumn]
+    ) -> list[Rule]:
         entries = node.get("quality")
         rules: list[Rule] = []
         for index, entry in enumerate(entries if isinstance(entries, list) else []):
             if isinstance(entry, dict):
-                rule = parse_quality(entry, place=(*place, "quality", index), column=column, columns=by_name, document=self.document, faults=self.faults)
+                rule = parse_quality(
+                    entry, place=(*place, "quality", index), column=column, columns=by_name, document=self.document, faults=self.faults
+                )
                 if rule is not None:
                     rules.append(rule)
         return rules
@@ -344,7 +389,11 @@ class _Contract:
         if value.get("mode", "merge") != "merge":
             self._fault((*place, "mode"), f"{value['mode']!r} cannot be applied yet", "write mode: merge")
         if value.get("scdType", 1) != 1:
-            self._fault((*place, "scdType"), f"{value['scdType']!r} cannot be applied yet", "write scdType: 1, or leave it out: the table holds the latest row of a key")
+            self._fault(
+                (*place, "scdType"),
+                f"{value['scdType']!r} cannot be applied yet",
+                "write scdType: 1, or leave it out: the table holds the latest row of a key",
+            )
         if "deleteWhen" in value:
             self._fault((*place, "deleteWhen"), "cannot be applied yet", "remove it; keep the flag as a column and filter on it in gold")
         sequence = value.get("sequenceBy")
@@ -352,16 +401,28 @@ class _Contract:
             column = by_name.get(sequence) if isinstance(sequence, str) else None
             if column is None:
                 self._fault((*place, "sequenceBy"), f"there is no column {sequence!r}", nearest(str(sequence), by_name))
-            elif column.type not in ("int", "long", "date", "timestamp", "timestamptz", "string") and not str(column.type).startswith("decimal"):
-                self._fault((*place, "sequenceBy"), f"{sequence!r} has no order that says which row is newer", "use a timestamp, a date, a number or a text that sorts")
+            elif column.type not in ("int", "long", "date", "timestamp", "timestamptz", "string") and not str(column.type).startswith(
+                "decimal"
+            ):
+                self._fault(
+                    (*place, "sequenceBy"),
+                    f"{sequence!r} has no order that says which row is newer",
+                    "use a timestamp, a date, a number or a text that sorts",
+                )
             elif not column.field.required:
-                self._fault((*place, "sequenceBy"), f"{sequence!r} is not required, so a row might have no place in the order", f"add required: true to {sequence}")
+                self._fault(
+                    (*place, "sequenceBy"),
+                    f"{sequence!r} is not required, so a row might have no place in the order",
+                    f"add required: true to {sequence}",
+                )
         return Write(mode="merge", sequence_by=sequence if isinstance(sequence, str) else None)
 
     def _source(self, authored: Any, place: Place, server: tuple[Place, dict[str, Any]] | None) -> Source | None:
         if server is None:
             if authored is not None:
-                self._fault(place, "describes raw files, but there is no s3 server", "add the s3 server that they land at, or remove source")
+                self._fault(
+                    place, "describes raw files, but there is no s3 server", "add the s3 server that they land at, or remove source"
+                )
             return None
         server_place, node = server
         value: dict[str, Any] = authored if isinstance(authored, dict) else {}
@@ -378,7 +439,7 @@ class _Contract:
         texts = {key: value.get(key, default) for key, default in (("delimiter", ","), ("quote", '"'), ("nullValue", ""))}
         for key in ("delimiter", "quote"):
             text = texts[key]
-            if not isinstance(text, str) or len(text) != 1 or not (text.isprintable() or text == "\t") or ord(text) > 127:  # noqa: PLR2004 - ASCII
+            if not isinstance(text, str) or len(text) != 1 or not (text.isprintable() or text == "\t") or ord(text) > 127:
                 self._fault((*place, key), f"{text!r} is not one character", 'write one ASCII character, quoted, such as "|"')
         if not isinstance(texts["nullValue"], str):
             self._fault((*place, "nullValue"), f"{texts['nullValue']!r} is not text", 'write it quoted, such as ""')
@@ -407,7 +468,7 @@ class _Contract:
         numbers = {"scoreThreshold": 95.0, "maxQuarantinePercent": 100.0, **value}
         for key in ("scoreThreshold", "maxQuarantinePercent"):
             number = numbers[key]
-            if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 100:  # noqa: PLR2004 - percent
+            if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 100:
                 self._fault((*place, key), f"{number!r} is not a number from 0 to 100", "write a percentage")
                 numbers[key] = 0
         return float(numbers["scoreThreshold"]), float(numbers["maxQuarantinePercent"])
@@ -421,14 +482,20 @@ class _Contract:
                 continue
             place: Place = ("slaProperties", index)
             if level.get("property") == "retention":
-                self._fault((*place, "property"), "retention cannot be applied yet: nothing deletes rows by age", "remove it and say so under description.limitations")
+                self._fault(
+                    (*place, "property"),
+                    "retention cannot be applied yet: nothing deletes rows by age",
+                    "remove it and say so under description.limitations",
+                )
             if level.get("unit") == "m":
                 self._fault((*place, "unit"), "m means minutes to some tools and months to others", "write min, h, d or y")
             element = level.get("element")
             if isinstance(element, str):
                 table, _, column = element.rpartition(".")
                 if table not in ("", dataset) or column not in by_name:
-                    self._fault((*place, "element"), f"there is no column {element!r}", nearest(element, [f"{dataset}.{name}" for name in by_name]))
+                    self._fault(
+                        (*place, "element"), f"there is no column {element!r}", nearest(element, [f"{dataset}.{name}" for name in by_name])
+                    )
 
     def _known_keys(self, value: Mapping[str, Any], allowed: tuple[str, ...], place: Place) -> None:
         for key in value:

@@ -145,7 +145,12 @@ class _Reader:
             return None
         self.lines.setdefault(place, node.start_mark.line + 1)
         if id(node) in self.seen:
-            self._fault(node, place, "is an alias (`*name`) of a value that stands elsewhere", "write the value out: anchors and aliases are not read")
+            self._fault(
+                node,
+                place,
+                "is an alias (`*name`) of a value that stands elsewhere",
+                "write the value out: anchors and aliases are not read",
+            )
             return None
         self.seen.add(id(node))
         if len(place) > MAX_DEPTH:

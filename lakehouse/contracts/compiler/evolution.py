@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from lakehouse.contracts.compiler.contract import AuthoredContract
 from lakehouse.contracts.compiler.documents import Place
@@ -66,7 +65,9 @@ class _Comparison:
             if path in self.old.retired and self.old.retired[path].type != entry.type:
                 self._type(path, self.old.retired[path].type, entry.type)
         self._keys()
-        if [(part.path, part.transform) for part in self.old.partition if part.active] != [(part.path, part.transform) for part in self.new.partition if part.active]:
+        if [(part.path, part.transform) for part in self.old.partition if part.active] != [
+            (part.path, part.transform) for part in self.new.partition if part.active
+        ]:
             self.change.minor.append("the partition changes")
         self._rules()
 
@@ -87,7 +88,11 @@ class _Comparison:
             if parent in gone or (parent and _is_another_type(self.old, self.new, parent)):
                 continue
             place = self._place(path)
-            same_name = [other for other, now in self.new.fields.items() if other not in self.old.fields and now.name == entry.name and other.rpartition(".")[0] == parent]
+            same_name = [
+                other
+                for other, now in self.new.fields.items()
+                if other not in self.old.fields and now.name == entry.name and other.rpartition(".")[0] == parent
+            ]
             if same_name:
                 self._refuse(
                     self._place(same_name[0], "id"),
@@ -95,7 +100,11 @@ class _Comparison:
                     f"keep id: {path.rpartition('.')[2]}; a rename changes the name only",
                 )
             elif any(part.path == path for part in self.old.partition):
-                self._refuse(place, f"{path!r} is dropped, but it partitions files of the table", f"keep it and announce it by deprecated: true, or {ANOTHER_DATASET}")
+                self._refuse(
+                    place,
+                    f"{path!r} is dropped, but it partitions files of the table",
+                    f"keep it and announce it by deprecated: true, or {ANOTHER_DATASET}",
+                )
             elif path in self.old.keys:
                 self._refuse(place, f"{path!r} is dropped, but it is part of the primary key", ANOTHER_DATASET)
             elif not entry.deprecated:
@@ -157,12 +166,18 @@ class _Comparison:
         elif _widens(before, now):
             self.change.minor.append(f"{path} widens from {before} to {now}")
         else:
-            self._refuse(place, f"{path!r} changes from {before} to {now}: {_why_not(before, now)}", f"keep {before}, add a column with the new type beside it, or {ANOTHER_DATASET}")
+            self._refuse(
+                place,
+                f"{path!r} changes from {before} to {now}: {_why_not(before, now)}",
+                f"keep {before}, add a column with the new type beside it, or {ANOTHER_DATASET}",
+            )
 
     def _keys(self) -> None:
         if self.old.keys != self.new.keys:
             was, now = ", ".join(self.old.keys), ", ".join(self.new.keys)
-            places = [column.place for column in self.authored.columns if (column.field.id in self.old.keys) != (column.field.id in self.new.keys)]
+            places = [
+                column.place for column in self.authored.columns if (column.field.id in self.old.keys) != (column.field.id in self.new.keys)
+            ]
             self._refuse(
                 (*places[0], "primaryKey") if places else ("schema", 0),
                 f"the primary key changes from {was} to {now}: rows that are already in the table were merged by the old one",
@@ -189,7 +204,9 @@ class _Comparison:
         if self.new.score_threshold < self.old.score_threshold:
             self.change.major.append(f"scoreThreshold falls from {self.old.score_threshold:g} to {self.new.score_threshold:g}")
         if self.new.max_quarantine_percent > self.old.max_quarantine_percent:
-            self.change.major.append(f"maxQuarantinePercent rises from {self.old.max_quarantine_percent:g} to {self.new.max_quarantine_percent:g}")
+            self.change.major.append(
+                f"maxQuarantinePercent rises from {self.old.max_quarantine_percent:g} to {self.new.max_quarantine_percent:g}"
+            )
 
 
 _NOTHING = LockedField(id=0, name="", type="", required=False)
@@ -208,15 +225,21 @@ def version_faults(authored: AuthoredContract, old: Lock | None, change: Change)
     was, now = _numbers(old.version), _numbers(authored.version)
     place: Place = ("version",)
     if now < was:
-        yield authored.document.fault(place, f"{authored.version} is lower than {old.version}, which is locked", f"write a version above {old.version}")
+        yield authored.document.fault(
+            place, f"{authored.version} is lower than {old.version}, which is locked", f"write a version above {old.version}"
+        )
         return
     # Before 1.0.0 a minor version may break, as semantic versioning has it.
     breaking = 1 if was[0] == 0 and now[0] == 0 else 0
     major_version, minor_version = _raised(was, breaking), _raised(was, 1)
     if change.major and now[: breaking + 1] <= was[: breaking + 1]:
-        yield authored.document.fault(place, f"{authored.version} does not tell readers that {_told(change.major)}", f"write version: {major_version} or higher")
+        yield authored.document.fault(
+            place, f"{authored.version} does not tell readers that {_told(change.major)}", f"write version: {major_version} or higher"
+        )
     elif change.minor and not change.major and now[:2] <= was[:2]:
-        yield authored.document.fault(place, f"{authored.version} does not tell readers that {_told(change.minor)}", f"write version: {minor_version} or higher")
+        yield authored.document.fault(
+            place, f"{authored.version} does not tell readers that {_told(change.minor)}", f"write version: {minor_version} or higher"
+        )
 
 
 def _told(changes: list[str], *, most: int = 4) -> str:
@@ -286,11 +309,20 @@ def _list(args: Mapping[str, object]) -> list[object]:
 
 
 def _bound_loosened(word: str, value: object, now: Mapping[str, object]) -> bool:
-    end: Literal["min", "max"] = "min" if "min" in word else "max"
     other = word.removeprefix("exclusive_") if word.startswith("exclusive_") else f"exclusive_{word}"
     found, is_other = (now.get(word), False) if word in now else (now.get(other), True)
-    if found is None or type(found) is not type(value) and not (isinstance(found, int | float) and isinstance(value, int | float)):
+    order = _compared(found, value)
+    if order is None:
         return True
-    if found == value:
+    if order == 0:
         return is_other and word.startswith("exclusive_")
-    return bool(found < value) if end == "min" else bool(found > value)  # type: ignore[operator]
+    return order < 0 if "min" in word else order > 0
+
+
+def _compared(a: object, b: object) -> int | None:
+    """-1, 0 or 1 as a is less than, equal to or more than b; None if they cannot be compared."""
+    if isinstance(a, str) and isinstance(b, str):
+        return (a > b) - (a < b)
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return (a > b) - (a < b)
+    return None

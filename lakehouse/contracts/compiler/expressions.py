@@ -14,19 +14,19 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.spark import Spark
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
-from lakehouse.contracts.compiler.spark_functions import NOT_REPEATABLE, RAISING, SPARK_FUNCTIONS
+from lakehouse.contracts.compiler.spark_functions import NOT_REPEATABLE, RAISING, SPARK_FUNCTIONS, words
 from lakehouse.errors import Fault
 
 _TABLE = "contract_rows"
 _CLAUSES = ("from", "from_", "where", "group", "having", "joins", "order", "limit", "with", "with_")
-_NOT_CALLS = frozenset(
+_NOT_CALLS = words(
     """
     all and any as between by case distinct else except exists filter from group having in intersect interval is join like not on or over select
     some then try_cast union using values when where with
-    """.split()
+    """
 )
 """Words that may stand before a parenthesis and are no function."""
 
@@ -114,8 +114,15 @@ def _check_functions(sql: _Text, *, stops_job: bool) -> None:
         word = token.text.lower()
         after = tokens[index + 1].token_type if index + 1 < len(tokens) else None
         is_type = index > 0 and tokens[index - 1].text.lower() == "as"
-        is_call = not is_type and after == TokenType.L_PAREN and token.token_type not in (TokenType.STRING, TokenType.IDENTIFIER, TokenType.R_PAREN, TokenType.NUMBER)
-        is_bare = word in ("current_date", "current_timestamp", "current_user", "current_time", "localtimestamp") and token.token_type != TokenType.STRING
+        is_call = (
+            not is_type
+            and after == TokenType.L_PAREN
+            and token.token_type not in (TokenType.STRING, TokenType.IDENTIFIER, TokenType.R_PAREN, TokenType.NUMBER)
+        )
+        is_bare = (
+            word in ("current_date", "current_timestamp", "current_user", "current_time", "localtimestamp")
+            and token.token_type != TokenType.STRING
+        )
         if word in seen or not (is_call or is_bare or token.token_type in (TokenType.DCOLON, TokenType.L_BRACKET)):
             continue
         seen.add(word)
@@ -124,7 +131,9 @@ def _check_functions(sql: _Text, *, stops_job: bool) -> None:
         elif token.token_type == TokenType.L_BRACKET and stops_job:
             sql.fault("looks up by [...], which stops the job if nothing is there", "write get(array, index) or try_element_at(map, key)")
         elif word in NOT_REPEATABLE:
-            sql.fault(f"calls {word}, whose value changes from run to run", "use columns of the row, so that a second run gives the same rows")
+            sql.fault(
+                f"calls {word}, whose value changes from run to run", "use columns of the row, so that a second run gives the same rows"
+            )
         elif is_call and stops_job and word in RAISING:
             sql.fault(f"calls {word}, which stops the job for a bad value", f"write {RAISING[word]}")
         elif is_call and word.isidentifier() and word not in SPARK_FUNCTIONS and word not in _NOT_CALLS:
@@ -141,7 +150,9 @@ def _check_divisions(sql: _Text, expression: Any) -> None:
         divisor = node.expression.unnest()
         is_safe = isinstance(divisor, exp.Nullif) or (isinstance(divisor, exp.Literal) and float(divisor.this or 0) != 0)
         if not is_safe:
-            sql.fault("divides by something that may be 0, which stops the job", "write try_divide(a, b), try_mod(a, b), or a / nullif(b, 0)")
+            sql.fault(
+                "divides by something that may be 0, which stops the job", "write try_divide(a, b), try_mod(a, b), or a / nullif(b, 0)"
+            )
             return
 
 

@@ -56,14 +56,22 @@ def check_extensions(node: Mapping[str, Any], kind: str, *, place: Place, docume
             if name in found:
                 faults.append(document.fault((*here, "property"), f"{name!r} stands twice", "keep one of them"))
             if not isinstance(value, allowed[name]):
-                faults.append(document.fault((*here, "value"), f"{value!r} is not {_WORDS[allowed[name]]}", f"write {_WORDS[allowed[name]]}"))
+                faults.append(
+                    document.fault((*here, "value"), f"{value!r} is not {_WORDS[allowed[name]]}", f"write {_WORDS[allowed[name]]}")
+                )
             found.add(name)
         elif name in NOT_YET:
             faults.append(document.fault((*here, "property"), f"{name} cannot be applied yet", NOT_YET[name]))
         else:
             places = [other for other, names in ALLOWED.items() if name in names]
             where = {"object": "the table", "property": "a column", "quality": "a quality entry"}
-            fix = f"move it to {where[places[0]]}" if places else nearest(name, allowed) if allowed else "remove it, or give it another vendor"
+            fix = (
+                f"move it to {where[places[0]]}"
+                if places
+                else nearest(name, allowed)
+                if allowed
+                else "remove it, or give it another vendor"
+            )
             faults.append(document.fault((*here, "property"), f"{name!r} is not an extension that may stand here", fix))
 
 
@@ -71,7 +79,12 @@ def extension(node: Mapping[str, Any], name: str, type_: type) -> Any:
     """Value of one extension of a node, or None if it is absent or of another type."""
     raw = node.get("customProperties")
     for item in raw if isinstance(raw, list) else []:
-        if isinstance(item, dict) and item.get("property") == name and item.get("vendor") == VENDOR and isinstance(item.get("value"), type_):
+        if (
+            isinstance(item, dict)
+            and item.get("property") == name
+            and item.get("vendor") == VENDOR
+            and isinstance(item.get("value"), type_)
+        ):
             return item["value"]
     return None
 

@@ -136,7 +136,9 @@ NODES: Mapping[str, Mapping[str, Field]] = {
         "format": _applied("must be one of the formats of `source`"),
         "encoding": _applied("UTF-8"),
         "endpointUrl": _refused("files land in the raw bucket of the environment", "remove it"),
-        "delimiter": _refused("JSON files hold one document a line", "remove it; the delimiter of CSV files stands in the source customProperty"),
+        "delimiter": _refused(
+            "JSON files hold one document a line", "remove it; the delimiter of CSV files stands in the source customProperty"
+        ),
     },
     "object": {
         "id": _applied("names the table in relationships"),
@@ -155,7 +157,9 @@ NODES: Mapping[str, Mapping[str, Field]] = {
         "authoritativeDefinitions": _DEFINITIONS,
         "physicalName": _refused("a second name is not kept", "the table is called as the dataset in the id"),
         "deprecated": _refused("a table is deprecated with its contract", "write status: deprecated"),
-        "relationships": _refused("relationships of several columns cannot be applied yet", "write relationships: [{to: ...}] at the column"),
+        "relationships": _refused(
+            "relationships of several columns cannot be applied yet", "write relationships: [{to: ...}] at the column"
+        ),
     },
     "property": {
         **_NESTED,
@@ -170,7 +174,9 @@ NODES: Mapping[str, Mapping[str, Field]] = {
         "partitionKeyPosition": _applied("order of the partition, from 1"),
         "classification": _applied("public, internal or confidential; restricted needs masking and is refused"),
         "transformSourceObjects": _applied("raw columns that feed it, `raw.<column>`"),
-        "transformLogic": _applied("Spark SQL over these raw columns, which are strings; its value, as text, is then cast; must not raise and must be repeatable"),
+        "transformLogic": _applied(
+            "Spark SQL over these raw columns, which are strings; its value, as text, is then cast; must not raise and must be repeatable"
+        ),
         "enum": _applied("row rule: the values allowed", inside="enumValue"),
         "relationships": _applied("table rule, warning: the value exists in the other table", inside="relationship"),
         "quality": _applied("rules of the gate", inside="quality"),
@@ -307,14 +313,27 @@ NODES: Mapping[str, Mapping[str, Field]] = {
     },
     "member": {
         key: _documentation()
-        for key in ("id", "username", "name", "description", "role", "dateIn", "dateOut", "replacedByUsername", "tags", "authoritativeDefinitions")
+        for key in (
+            "id",
+            "username",
+            "name",
+            "description",
+            "role",
+            "dateIn",
+            "dateOut",
+            "replacedByUsername",
+            "tags",
+            "authoritativeDefinitions",
+        )
     }
     | {"customProperties": _CUSTOM},
     "role": {key: _documentation() for key in ("id", "role", "description", "access", "firstLevelApprovers", "secondLevelApprovers")}
     | {"customProperties": _CUSTOM},
-    "support": {key: _documentation() for key in ("id", "channel", "url", "description", "tool", "scope", "invitationUrl")} | {"customProperties": _CUSTOM},
+    "support": {key: _documentation() for key in ("id", "channel", "url", "description", "tool", "scope", "invitationUrl")}
+    | {"customProperties": _CUSTOM},
     "price": {key: _documentation() for key in ("id", "priceAmount", "priceCurrency", "priceUnit")},
-    "synonym": {key: _documentation() for key in ("id", "synonym", "description", "locale", "source", "status")} | {"customProperties": _CUSTOM},
+    "synonym": {key: _documentation() for key in ("id", "synonym", "description", "locale", "source", "status")}
+    | {"customProperties": _CUSTOM},
     "authoritativeDefinition": {key: _documentation() for key in ("id", "url", "type", "description")},
 }
 """Fields by kind of node. `options.<logicalType>` and `server.<type>` add to a node by the value of another field."""

@@ -187,7 +187,13 @@ def next_lock(authored: AuthoredContract, old: Lock | None) -> Lock:
         partition=_partition(authored, old),
         rules={
             rule.id: LockedRule(
-                kind=rule.kind, severity=rule.severity, action=rule.action, args=rule.args, operator=rule.operator, threshold=rule.threshold, unit=rule.unit
+                kind=rule.kind,
+                severity=rule.severity,
+                action=rule.action,
+                args=rule.args,
+                operator=rule.operator,
+                threshold=rule.threshold,
+                unit=rule.unit,
             )
             for rule in authored.quality.rules
         },
@@ -238,13 +244,15 @@ def number(authored: AuthoredContract, lock: Lock) -> CompiledContract:
             for column in authored.partitioned
         ),
         sort=tuple(
-            SortField(column=part.column, source_id=ids[part.column], direction=part.direction, null_order=part.null_order) for part in authored.sort
+            SortField(column=part.column, source_id=ids[part.column], direction=part.direction, null_order=part.null_order)
+            for part in authored.sort
         ),
         write=authored.write,
         source=authored.source,
         quality=authored.quality,
         raw=tuple(
-            RawColumn(name=name, field_id=field_id, active=name in active_raw) for name, field_id in sorted(lock.raw.items(), key=lambda item: item[1])
+            RawColumn(name=name, field_id=field_id, active=name in active_raw)
+            for name, field_id in sorted(lock.raw.items(), key=lambda item: item[1])
         ),
         tags=authored.tags,
         sla=authored.sla,
@@ -259,9 +267,13 @@ def _partition(authored: AuthoredContract, old: Lock | None) -> tuple[LockedPart
         entry = known.pop((column.field.id, column.transform), None)
         if entry is None:
             last += 1
-            entry = LockedPartition(id=last, path=column.field.id, transform=column.transform, name=_partition_name(column.name, column.transform), active=True)
+            entry = LockedPartition(
+                id=last, path=column.field.id, transform=column.transform, name=_partition_name(column.name, column.transform), active=True
+            )
         wanted.append(LockedPartition(id=entry.id, path=entry.path, transform=entry.transform, name=entry.name, active=True))
-    gone = [LockedPartition(id=entry.id, path=entry.path, transform=entry.transform, name=entry.name, active=False) for entry in known.values()]
+    gone = [
+        LockedPartition(id=entry.id, path=entry.path, transform=entry.transform, name=entry.name, active=False) for entry in known.values()
+    ]
     return tuple(sorted((*wanted, *gone), key=lambda entry: entry.id))
 
 
@@ -269,11 +281,15 @@ def _partition_name(column: str, transform: str) -> str:
     """Name that Spark gives to a partition field."""
     if transform == "identity":
         return column
-    return f"{column}_{transform.split('[')[0].replace('truncate', 'trunc')}"
+    return f"{column}_{transform.partition('[')[0].replace('truncate', 'trunc')}"
 
 
 def _short(entry: Any) -> Any:
     """An entry without what is at its default."""
     if not isinstance(entry, dict):
         return entry
-    return {key: value for key, value in entry.items() if not (value is None or value == "" or value is False or value == {} or value == "rows") or key in ("required", "active")}
+    return {key: value for key, value in entry.items() if not _is_default(value) or key in ("required", "active")}
+
+
+def _is_default(value: Any) -> bool:
+    return value is None or value is False or (isinstance(value, str | dict) and value in ("", "rows", {}))

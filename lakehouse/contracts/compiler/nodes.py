@@ -84,11 +84,17 @@ def type_json(node: TypeNode, *, path: str, allocate: Allocate) -> str | dict[st
     """
     if isinstance(node, str):
         return node
-    parts = {field.id: (allocate(f"{path}.{field.id}"), type_json(field.type, path=f"{path}.{field.id}", allocate=allocate)) for field in children(node)}
+    parts = {
+        field.id: (allocate(f"{path}.{field.id}"), type_json(field.type, path=f"{path}.{field.id}", allocate=allocate))
+        for field in children(node)
+    }
     if isinstance(node, StructNode):
         return {
             "type": "struct",
-            "fields": [{"id": parts[field.id][0], "name": field.name, "required": field.required, "type": parts[field.id][1]} for field in node.fields],
+            "fields": [
+                {"id": parts[field.id][0], "name": field.name, "required": field.required, "type": parts[field.id][1]}
+                for field in node.fields
+            ],
         }
     if isinstance(node, ListNode):
         element = parts["element"]

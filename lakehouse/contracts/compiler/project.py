@@ -110,7 +110,9 @@ def _authored(folder: Path, root: Path, faults: list[Fault]) -> list[tuple[Path,
     return [(path, _with_relationships(authored, by_id, faults, complete=complete)) for path, authored in parsed]
 
 
-def _with_relationships(authored: AuthoredContract, by_id: Mapping[str, AuthoredContract], faults: list[Fault], *, complete: bool) -> AuthoredContract:
+def _with_relationships(
+    authored: AuthoredContract, by_id: Mapping[str, AuthoredContract], faults: list[Fault], *, complete: bool
+) -> AuthoredContract:
     rules = relationship_rules(authored, by_id, faults, complete=complete)
     return replace(authored, quality=replace(authored.quality, rules=(*authored.quality.rules, *rules)))
 
@@ -123,7 +125,15 @@ def _stale(lock_file: Path, root: Path, *, is_missing: bool) -> Fault:
 
 def _contract_files(folder: Path, root: Path, faults: list[Fault]) -> list[Path]:
     if not folder.is_dir():
-        faults.append(Fault(file=relative(folder, root), line=0, place="(folder)", problem="does not exist", fix="put contracts into <domain>/<dataset>.odcs.yaml"))
+        faults.append(
+            Fault(
+                file=relative(folder, root),
+                line=0,
+                place="(folder)",
+                problem="does not exist",
+                fix="put contracts into <domain>/<dataset>.odcs.yaml",
+            )
+        )
         return []
     found: list[Path] = []
     for path in sorted(folder.rglob("*")):
@@ -132,11 +142,21 @@ def _contract_files(folder: Path, root: Path, faults: list[Fault]) -> list[Path]
         if path.name.endswith(SUFFIX):
             found.append(path)
         elif path.suffix in (".yaml", ".yml"):
-            faults.append(Fault(file=relative(path, root), line=0, place="(file)", problem="would not be read", fix=f"name it <dataset>{SUFFIX}, or move it out of {folder.name}/"))
+            faults.append(
+                Fault(
+                    file=relative(path, root),
+                    line=0,
+                    place="(file)",
+                    problem="would not be read",
+                    fix=f"name it <dataset>{SUFFIX}, or move it out of {folder.name}/",
+                )
+            )
     for path in sorted(folder.rglob("*" + LOCK_SUFFIX)):
         if not path.with_name(path.name.removesuffix(LOCK_SUFFIX) + SUFFIX).exists():
             fix = "restore the contract, or delete the lock file as well if the dataset leaves the platform"
-            faults.append(Fault(file=relative(path, root), line=0, place="(file)", problem="is a lock file whose contract is gone", fix=fix))
+            faults.append(
+                Fault(file=relative(path, root), line=0, place="(file)", problem="is a lock file whose contract is gone", fix=fix)
+            )
     return found
 
 
@@ -151,5 +171,7 @@ def _read_lock(path: Path, authored: AuthoredContract, root: Path, faults: list[
         faults.append(Fault(file=relative(file, root), line=0, place="(file)", problem=f"cannot be read: {error}", fix=fix))
         return None
     if lock.contract != authored.id:
-        faults.append(Fault(file=relative(file, root), line=0, place="contract", problem=f"{lock.contract!r} is not {authored.id!r}", fix=fix))
+        faults.append(
+            Fault(file=relative(file, root), line=0, place="contract", problem=f"{lock.contract!r} is not {authored.id!r}", fix=fix)
+        )
     return lock

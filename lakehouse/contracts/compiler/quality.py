@@ -8,8 +8,8 @@ from typing import Any
 from lakehouse.contracts.compiler.columns import AuthoredColumn, check_pattern, check_values
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
 from lakehouse.contracts.compiler.expressions import check_expression, check_query
-from lakehouse.contracts.compiler.fields import NODES
 from lakehouse.contracts.compiler.extensions import extension, extension_place
+from lakehouse.contracts.compiler.fields import NODES
 from lakehouse.contracts.model import Action, Rule, Severity
 from lakehouse.errors import Fault
 
@@ -54,7 +54,13 @@ _TYPES = ("library", "sql", "custom", "text")
 
 
 def parse_quality(
-    node: Mapping[str, Any], *, place: Place, column: AuthoredColumn | None, columns: Mapping[str, AuthoredColumn], document: Document, faults: list[Fault]
+    node: Mapping[str, Any],
+    *,
+    place: Place,
+    column: AuthoredColumn | None,
+    columns: Mapping[str, AuthoredColumn],
+    document: Document,
+    faults: list[Fault],
 ) -> Rule | None:
     """Read one quality entry.
 
@@ -135,7 +141,9 @@ class _Entry:
         self.faults.append(self.document.fault(here, what, nearest(str(chosen), allowed)))
         return "halt"
 
-    def _make(self, *, level: str, kind: str, severity: Severity, code: str = "", args: dict[str, Any] | None = None, compare: bool = False) -> Rule:
+    def _make(
+        self, *, level: str, kind: str, severity: Severity, code: str = "", args: dict[str, Any] | None = None, compare: bool = False
+    ) -> Rule:
         name = self.column.name if self.column else None
         prefix = f"{self.column.field.id}." if self.column else ""
         metric = str(self.node.get("metric") or self.node.get("type"))
@@ -159,7 +167,9 @@ class _Entry:
     def _operator(self) -> tuple[str | None, float | None]:
         present = [key for key in OPERATORS if key in self.node]
         if len(present) != 1:
-            self._fault("", f"has {len(present)} operators ({', '.join(present) or 'none'})", f"write exactly one of {', '.join(OPERATORS)}")
+            self._fault(
+                "", f"has {len(present)} operators ({', '.join(present) or 'none'})", f"write exactly one of {', '.join(OPERATORS)}"
+            )
             return None, None
         value = self.node[present[0]]
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -215,7 +225,11 @@ class _Entry:
         if metric == "missingValues":
             values = arguments.get("missingValues")
             if not isinstance(values, list) or not values:
-                self._fault("arguments" if arguments else "", "missingValues does not say which values mean missing", "add arguments: {missingValues: ['N/A']}")
+                self._fault(
+                    "arguments" if arguments else "",
+                    "missingValues does not say which values mean missing",
+                    "add arguments: {missingValues: ['N/A']}",
+                )
                 return {}
             listed = [value for value in values if value is not None]
             if listed and not check_values(listed, column.type, (*here, "missingValues"), self.document, self.faults):
@@ -223,7 +237,11 @@ class _Entry:
             return {"values": listed} if listed else {}
         if metric == "invalidValues":
             if len(arguments) != 1:
-                self._fault("arguments" if arguments else "", "invalidValues needs exactly one of validValues and pattern", "add arguments: {validValues: [A, B]}")
+                self._fault(
+                    "arguments" if arguments else "",
+                    "invalidValues needs exactly one of validValues and pattern",
+                    "add arguments: {validValues: [A, B]}",
+                )
             elif isinstance(arguments.get("pattern"), str):
                 if column.type != "string":
                     self._fault("arguments.pattern", "a pattern judges strings only", "use validValues or a rowCondition")
@@ -264,12 +282,26 @@ class _Entry:
     def _custom(self, severity: Severity) -> Rule | None:
         engine = self.node.get("engine")
         if engine != "lakehouse":
-            self._fault("engine", f"{engine!r} is not run by this platform", "use engine: lakehouse with implementation: {rowCondition: ...}, or type: sql")
+            self._fault(
+                "engine",
+                f"{engine!r} is not run by this platform",
+                "use engine: lakehouse with implementation: {rowCondition: ...}, or type: sql",
+            )
             return None
         implementation = self.node.get("implementation")
-        if not isinstance(implementation, dict) or set(implementation) != {"rowCondition"} or not isinstance(implementation["rowCondition"], str):
+        if (
+            not isinstance(implementation, dict)
+            or set(implementation) != {"rowCondition"}
+            or not isinstance(implementation["rowCondition"], str)
+        ):
             self._fault("implementation", "is not a row condition", 'write implementation: {rowCondition: "a IS NULL OR a > b"}')
             return None
         condition: str = implementation["rowCondition"]
-        check_expression(condition, columns=self.columns, place=(*self.place, "implementation", "rowCondition"), document=self.document, faults=self.faults)
+        check_expression(
+            condition,
+            columns=self.columns,
+            place=(*self.place, "implementation", "rowCondition"),
+            document=self.document,
+            faults=self.faults,
+        )
         return self._make(level="row", kind="predicate", code="rule", severity=severity, args={"expression": condition})

@@ -46,7 +46,13 @@ TITLES: Mapping[str, str] = {
 
 def sections() -> dict[str, str]:
     """Generated parts of the page by name."""
-    return {"fields": fields_reference(), "types": types_reference(), "actions": actions_reference(), "platform": platform_reference(), "properties": properties_reference()}
+    return {
+        "fields": fields_reference(),
+        "types": types_reference(),
+        "actions": actions_reference(),
+        "platform": platform_reference(),
+        "properties": properties_reference(),
+    }
 
 
 def fields_reference() -> str:
@@ -85,12 +91,20 @@ def actions_reference() -> str:
 
 def platform_reference() -> str:
     """Columns that the platform adds."""
-    return "\n".join(["| column | type | field id |", "|---|---|---|", *(f"| `{name}` | {type_} | {field_id} |" for field_id, name, type_ in SILVER_PLATFORM_COLUMNS)])
+    return "\n".join(
+        [
+            "| column | type | field id |",
+            "|---|---|---|",
+            *(f"| `{name}` | {type_} | {field_id} |" for field_id, name, type_ in SILVER_PLATFORM_COLUMNS),
+        ]
+    )
 
 
 def properties_reference() -> str:
     """Properties of every table."""
-    return "\n".join(["| property | value |", "|---|---|", *(f"| `{name}` | `{value}` |" for name, value in sorted(TABLE_PROPERTIES.items()))])
+    return "\n".join(
+        ["| property | value |", "|---|---|", *(f"| `{name}` | `{value}` |" for name, value in sorted(TABLE_PROPERTIES.items()))]
+    )
 
 
 def _documented(key: str, field: Field) -> str:

@@ -24,7 +24,9 @@ class _Target:
     column: AuthoredColumn
 
 
-def relationship_rules(authored: AuthoredContract, by_id: Mapping[str, AuthoredContract], faults: list[Fault], *, complete: bool) -> tuple[Rule, ...]:
+def relationship_rules(
+    authored: AuthoredContract, by_id: Mapping[str, AuthoredContract], faults: list[Fault], *, complete: bool
+) -> tuple[Rule, ...]:
     """Rules that follow from the relationships of a contract.
 
     Args:
@@ -72,7 +74,9 @@ def _resolve(
 
     full, short = _FULL.fullmatch(reference), _SHORT.fullmatch(reference)
     if full is None and short is None:
-        fault(f"{reference!r} does not name a column", "write customer.odcs.yaml#/schema/customer/properties/c_custkey, or customer.c_custkey")
+        fault(
+            f"{reference!r} does not name a column", "write customer.odcs.yaml#/schema/customer/properties/c_custkey, or customer.c_custkey"
+        )
         return None
     if full is not None:
         file, column_word = full["file"], full["column"]

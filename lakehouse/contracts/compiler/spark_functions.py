@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-SPARK_FUNCTIONS = frozenset(
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
+SPARK_FUNCTIONS = words(
     """
     abs acos acosh add_months aes_decrypt aes_encrypt aggregate and any any_value approx_count_distinct approx_percentile approx_top_k
     approx_top_k_accumulate approx_top_k_combine approx_top_k_estimate array array_agg array_append array_compact array_contains
@@ -48,16 +54,16 @@ SPARK_FUNCTIONS = frozenset(
     unix_timestamp upper url_decode url_encode user uuid validate_utf8 var_pop var_samp variance variant_explode variant_explode_outer
     variant_get version weekday weekofyear when width_bucket window window_time xpath xpath_boolean xpath_double xpath_float xpath_int
     xpath_long xpath_number xpath_short xpath_string xxhash64 year zeroifnull zip_with
-    """.split()
+    """
 )
 """What `SHOW SYSTEM FUNCTIONS` lists in Spark 4.1.1, signs left out."""
 
-NOT_REPEATABLE = frozenset(
+NOT_REPEATABLE = words(
     """
     curdate current_catalog current_database current_date current_schema current_time current_timestamp current_timezone current_user
     input_file_block_length input_file_block_start input_file_name localtimestamp monotonically_increasing_id now rand randn random randstr
     session_user shuffle spark_partition_id uniform user uuid version
-    """.split()
+    """
 )
 """Functions whose value depends on when, where or by whom they run: a second run of the same input would give other rows."""
 

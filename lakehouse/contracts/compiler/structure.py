@@ -118,7 +118,11 @@ class _Walker:
             here = (*place, key)
             field = table.get(key)
             if field is None:
-                self.faults.append(self.document.fault(here, f"{UNKNOWN} {key!r} here", nearest(key, [k for k, f in table.items() if f.disposition != "refused"])))
+                self.faults.append(
+                    self.document.fault(
+                        here, f"{UNKNOWN} {key!r} here", nearest(key, [k for k, f in table.items() if f.disposition != "refused"])
+                    )
+                )
             elif field.disposition == "refused":
                 self.faults.append(self.document.fault(here, f"{key} is refused: {field.note}", field.fix))
             elif field.inside == "options":
@@ -145,7 +149,11 @@ class _Walker:
             for key in value:
                 if key in table and table[key].disposition == "applied" and key not in fields.NESTED_OPTIONS:
                     self.faults.append(
-                        self.document.fault((*place, key), f"{key} cannot be applied to a nested field yet", "write a rowCondition in the quality of the table")
+                        self.document.fault(
+                            (*place, key),
+                            f"{key} cannot be applied to a nested field yet",
+                            "write a rowCondition in the quality of the table",
+                        )
                     )
 
     def _table(self, kind: str, value: Mapping[str, Any]) -> Mapping[str, fields.Field] | None:
@@ -156,7 +164,11 @@ class _Walker:
 
 
 def _is_typo(place: Place, document: Document, faults: list[Fault]) -> bool:
-    return any(fault.place == dotted(place) and fault.problem.startswith(UNKNOWN) and "did you mean" in fault.fix for fault in faults if fault.file == document.file)
+    return any(
+        fault.place == dotted(place) and fault.problem.startswith(UNKNOWN) and "did you mean" in fault.fix
+        for fault in faults
+        if fault.file == document.file
+    )
 
 
 def _leaves(error: ValidationError) -> Iterable[ValidationError]:
@@ -167,7 +179,11 @@ def _leaves(error: ValidationError) -> Iterable[ValidationError]:
         branches: dict[Any, list[ValidationError]] = {}
         for item in inner:
             branches.setdefault(item.schema_path[0], []).append(item)
-        fitting = [items for items in branches.values() if not any(item.validator == "type" and item.absolute_path == error.absolute_path for item in items)]
+        fitting = [
+            items
+            for items in branches.values()
+            if not any(item.validator == "type" and item.absolute_path == error.absolute_path for item in items)
+        ]
         inner = fitting[0] if len(fitting) == 1 else []
     if not inner:
         yield error
@@ -176,8 +192,8 @@ def _leaves(error: ValidationError) -> Iterable[ValidationError]:
 
 
 def _explained(error: ValidationError) -> tuple[str, str]:
-    given = error.instance
-    rule = error.validator_value
+    given: Any = error.instance
+    rule: Any = error.validator_value
     if error.validator == "type":
         allowed = [rule] if isinstance(rule, str) else list(rule)
         words = " or ".join(_TYPES.get(word, word) for word in allowed)
@@ -204,4 +220,4 @@ def _explained(error: ValidationError) -> tuple[str, str]:
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - one line of a terminal
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lakehouse.contracts.compiler.documents import Document, Place
@@ -58,76 +58,119 @@ def parse_type(node: Mapping[str, Any], *, place: Place, document: Document, fau
     Returns:
         The type, or None if it has a fault.
     """
-    logical = node.get("logicalType")
-    raw_options = node.get("logicalTypeOptions")
-    options: dict[str, Any] = raw_options if isinstance(raw_options, dict) else {}
-    physical = node.get("physicalType")
-    count = len(faults)
-
-    def fault(key: str, problem: str, fix: str) -> None:
-        faults.append(document.fault((*place, *key.split(".")) if key else place, problem, fix))
-
-    if logical is None:
-        fault("", "has no logicalType", "add logicalType, one of string, integer, number, boolean, date, timestamp, object, array, map")
-        return None
-    if physical is not None and logical != "number":
-        fault("physicalType", f"{physical!r} is set on a {logical}", "remove it: only decimals need a physicalType, every other type follows from logicalType")
-    result: TypeNode | None = None
-    form = options.get("format")
-    if logical == "string":
-        result = "binary" if form == "binary" else "string"
-        if form is not None and form not in ("binary", "uuid", *STRING_FORMATS):
-            fault("logicalTypeOptions.format", f"{form!r} is not a format of a string", f"use binary, uuid or one of {', '.join(STRING_FORMATS)}")
-    elif logical == "integer":
-        if form is None:
-            fault("logicalTypeOptions.format" if options else "", "is an integer without a format", "add logicalTypeOptions: {format: i64}, or i32")
-        elif form in ("i128", "u128"):
-            fault("logicalTypeOptions.format", f"{form} fits no Iceberg type", 'use logicalType: number with physicalType: "decimal(38,0)"')
-        else:
-            result = INTEGERS.get(str(form))
-    elif logical == "number":
-        result = _number(form, physical, fault)
-    elif logical in ("boolean", "date"):
-        result = logical
-    elif logical == "timestamp":
-        zoned = options.get("timezone")
-        if zoned is None:
-            fault("logicalTypeOptions" if options else "", "is a timestamp that does not say whether it has a time zone", "add logicalTypeOptions: {timezone: true}, or false")
-        else:
-            result = "timestamptz" if zoned else "timestamp"
-        if "defaultTimezone" in options and options["defaultTimezone"] not in ("Etc/UTC", "UTC"):
-            fault("logicalTypeOptions.defaultTimezone", f"{options['defaultTimezone']!r} is not UTC", "deliver UTC, or put the offset into the values; sessions run in UTC")
-    elif logical == "object":
-        result = _struct(node, place, document, faults)
-    elif logical == "array":
-        result = _list(node, place, document, faults)
-    elif logical == "map":
-        result = _map(node, place, document, faults)
-    elif logical == "time":
-        fault("logicalType", "time has no type in Spark", "use a string with a pattern such as '^[0-2][0-9]:[0-5][0-9]$'")
-    elif logical == "vector":
-        fault("logicalType", "vector cannot be applied yet", "use logicalType: array with items: {logicalType: number, logicalTypeOptions: {format: f32}, required: true}")
-    return result if len(faults) == count else None
+    return _Type(node=node, place=place, document=document, faults=faults).parse()
 
 
-def _number(form: Any, physical: Any, fault: Any) -> str | None:
-    if physical is None:
-        if form is None:
-            fault("", "is a number without a precision", 'add physicalType: "decimal(15,2)", or logicalTypeOptions: {format: f64}')
+class _Type:
+    """A type while it is read."""
+
+    def __init__(self, *, node: Mapping[str, Any], place: Place, document: Document, faults: list[Fault]) -> None:
+        raw_options = node.get("logicalTypeOptions")
+        self.node = node
+        self.place = place
+        self.document = document
+        self.faults = faults
+        self.logical = node.get("logicalType")
+        self.physical = node.get("physicalType")
+        self.options: dict[str, Any] = raw_options if isinstance(raw_options, dict) else {}
+        self.format = self.options.get("format")
+
+    def parse(self) -> TypeNode | None:
+        """The type, or None if it has a fault."""
+        count = len(self.faults)
+        if self.logical is None:
+            self._fault(
+                "",
+                "has no logicalType",
+                f"add logicalType, one of {', '.join(name for name in self._readers if name not in ('time', 'vector'))}",
+            )
             return None
-        return FLOATS.get(str(form))
-    if form is not None:
-        fault("physicalType", f"{physical!r} stands beside the format {form!r}", "keep one: physicalType for a decimal, format for a floating point number")
-        return None
-    found = _DECIMAL.fullmatch(str(physical))
-    if found is None:
-        fault("physicalType", f"{physical!r} is not a decimal", 'write "decimal(precision,scale)", such as "decimal(15,2)"')
-        return None
-    precision, scale = int(found[1]), int(found[2])
-    if not (1 <= precision <= MAX_PRECISION and scale <= precision):
-        fault("physicalType", f"{physical!r} is out of bounds", f"the precision is 1 to {MAX_PRECISION} and the scale 0 to the precision")
-        return None
-    return f"decimal({precision}, {scale})"
+        if self.physical is not None and self.logical != "number":
+            fix = "remove it: only decimals need a physicalType, every other type follows from logicalType"
+            self._fault("physicalType", f"{self.physical!r} is set on a {self.logical}", fix)
+        reader = self._readers.get(self.logical) if isinstance(self.logical, str) else None
+        result = reader() if reader else None
+        return result if len(self.faults) == count else None
+
+    @property
+    def _readers(self) -> dict[str, Callable[[], TypeNode | None]]:
+        return {
+            "string": self._string,
+            "integer": self._integer,
+            "number": self._number,
+            "boolean": lambda: "boolean",
+            "date": lambda: "date",
+            "timestamp": self._timestamp,
+            "object": lambda: _struct(self.node, self.place, self.document, self.faults),
+            "array": lambda: _list(self.node, self.place, self.document, self.faults),
+            "map": lambda: _map(self.node, self.place, self.document, self.faults),
+            "time": self._time,
+            "vector": self._vector,
+        }
+
+    def _fault(self, key: str, problem: str, fix: str) -> None:
+        self.faults.append(self.document.fault((*self.place, *key.split(".")) if key else self.place, problem, fix))
+
+    def _string(self) -> TypeNode:
+        if self.format is not None and self.format not in ("binary", "uuid", *STRING_FORMATS):
+            self._fault(
+                "logicalTypeOptions.format",
+                f"{self.format!r} is not a format of a string",
+                f"use binary, uuid or one of {', '.join(STRING_FORMATS)}",
+            )
+        return "binary" if self.format == "binary" else "string"
+
+    def _integer(self) -> TypeNode | None:
+        if self.format is None:
+            place = "logicalTypeOptions.format" if self.options else ""
+            self._fault(place, "is an integer without a format", "add logicalTypeOptions: {format: i64}, or i32")
+        elif self.format in ("i128", "u128"):
+            self._fault(
+                "logicalTypeOptions.format",
+                f"{self.format} fits no Iceberg type",
+                'use logicalType: number with physicalType: "decimal(38,0)"',
+            )
+        return INTEGERS.get(str(self.format))
+
+    def _number(self) -> TypeNode | None:
+        if self.physical is None:
+            if self.format is None:
+                self._fault(
+                    "", "is a number without a precision", 'add physicalType: "decimal(15,2)", or logicalTypeOptions: {format: f64}'
+                )
+            return FLOATS.get(str(self.format))
+        if self.format is not None:
+            fix = "keep one: physicalType for a decimal, format for a floating point number"
+            self._fault("physicalType", f"{self.physical!r} stands beside the format {self.format!r}", fix)
+            return None
+        found = _DECIMAL.fullmatch(str(self.physical))
+        if found is None:
+            self._fault("physicalType", f"{self.physical!r} is not a decimal", 'write "decimal(precision,scale)", such as "decimal(15,2)"')
+            return None
+        precision, scale = int(found[1]), int(found[2])
+        if not (1 <= precision <= MAX_PRECISION and scale <= precision):
+            fix = f"the precision is 1 to {MAX_PRECISION} and the scale 0 to the precision"
+            self._fault("physicalType", f"{self.physical!r} is out of bounds", fix)
+        return f"decimal({precision}, {scale})"
+
+    def _timestamp(self) -> TypeNode | None:
+        zoned, default = self.options.get("timezone"), self.options.get("defaultTimezone")
+        if default not in (None, "Etc/UTC", "UTC"):
+            fix = "deliver UTC, or put the offset into the values; sessions run in UTC"
+            self._fault("logicalTypeOptions.defaultTimezone", f"{default!r} is not UTC", fix)
+        if zoned is None:
+            place = "logicalTypeOptions" if self.options else ""
+            self._fault(
+                place, "is a timestamp that does not say whether it has a time zone", "add logicalTypeOptions: {timezone: true}, or false"
+            )
+        return "timestamptz" if zoned else "timestamp"
+
+    def _time(self) -> None:
+        self._fault("logicalType", "time has no type in Spark", "use a string with a pattern such as '^[0-2][0-9]:[0-5][0-9]$'")
+
+    def _vector(self) -> None:
+        fix = "use logicalType: array with items: {logicalType: number, logicalTypeOptions: {format: f32}, required: true}"
+        self._fault("logicalType", "vector cannot be applied yet", fix)
 
 
 def _struct(node: Mapping[str, Any], place: Place, document: Document, faults: list[Fault]) -> TypeNode | None:
@@ -157,13 +200,19 @@ def _list(node: Mapping[str, Any], place: Place, document: Document, faults: lis
         faults.append(document.fault(place, "is an array without items", "add items: {logicalType: ...}"))
         return None
     type_ = parse_type(items, place=(*place, "items"), document=document, faults=faults)
-    return None if type_ is None else ListNode(element=FieldNode(id="element", name="element", required=items.get("required") is True, type=type_))
+    return (
+        None
+        if type_ is None
+        else ListNode(element=FieldNode(id="element", name="element", required=items.get("required") is True, type=type_))
+    )
 
 
 def _map(node: Mapping[str, Any], place: Place, document: Document, faults: list[Fault]) -> TypeNode | None:
     entry = node.get("map")
     if not isinstance(entry, dict) or not isinstance(entry.get("key"), dict) or not isinstance(entry.get("value"), dict):
-        faults.append(document.fault(place, "is a map without key and value", "add map: {key: {logicalType: string}, value: {logicalType: string}}"))
+        faults.append(
+            document.fault(place, "is a map without key and value", "add map: {key: {logicalType: string}, value: {logicalType: string}}")
+        )
         return None
     key = parse_type(entry["key"], place=(*place, "map", "key"), document=document, faults=faults)
     value = parse_type(entry["value"], place=(*place, "map", "value"), document=document, faults=faults)
@@ -181,7 +230,9 @@ def _map(node: Mapping[str, Any], place: Place, document: Document, faults: list
 def check_name(name: Any, place: Place, document: Document, faults: list[Fault]) -> None:
     """A name must be the same word in every engine."""
     if isinstance(name, str) and not NAME.fullmatch(name):
-        faults.append(document.fault((*place, "name"), f"{name!r} is not a name", "use lower-case letters, digits and underscores, a letter first"))
+        faults.append(
+            document.fault((*place, "name"), f"{name!r} is not a name", "use lower-case letters, digits and underscores, a letter first")
+        )
 
 
 def repeated(items: list[Any], key: str, place: Place, document: Document, faults: list[Fault]) -> None:
@@ -193,5 +244,7 @@ def repeated(items: list[Any], key: str, place: Place, document: Document, fault
             continue
         if value in first:
             line = document.line((*place, first[value], key))
-            faults.append(document.fault((*place, index, key), f"{value!r} is used twice, first at line {line}", f"give each its own {key}"))
+            faults.append(
+                document.fault((*place, index, key), f"{value!r} is used twice, first at line {line}", f"give each its own {key}")
+            )
         first.setdefault(value, index)

@@ -22,7 +22,17 @@ def test_a_ruleset_is_dqdl(contracts: dict[str, CompiledContract], id_: str) -> 
         assert rule_.type not in ("ColumnValues", "ColumnLength") or (rule_.where or "").endswith('is not null"'), rule_
 
 
-@pytest.mark.parametrize("text", ["Rules = [ IsComplete ]", "Rules = [ RowCount ]", 'Rules = [ ColumnValues "a" in ["F", "2024-01-01"] ]', 'Rules = [ ColumnValues "a" >= 1e3 ]', "Rules = [ RowCount > 0, ]", 'Rules = [ ColumnValues "a" where "x" >= 1 ]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Rules = [ IsComplete ]",
+        "Rules = [ RowCount ]",
+        'Rules = [ ColumnValues "a" in ["F", "2024-01-01"] ]',
+        'Rules = [ ColumnValues "a" >= 1e3 ]',
+        "Rules = [ RowCount > 0, ]",
+        'Rules = [ ColumnValues "a" where "x" >= 1 ]',
+    ],
+)
 def test_the_checker_is_strict(text: str) -> None:
     with pytest.raises(DqdlError):
         parse(text)

@@ -38,7 +38,10 @@ def test_tables(contracts: dict[str, CompiledContract], id_: str) -> None:
     tables = tables_of(contracts[id_])
     for table in tables:
         assert TableDefinition.from_dict(json.loads(table.to_json())) == table
-    shown = [{**table.to_dict(), "schema": table.schema, "partition_spec": table.partition_spec, "sort_order": table.sort_order} for table in tables]
+    shown = [
+        {**table.to_dict(), "schema": table.schema, "partition_spec": table.partition_spec, "sort_order": table.sort_order}
+        for table in tables
+    ]
     assert_golden(GOLDEN / f"{id_}.tables.json", pretty(shown))
 
 
@@ -64,7 +67,11 @@ def test_predicates(contracts: dict[str, CompiledContract], id_: str) -> None:
 
 
 def test_a_silver_contract_gives_bronze_silver_and_quarantine_a_gold_one_gives_gold(contracts: dict[str, CompiledContract]) -> None:
-    assert [str(table.dataset) for table in tables_of(contracts["tpch.orders"])] == ["bronze.tpch.orders", "silver.tpch.orders", "quarantine.tpch.orders"]
+    assert [str(table.dataset) for table in tables_of(contracts["tpch.orders"])] == [
+        "bronze.tpch.orders",
+        "silver.tpch.orders",
+        "quarantine.tpch.orders",
+    ]
     assert [str(table.dataset) for table in tables_of(contracts["tpch.daily_revenue"])] == ["gold.tpch.daily_revenue"]
     with pytest.raises(KeyError, match="has no table in gold: it has one in bronze, silver, quarantine"):
         table_of(contracts["tpch.orders"], "gold")
@@ -72,7 +79,9 @@ def test_a_silver_contract_gives_bronze_silver_and_quarantine_a_gold_one_gives_g
 
 def test_a_contract_column_never_renumbers_a_platform_column(contracts: dict[str, CompiledContract]) -> None:
     def platform(id_: str) -> dict[str, int]:
-        return {field["name"]: field["id"] for table in tables_of(contracts[id_]) for field in table.fields if field["name"].startswith("_")}
+        return {
+            field["name"]: field["id"] for table in tables_of(contracts[id_]) for field in table.fields if field["name"].startswith("_")
+        }
 
     assert platform("sales.orders") == platform("tpch.lineitem")
     assert min(platform("tpch.orders").values()) > 10_000

@@ -36,4 +36,6 @@ def test_a_first_lock_numbers_columns_as_iceberg_does(contracts: dict[str, Compi
     fields = [{"id": column.field_id, "name": column.name, "required": column.required, "type": column.type} for column in contract.columns]
     schema = Schema.model_validate_json(json.dumps({"type": "struct", "fields": fields}))
     fresh = assign_fresh_schema_ids(schema)
-    assert {name: fresh.find_field(name).field_id for name in fresh.column_names} == {name: schema.find_field(name).field_id for name in schema.column_names}
+    assert {name: fresh.find_field(name).field_id for name in fresh.column_names} == {
+        name: schema.find_field(name).field_id for name in schema.column_names
+    }

@@ -87,13 +87,22 @@ def test_defaults(specs: Specs) -> None:
 
 
 def test_an_arrival_pipeline_may_publish_too(specs: Specs) -> None:
-    text = ORDERS + "  - {job: publish, name: gold, transform: tpch.daily_revenue, reads: [silver.tpch.orders], writes: gold.tpch.daily_revenue}\n"
+    text = (
+        ORDERS
+        + "  - {job: publish, name: gold, transform: tpch.daily_revenue, reads: [silver.tpch.orders], writes: gold.tpch.daily_revenue}\n"
+    )
     assert [step.name for step in specs.load(orders=text)["orders"].steps] == ["ingest", "refine", "gold"]
 
 
 def test_every_fault_of_every_file_is_told_at_once(specs: Specs) -> None:
     found = specs.faults(orders=ORDERS.replace("owner", "ownr").replace("ingest", "ingset"), daily=DAILY.replace("gold.tpch", "gold.tpcx"))
-    assert [(fault.file, fault.line) for fault in found] == [("pipelines/daily.yaml", 8), ("pipelines/orders.yaml", 1), ("pipelines/orders.yaml", 2), ("pipelines/orders.yaml", 5), ("pipelines/orders.yaml", 6)]
+    assert [(fault.file, fault.line) for fault in found] == [
+        ("pipelines/daily.yaml", 8),
+        ("pipelines/orders.yaml", 1),
+        ("pipelines/orders.yaml", 2),
+        ("pipelines/orders.yaml", 5),
+        ("pipelines/orders.yaml", 6),
+    ]
 
 
 CASES: dict[str, tuple[str, str, str, str, str]] = {
@@ -101,7 +110,13 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     "typo": ("orders", ORDERS.replace("owner", "onwer"), "onwer", "there is no key 'onwer'", "did you mean 'owner'"),
     "missing key": ("orders", ORDERS.replace("owner: team\n", ""), "(root)", "owner is missing", "add owner: team"),
     "version of the grammar": ("orders", ORDERS + "version: 2\n", "version", "2 is not a version of the grammar", "version: 1"),
-    "other name": ("orders", ORDERS.replace("pipeline: orders", "pipeline: order"), "pipeline", "is not the name of the file", "pipeline: orders"),
+    "other name": (
+        "orders",
+        ORDERS.replace("pipeline: orders", "pipeline: order"),
+        "pipeline",
+        "is not the name of the file",
+        "pipeline: orders",
+    ),
     "name in capitals": ("Orders", ORDERS.replace("pipeline: orders", "pipeline: Orders"), "pipeline", "is not a name", "lower-case"),
     "long name": ("a" * 25, ORDERS.replace("pipeline: orders", "pipeline: " + "a" * 25), "pipeline", "is not a name", "up to 24"),
     "name as a number": ("orders", ORDERS.replace("pipeline: orders", "pipeline: 5"), "pipeline", "5 is not text", "pipeline: name"),
@@ -111,44 +126,227 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     "timeout of nothing": ("orders", ORDERS + "timeout_minutes: 0\n", "timeout_minutes", "0 is out of bounds", "1 to 1440"),
     "timeout of days": ("orders", ORDERS + "timeout_minutes: 1441\n", "timeout_minutes", "1441 is out of bounds", "1 to 1440"),
     "no trigger": ("orders", ORDERS.replace("{arrival: tpch.orders}", "{}"), "trigger", "has 0 keys", "exactly one"),
-    "two triggers": ("orders", ORDERS.replace("{arrival: tpch.orders}", "{arrival: tpch.orders, after: [orders]}"), "trigger", "has 2 keys", "exactly one"),
+    "two triggers": (
+        "orders",
+        ORDERS.replace("{arrival: tpch.orders}", "{arrival: tpch.orders, after: [orders]}"),
+        "trigger",
+        "has 2 keys",
+        "exactly one",
+    ),
     "trigger as text": ("orders", ORDERS.replace("{arrival: tpch.orders}", "tpch.orders"), "trigger", "is not a mapping", "{arrival:"),
-    "unknown trigger": ("orders", ORDERS.replace("arrival:", "arival:"), "trigger.arival", "there is no key 'arival'", "did you mean 'arrival'"),
-    "schedule": ("orders", ORDERS.replace("{arrival: tpch.orders}", '{schedule: "cron(0 3 * * ? *)"}'), "trigger.schedule", "schedule cannot be applied yet", "use after"),
-    "stream": ("orders", ORDERS.replace("{arrival: tpch.orders}", "{stream: orders}"), "trigger.stream", "stream cannot be applied yet", "arrival"),
-    "arrival of nothing": ("orders", ORDERS.replace("arrival: tpch.orders", "arrival: tpch.order"), "trigger.arrival", "there is no deployed contract 'tpch.order'", "did you mean 'tpch.orders'"),
-    "arrival of a gold table": ("orders", ORDERS.replace("arrival: tpch.orders", "arrival: tpch.daily_revenue"), "trigger.arrival", "no files feed tpch.daily_revenue", "s3 server"),
-    "no steps": ("orders", ORDERS.split("steps")[0] + "steps: []\n", "steps", "is empty", "steps: list of steps"),
+    "unknown trigger": (
+        "orders",
+        ORDERS.replace("arrival:", "arival:"),
+        "trigger.arival",
+        "there is no key 'arival'",
+        "did you mean 'arrival'",
+    ),
+    "schedule": (
+        "orders",
+        ORDERS.replace("{arrival: tpch.orders}", '{schedule: "cron(0 3 * * ? *)"}'),
+        "trigger.schedule",
+        "schedule cannot be applied yet",
+        "use after",
+    ),
+    "stream": (
+        "orders",
+        ORDERS.replace("{arrival: tpch.orders}", "{stream: orders}"),
+        "trigger.stream",
+        "stream cannot be applied yet",
+        "arrival",
+    ),
+    "arrival of nothing": (
+        "orders",
+        ORDERS.replace("arrival: tpch.orders", "arrival: tpch.order"),
+        "trigger.arrival",
+        "there is no deployed contract 'tpch.order'",
+        "did you mean 'tpch.orders'",
+    ),
+    "arrival of a gold table": (
+        "orders",
+        ORDERS.replace("arrival: tpch.orders", "arrival: tpch.daily_revenue"),
+        "trigger.arrival",
+        "no files feed tpch.daily_revenue",
+        "s3 server",
+    ),
+    "no steps": ("orders", ORDERS.split("steps", maxsplit=1)[0] + "steps: []\n", "steps", "is empty", "steps: list of steps"),
     "step as text": ("orders", ORDERS + "  - refine\n", "steps[2]", "'refine' is not a step", "{job:"),
     "step without a job": ("orders", ORDERS.replace("job: refine, ", ""), "steps[1]", "job is missing", "ingest, refine or publish"),
     "unknown job": ("orders", ORDERS.replace("refine", "refien"), "steps[1].job", "there is no job 'refien'", "did you mean 'refine'"),
-    "load": ("orders", ORDERS + "  - {load: redshift, reads: [gold.tpch.daily_revenue]}\n", "steps[2].load", "load cannot be applied yet", "Athena"),
-    "other engine": ("orders", ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, engine: emr-serverless}"), "steps[0].engine", "emr-serverless cannot be applied yet", "engine: glue"),
-    "unknown engine": ("orders", ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, engine: gleu}"), "steps[0].engine", "there is no engine 'gleu'", "did you mean 'glue'"),
-    "dataset of two parts": ("orders", ORDERS.replace("silver.tpch.orders", "silver.orders"), "steps[1].writes", "is not a dataset name", "<zone>.<domain>.<dataset>"),
-    "unknown zone": ("orders", ORDERS.replace("silver.tpch.orders", "sliver.tpch.orders"), "steps[1].writes", "names the zone 'sliver'", "bronze, silver"),
-    "unknown dataset": ("orders", ORDERS.replace("silver.tpch.orders", "silver.tpch.oders"), "steps[1].writes", "there is no deployed contract 'tpch.oders'", "did you mean 'tpch.orders'"),
-    "zone without a table": ("orders", ORDERS.replace("silver.tpch.orders", "gold.tpch.orders"), "steps[1].writes", "tpch.orders has no table in gold", "silver.tpch.orders"),
-    "refine into bronze": ("orders", ORDERS.replace("silver.tpch.orders", "bronze.tpch.orders"), "steps[1].writes", "refine writes silver, not bronze", "silver.tpch.orders"),
-    "refine of another dataset": ("orders", ORDERS.replace("silver.tpch.orders", "silver.tpch.customer"), "steps[1].writes", "no step before it ingests tpch.customer", "bronze.tpch.customer"),
-    "ingest of another dataset": ("orders", ORDERS.replace("bronze.tpch.orders", "bronze.tpch.customer").replace("silver.tpch.orders", "silver.tpch.customer"), "steps[0].writes", "files of tpch.orders arrive, but tpch.customer is ingested", "bronze.tpch.orders"),
-    "ingest that is not first": ("orders", ORDERS + "  - {job: ingest, name: again, writes: bronze.tpch.orders}\n", "steps[2].writes", "ingest is not the first step", "put it first"),
-    "same step twice": ("orders", ORDERS + "  - {job: publish, name: refine, transform: a.b, reads: [silver.tpch.orders], writes: gold.tpch.daily_revenue}\n", "steps[2]", "a second step is called 'refine'", "add name:"),
-    "arrival without ingest": ("orders", ORDERS.replace("  - {job: ingest, writes: bronze.tpch.orders}\n", "").replace("{job: refine, writes: silver.tpch.orders}", "{job: publish, transform: a.b, reads: [silver.tpch.orders], writes: gold.tpch.daily_revenue}"), "steps", "no step ingests them", "job: ingest"),
-    "ingest after others": ("orders", ORDERS.replace("{arrival: tpch.orders}", "{after: [daily]}").replace("  - {job: refine, writes: silver.tpch.orders}\n", ""), "steps[0].writes", "the pipeline starts after others", "trigger: {arrival: tpch.orders}"),
-    "ingest with reads": ("orders", ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, reads: [silver.tpch.customer]}"), "steps[0].reads", "ingest takes no reads", "remove it"),
-    "publish without transform": ("daily", DAILY.replace("    transform: tpch.daily_revenue\n", ""), "steps[0]", "publish has no transform", "jobs/transforms"),
-    "transform of one part": ("daily", DAILY.replace("transform: tpch.daily_revenue", "transform: daily"), "steps[0].transform", "is not a transform", "<domain>.<function>"),
-    "publish without reads": ("daily", DAILY.replace("    reads: [silver.tpch.orders]\n", ""), "steps[0]", "publish has no reads", "reads: [silver"),
-    "publish from bronze": ("daily", DAILY.replace("silver.tpch.orders", "bronze.tpch.orders"), "steps[0].reads[0]", "publish reads silver and gold, not bronze", "silver.tpch.orders"),
-    "publish from itself": ("daily", DAILY.replace("silver.tpch.orders", "gold.tpch.daily_revenue"), "steps[0].reads[0]", "is what the step writes", "other datasets"),
-    "reads twice": ("daily", DAILY.replace("[silver.tpch.orders]", "[silver.tpch.orders, silver.tpch.orders]"), "steps[0].reads[1]", "stands twice", "keep it once"),
+    "load": (
+        "orders",
+        ORDERS + "  - {load: redshift, reads: [gold.tpch.daily_revenue]}\n",
+        "steps[2].load",
+        "load cannot be applied yet",
+        "Athena",
+    ),
+    "other engine": (
+        "orders",
+        ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, engine: emr-serverless}"),
+        "steps[0].engine",
+        "emr-serverless cannot be applied yet",
+        "engine: glue",
+    ),
+    "unknown engine": (
+        "orders",
+        ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, engine: gleu}"),
+        "steps[0].engine",
+        "there is no engine 'gleu'",
+        "did you mean 'glue'",
+    ),
+    "dataset of two parts": (
+        "orders",
+        ORDERS.replace("silver.tpch.orders", "silver.orders"),
+        "steps[1].writes",
+        "is not a dataset name",
+        "<zone>.<domain>.<dataset>",
+    ),
+    "unknown zone": (
+        "orders",
+        ORDERS.replace("silver.tpch.orders", "sliver.tpch.orders"),
+        "steps[1].writes",
+        "names the zone 'sliver'",
+        "bronze, silver",
+    ),
+    "unknown dataset": (
+        "orders",
+        ORDERS.replace("silver.tpch.orders", "silver.tpch.oders"),
+        "steps[1].writes",
+        "there is no deployed contract 'tpch.oders'",
+        "did you mean 'tpch.orders'",
+    ),
+    "zone without a table": (
+        "orders",
+        ORDERS.replace("silver.tpch.orders", "gold.tpch.orders"),
+        "steps[1].writes",
+        "tpch.orders has no table in gold",
+        "silver.tpch.orders",
+    ),
+    "refine into bronze": (
+        "orders",
+        ORDERS.replace("silver.tpch.orders", "bronze.tpch.orders"),
+        "steps[1].writes",
+        "refine writes silver, not bronze",
+        "silver.tpch.orders",
+    ),
+    "refine of another dataset": (
+        "orders",
+        ORDERS.replace("silver.tpch.orders", "silver.tpch.customer"),
+        "steps[1].writes",
+        "no step before it ingests tpch.customer",
+        "bronze.tpch.customer",
+    ),
+    "ingest of another dataset": (
+        "orders",
+        ORDERS.replace("bronze.tpch.orders", "bronze.tpch.customer").replace("silver.tpch.orders", "silver.tpch.customer"),
+        "steps[0].writes",
+        "files of tpch.orders arrive, but tpch.customer is ingested",
+        "bronze.tpch.orders",
+    ),
+    "ingest that is not first": (
+        "orders",
+        ORDERS + "  - {job: ingest, name: again, writes: bronze.tpch.orders}\n",
+        "steps[2].writes",
+        "ingest is not the first step",
+        "put it first",
+    ),
+    "same step twice": (
+        "orders",
+        ORDERS + "  - {job: publish, name: refine, transform: a.b, reads: [silver.tpch.orders], writes: gold.tpch.daily_revenue}\n",
+        "steps[2]",
+        "a second step is called 'refine'",
+        "add name:",
+    ),
+    "arrival without ingest": (
+        "orders",
+        ORDERS.replace("  - {job: ingest, writes: bronze.tpch.orders}\n", "").replace(
+            "{job: refine, writes: silver.tpch.orders}",
+            "{job: publish, transform: a.b, reads: [silver.tpch.orders], writes: gold.tpch.daily_revenue}",
+        ),
+        "steps",
+        "no step ingests them",
+        "job: ingest",
+    ),
+    "ingest after others": (
+        "orders",
+        ORDERS.replace("{arrival: tpch.orders}", "{after: [daily]}").replace("  - {job: refine, writes: silver.tpch.orders}\n", ""),
+        "steps[0].writes",
+        "the pipeline starts after others",
+        "trigger: {arrival: tpch.orders}",
+    ),
+    "ingest with reads": (
+        "orders",
+        ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, reads: [silver.tpch.customer]}"),
+        "steps[0].reads",
+        "ingest takes no reads",
+        "remove it",
+    ),
+    "publish without transform": (
+        "daily",
+        DAILY.replace("    transform: tpch.daily_revenue\n", ""),
+        "steps[0]",
+        "publish has no transform",
+        "jobs/transforms",
+    ),
+    "transform of one part": (
+        "daily",
+        DAILY.replace("transform: tpch.daily_revenue", "transform: daily"),
+        "steps[0].transform",
+        "is not a transform",
+        "<domain>.<function>",
+    ),
+    "publish without reads": (
+        "daily",
+        DAILY.replace("    reads: [silver.tpch.orders]\n", ""),
+        "steps[0]",
+        "publish has no reads",
+        "reads: [silver",
+    ),
+    "publish from bronze": (
+        "daily",
+        DAILY.replace("silver.tpch.orders", "bronze.tpch.orders"),
+        "steps[0].reads[0]",
+        "publish reads silver and gold, not bronze",
+        "silver.tpch.orders",
+    ),
+    "publish from itself": (
+        "daily",
+        DAILY.replace("silver.tpch.orders", "gold.tpch.daily_revenue"),
+        "steps[0].reads[0]",
+        "is what the step writes",
+        "other datasets",
+    ),
+    "reads twice": (
+        "daily",
+        DAILY.replace("[silver.tpch.orders]", "[silver.tpch.orders, silver.tpch.orders]"),
+        "steps[0].reads[1]",
+        "stands twice",
+        "keep it once",
+    ),
     "reads as text": ("daily", DAILY.replace("[silver.tpch.orders]", "silver.tpch.orders"), "steps[0].reads", "is not a list", "reads: ["),
-    "publish into silver": ("daily", DAILY.replace("gold.tpch.daily_revenue", "silver.tpch.customer"), "steps[0].writes", "publish writes gold, not silver", "gold dataset"),
-    "after nothing": ("daily", DAILY.replace("[orders]", "[ordrs]"), "trigger.after[0]", "there is no pipeline 'ordrs'", "did you mean 'orders'"),
+    "publish into silver": (
+        "daily",
+        DAILY.replace("gold.tpch.daily_revenue", "silver.tpch.customer"),
+        "steps[0].writes",
+        "publish writes gold, not silver",
+        "gold dataset",
+    ),
+    "after nothing": (
+        "daily",
+        DAILY.replace("[orders]", "[ordrs]"),
+        "trigger.after[0]",
+        "there is no pipeline 'ordrs'",
+        "did you mean 'orders'",
+    ),
     "after twice": ("daily", DAILY.replace("[orders]", "[orders, orders]"), "trigger.after[1]", "stands twice", "keep it once"),
     "after a number": ("daily", DAILY.replace("[orders]", "[1]"), "trigger.after[0]", "is not the name of a pipeline", "write names"),
-    "after itself": ("daily", DAILY.replace("[orders]", "[daily]"), "trigger.after", "the pipeline starts itself: daily after daily", "remove one"),
+    "after itself": (
+        "daily",
+        DAILY.replace("[orders]", "[daily]"),
+        "trigger.after",
+        "the pipeline starts itself: daily after daily",
+        "remove one",
+    ),
 }
 
 
@@ -186,7 +384,11 @@ def test_a_circle_of_pipelines(specs: Specs) -> None:
 
 
 def test_a_pipeline_beside_a_circle_is_not_blamed(specs: Specs) -> None:
-    found = specs.faults(orders=ORDERS, daily=DAILY.replace("[orders]", "[daily]"), third=DAILY.replace("pipeline: daily", "pipeline: third").replace("[orders]", "[daily]"))
+    found = specs.faults(
+        orders=ORDERS,
+        daily=DAILY.replace("[orders]", "[daily]"),
+        third=DAILY.replace("pipeline: daily", "pipeline: third").replace("[orders]", "[daily]"),
+    )
     assert not [fault for fault in found if fault.file == "pipelines/third.yaml" and "starts itself" in fault.problem]
 
 

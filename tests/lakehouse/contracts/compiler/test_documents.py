@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lakehouse.contracts.compiler.documents import MAX_BYTES, Document, dotted, nearest, read_document
 from lakehouse.errors import Fault

@@ -38,12 +38,22 @@ PARTITIONED = on("ordered", partitioned=True, partitionKeyPosition=1)
 REFUSED: dict[str, tuple[Alter, Alter, str, str]] = {
     "drop without announcement": (KEEP, remove("status"), "'status' is dropped without having been announced", "deprecated: true"),
     "changed id": (KEEP, on("status", id="state"), "the id 'status' of 'status' became 'state'", "keep id: status"),
-    "narrowing": (options("order_id", format="i64"), options("order_id", format="i32"), "changes from long to int: values that are already in the table may not fit", "new dataset"),
+    "narrowing": (
+        options("order_id", format="i64"),
+        options("order_id", format="i32"),
+        "changes from long to int: values that are already in the table may not fit",
+        "new dataset",
+    ),
     "double to float": (PRICE_F64, PRICE_F32, "changes from double to float", "new dataset"),
     "decimal precision down": (KEEP, on("price", physicalType="decimal(12,2)"), "may not fit", "keep decimal(15, 2)"),
     "decimal scale": (KEEP, on("price", physicalType="decimal(17,4)"), "the scale of a decimal cannot change", "add a column"),
     "decimal to double": (KEEP, PRICE_F64, "a table cannot change the type", "new dataset"),
-    "string to integer": (KEEP, on("status", logicalType="integer", logicalTypeOptions={"format": "i64"}), "changes from string to long", "new dataset"),
+    "string to integer": (
+        KEEP,
+        on("status", logicalType="integer", logicalTypeOptions={"format": "i64"}),
+        "changes from string to long",
+        "new dataset",
+    ),
     "string to object": (KEEP, on("status", logicalType="object", properties=[field("a")]), "changes from string to struct", "new dataset"),
     "time zone added": (LOCAL, ZONED, "every value would mean another moment", "new dataset"),
     "time zone removed": (ZONED, LOCAL, "every value would mean another moment", "new dataset"),
@@ -52,12 +62,47 @@ REFUSED: dict[str, tuple[Alter, Alter, str, str]] = {
     "key grows": (KEEP, both(SECOND_KEY), "the primary key changes from order_id to order_id, status", "new dataset"),
     "key shrinks": (SECOND_KEY, on("status", required=True), "the primary key changes from order_id, status to order_id", "new dataset"),
     "key column dropped": (SECOND_KEY, remove("status"), "'status' is dropped, but it is part of the primary key", "new dataset"),
-    "partition column dropped": (both(PARTITIONED, on("ordered", deprecated=True)), remove("ordered"), "'ordered' is dropped, but it partitions files", "keep it"),
-    "table moves": (KEEP, lambda document: (document["servers"].pop(0), document["servers"][0].update(database="gold_sales"), [node.pop("transformSourceObjects") for node in document["schema"][0]["properties"]]), "moves from silver to gold", "new dataset"),
-    "nested field dropped": (struct(field("a"), field("b")), struct(field("a")), "'box.b' is dropped without having been announced", "deprecated: true"),
-    "nested field required": (struct(field("a")), struct(field("a"), field("b", required=True)), "'box.b' is new and required", "required: false"),
+    "partition column dropped": (
+        both(PARTITIONED, on("ordered", deprecated=True)),
+        remove("ordered"),
+        "'ordered' is dropped, but it partitions files",
+        "keep it",
+    ),
+    "table moves": (
+        KEEP,
+        lambda document: (
+            document["servers"].pop(0),
+            document["servers"][0].update(database="gold_sales"),
+            [node.pop("transformSourceObjects") for node in document["schema"][0]["properties"]],
+        ),
+        "moves from silver to gold",
+        "new dataset",
+    ),
+    "nested field dropped": (
+        struct(field("a"), field("b")),
+        struct(field("a")),
+        "'box.b' is dropped without having been announced",
+        "deprecated: true",
+    ),
+    "nested field required": (
+        struct(field("a")),
+        struct(field("a"), field("b", required=True)),
+        "'box.b' is new and required",
+        "required: false",
+    ),
     "nested type": (struct(field("a")), struct(field("a", logicalType="boolean")), "'box.a' changes from string to boolean", "new dataset"),
-    "key of a map": (add(logicalType="map", map={"key": {"logicalType": "integer", "logicalTypeOptions": {"format": "i32"}}, "value": {"logicalType": "string"}}), add(logicalType="map", map={"key": {"logicalType": "integer", "logicalTypeOptions": {"format": "i64"}}, "value": {"logicalType": "string"}}), "the key of a map changes from int to long", "new dataset"),
+    "key of a map": (
+        add(
+            logicalType="map",
+            map={"key": {"logicalType": "integer", "logicalTypeOptions": {"format": "i32"}}, "value": {"logicalType": "string"}},
+        ),
+        add(
+            logicalType="map",
+            map={"key": {"logicalType": "integer", "logicalTypeOptions": {"format": "i64"}}, "value": {"logicalType": "string"}},
+        ),
+        "the key of a map changes from int to long",
+        "new dataset",
+    ),
 }
 
 
@@ -91,7 +136,11 @@ NEEDED: dict[str, tuple[Alter, Alter, str]] = {
     "int to long": (options("order_id", format="i32"), options("order_id", format="i64"), "minor"),
     "float to double": (PRICE_F32, PRICE_F64, "minor"),
     "decimal precision up": (KEEP, on("price", physicalType="decimal(18,2)"), "minor"),
-    "nested int to long": (struct(field("a", logicalType="integer", logicalTypeOptions={"format": "i32"})), struct(field("a", logicalType="integer", logicalTypeOptions={"format": "i64"})), "minor"),
+    "nested int to long": (
+        struct(field("a", logicalType="integer", logicalTypeOptions={"format": "i32"})),
+        struct(field("a", logicalType="integer", logicalTypeOptions={"format": "i64"})),
+        "minor",
+    ),
     "announcement": (KEEP, on("status", deprecated=True), "minor"),
     "drop after announcement": (on("status", deprecated=True), remove("status"), "major"),
     "rename": (KEEP, on("status", name="state"), "major"),
@@ -107,15 +156,31 @@ NEEDED: dict[str, tuple[Alter, Alter, str]] = {
     "values no longer limited": (ENUM_AB, KEEP, "major"),
     "lower bound falls": (on("price", logicalTypeOptions={"minimum": 1}), on("price", logicalTypeOptions={"minimum": 0}), "major"),
     "lower bound rises": (on("price", logicalTypeOptions={"minimum": 1}), on("price", logicalTypeOptions={"minimum": 2}), "minor"),
-    "bound becomes inclusive": (on("price", logicalTypeOptions={"exclusiveMinimum": 1}), on("price", logicalTypeOptions={"minimum": 1}), "major"),
-    "bound becomes exclusive": (on("price", logicalTypeOptions={"maximum": 1}), on("price", logicalTypeOptions={"exclusiveMaximum": 1}), "minor"),
+    "bound becomes inclusive": (
+        on("price", logicalTypeOptions={"exclusiveMinimum": 1}),
+        on("price", logicalTypeOptions={"minimum": 1}),
+        "major",
+    ),
+    "bound becomes exclusive": (
+        on("price", logicalTypeOptions={"maximum": 1}),
+        on("price", logicalTypeOptions={"exclusiveMaximum": 1}),
+        "minor",
+    ),
     "longer texts": (options("status", maxLength=3), options("status", maxLength=4), "major"),
     "shorter texts": (options("status", maxLength=4), options("status", maxLength=3), "minor"),
     "another pattern": (options("status", pattern="^A$"), options("status", pattern="^B$"), "major"),
     "rule added": (KEEP, rule(metric="rowCount", mustBeGreaterThan=0), "minor"),
     "rule removed": (rule(metric="rowCount", mustBeGreaterThan=0), KEEP, "major"),
-    "rule milder": (rule(metric="rowCount", mustBeGreaterThan=0), rule(metric="rowCount", mustBeGreaterThan=0, severity="warning"), "major"),
-    "rule stricter": (rule(metric="rowCount", mustBeGreaterThan=0), rule(metric="rowCount", mustBeGreaterThan=0, severity="critical"), "minor"),
+    "rule milder": (
+        rule(metric="rowCount", mustBeGreaterThan=0),
+        rule(metric="rowCount", mustBeGreaterThan=0, severity="warning"),
+        "major",
+    ),
+    "rule stricter": (
+        rule(metric="rowCount", mustBeGreaterThan=0),
+        rule(metric="rowCount", mustBeGreaterThan=0, severity="critical"),
+        "minor",
+    ),
     "threshold looser": (rule(metric="rowCount", mustBeGreaterThan=5), rule(metric="rowCount", mustBeGreaterThan=4), "major"),
     "threshold tighter": (rule(metric="rowCount", mustBeLessThan=5), rule(metric="rowCount", mustBeLessThan=4), "minor"),
     "another operator": (rule(metric="rowCount", mustBeLessThan=5), rule(metric="rowCount", mustBeGreaterThan=5), "major"),
@@ -135,7 +200,7 @@ def test_a_change_asks_for_its_version(project: Project, case: str) -> None:
         with pytest.raises(ConfigurationError) as caught:
             project.lock()
         assert [fault.place for fault in caught.value.faults] == ["version"], caught.value
-        assert f"does not tell readers that" in caught.value.faults[0].problem
+        assert "does not tell readers that" in caught.value.faults[0].problem
         assert VERSIONS[needed] in caught.value.faults[0].fix
     project.compiled(after, version=VERSIONS[needed])
 
@@ -157,11 +222,15 @@ def test_a_version_does_not_fall(project: Project) -> None:
 
 def test_synth_says_which_command_brings_the_lock_file_up_to_date(project: Project) -> None:
     project.alter()
-    with pytest.raises(ConfigurationError, match=r"sales/orders\.lock\.json: .* does not exist\. Fix: run `python -m lakehouse\.contracts\.compiler lock`"):
+    with pytest.raises(
+        ConfigurationError, match=r"sales/orders\.lock\.json: .* does not exist\. Fix: run `python -m lakehouse\.contracts\.compiler lock`"
+    ):
         project.compile()
     project.lock()
     project.alter(add(), version="1.1.0")
-    with pytest.raises(ConfigurationError, match=r"is not what the contract says\. Fix: run `python -m lakehouse\.contracts\.compiler lock`"):
+    with pytest.raises(
+        ConfigurationError, match=r"is not what the contract says\. Fix: run `python -m lakehouse\.contracts\.compiler lock`"
+    ):
         project.compile()
     project.lock()
     assert project.compile()["sales.orders"].column("extra").field_id == 5
@@ -203,7 +272,9 @@ def test_a_column_does_not_come_back_with_another_type(project: Project) -> None
 
 def test_a_partition_field_that_comes_back_has_its_old_id(project: Project) -> None:
     first = project.compiled(PARTITIONED)
-    project.compiled(on("ordered", partitioned=True, partitionKeyPosition=1, customProperties=[ours("partitionTransform", "month")]), version="1.1.0")
+    project.compiled(
+        on("ordered", partitioned=True, partitionKeyPosition=1, customProperties=[ours("partitionTransform", "month")]), version="1.1.0"
+    )
     back = project.compiled(PARTITIONED, version="1.2.0")
     assert back.partition == first.partition
     assert project.compiled(KEEP, version="1.3.0").partition == ()
@@ -214,7 +285,10 @@ def test_a_broken_lock_file_is_told(project: Project, text: str) -> None:
     project.compiled()
     (project.folder / "sales/orders.lock.json").write_text(text)
     for action in (project.compile, project.lock):
-        with pytest.raises(ConfigurationError, match=r"orders\.lock\.json: .* cannot be read: .* restore contracts/sales/orders\.lock\.json from version control"):
+        with pytest.raises(
+            ConfigurationError,
+            match=r"orders\.lock\.json: .* cannot be read: .* restore contracts/sales/orders\.lock\.json from version control",
+        ):
             action()
 
 

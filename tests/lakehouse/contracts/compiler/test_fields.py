@@ -52,7 +52,10 @@ SCHEMA_KEYS = {
     "authoritativeDefinition": set(DEFINITIONS["AuthoritativeDefinitions"]["items"]["properties"]),
     "server.s3": set(DEFINITIONS["ServerSource"]["S3Server"]["properties"]),
     "server.glue": set(DEFINITIONS["ServerSource"]["GlueServer"]["properties"]),
-    **{f"options.{logical}": options(logical) for logical in ("string", "date", "timestamp", "integer", "number", "object", "array", "boolean", "map")},
+    **{
+        f"options.{logical}": options(logical)
+        for logical in ("string", "date", "timestamp", "integer", "number", "object", "array", "boolean", "map")
+    },
 }
 
 
@@ -83,7 +86,13 @@ def test_the_vendored_schema_is_the_one_that_was_vendored(monkeypatch: pytest.Mo
 
 
 def test_a_property_without_a_logical_type_needs_no_map_block() -> None:
-    document = {"apiVersion": "v3.2.0", "kind": "DataContract", "id": "x", "version": "1.0.0", "schema": [{"name": "t", "properties": [{"name": "c"}]}]}
+    document = {
+        "apiVersion": "v3.2.0",
+        "kind": "DataContract",
+        "id": "x",
+        "version": "1.0.0",
+        "schema": [{"name": "t", "properties": [{"name": "c"}]}],
+    }
     assert not list(odcs_validator().iter_errors(document))
     document["schema"][0]["properties"][0]["logicalType"] = "map"  # type: ignore[index]
     assert list(odcs_validator().iter_errors(document))

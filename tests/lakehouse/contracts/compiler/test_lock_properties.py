@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lakehouse.contracts.compiler.contract import AuthoredContract, parse_contract
 from lakehouse.contracts.compiler.documents import Document
