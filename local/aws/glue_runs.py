@@ -322,6 +322,7 @@ class Run:
         follower.start()
         self._driver = driver
         self._set("RUNNING", unless=STOPPING)
+        driver.mark(self._run_id)
         driver.run(work, self._credentials())
         state, message = self._wait(driver)
         driver.stop()

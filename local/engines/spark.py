@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from local.engines.role_endpoint import RoleEndpoint, Seat
-from local.engines.spark_archive import SparkArchive
+from local.engines.spark_archive import SparkArchive, without_java_options
 from local.engines.truststore import PASSWORD, write_trust_store
 from local.toolchain import Toolchain
 
@@ -77,6 +78,11 @@ class SparkDriver:
     def is_alive(self) -> bool:
         """Whether the process still runs."""
         return self._process.poll() is None
+
+    def mark(self, run_id: str) -> None:
+        """Leave a note in the working folder, `run.json`, of which run this process works for."""
+        note = {"run_id": run_id, "pid": self.pid}
+        (self.folder / "run.json").write_text(json.dumps(note), encoding="utf-8")
 
     def run(self, work: SparkWork, credentials: Callable[[], Mapping[str, str]]) -> None:
         """Hand the driver its script.
@@ -225,7 +231,8 @@ class SparkEngine:
 
     def _environment(self, seat: Seat) -> dict[str, str]:
         """The process's environment; nothing of the server's own AWS settings gets through."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SPARK_", "PYSPARK_", "LAKE_", "PYTHON"))}
+        mine = without_java_options(os.environ)
+        kept = {name: value for name, value in mine.items() if not name.startswith(("AWS_", "SPARK_", "PYSPARK_", "LAKE_", "PYTHON"))}
         return {
             **kept,
             **self.endpoint.environment(seat),

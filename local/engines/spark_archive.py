@@ -5,16 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from local.toolchain import Toolchain
+from local.toolchain import Toolchain, ToolMissingError
 
 UNKNOWN_MODULE = "--add-modules=jdk.incubator.vector"
 """Spark's launcher adds it; the Java from PyPI does not have it, and Spark runs without."""
 
 FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xss4m")
 """A run takes seconds: the second compiler and parallel collectors cost more than they give."""
+
+
+JAVA_VARIABLES = frozenset({"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH", "JAVA_HOME"})
+"""Variables of the user that would change every Java; none of ours is to see them."""
+
+
+def without_java_options(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without the user's own settings for Java."""
+    return {name: value for name, value in environment.items() if name not in JAVA_VARIABLES}
 
 
 class SparkArchive:
@@ -39,12 +49,18 @@ class SparkArchive:
         jars = os.pathsep.join(str(jar) for jar in self.class_path)
         launcher = [str(self.java), "-cp", jars, "org.apache.spark.launcher.Main", "org.apache.spark.deploy.SparkSubmit", "run.py"]
         environment = {
-            **os.environ,
+            **without_java_options(os.environ),
             "SPARK_HOME": str(self._toolchain.spark_home),
             "JAVA_HOME": str(self.java.parents[1]),
             "SPARK_SCALA_VERSION": "2.13",
         }
-        printed = subprocess.run(launcher, env=environment, capture_output=True, check=True).stdout.decode()
+        done = subprocess.run(launcher, env=environment, capture_output=True, check=False)
+        if done.returncode != 0:
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise ToolMissingError(
+                f"Spark's launcher does not work with {self.java}: {said[0] if said else done.returncode}: run `make setup`"
+            )
+        printed = done.stdout.decode()
         parts = [part for part in printed.split("\0") if part.strip()]
         options = parts[parts.index("-cp") + 2 : parts.index("org.apache.spark.deploy.SparkSubmit")]
         return (*(option for option in options if option != UNKNOWN_MODULE and not option.startswith("-Xmx")), *FAST_START)
@@ -73,7 +89,7 @@ class SparkArchive:
             f"-XX:SharedClassListFile={class_list}", f"-XX:SharedArchiveFile={partial}",
             "-cp", os.pathsep.join(str(jar) for jar in self.class_path),
         ]  # fmt: skip
-        subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=without_java_options(os.environ))
         for old in self.path.parent.glob("classes-*.jsa"):
             old.unlink()
         partial.replace(self.path)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local.engines.spark_archive import without_java_options
 from local.engines.truststore import PASSWORD, write_trust_store
 from local.toolchain import Toolchain
 
@@ -236,7 +237,7 @@ class TrinoEngine:
         )
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LAKE_", "PYTHON"))}
+        kept = {name: value for name, value in without_java_options(os.environ).items() if not name.startswith(("AWS_", "LAKE_", "PYTHON"))}
         return {**kept, "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
 
     def _configure(self) -> None:

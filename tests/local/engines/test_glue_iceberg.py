@@ -164,3 +164,16 @@ def test_of_two_commits_on_the_same_version_one_wins(lake: Lake) -> None:
         thread.join()
     assert sorted(outcomes) == ["ConcurrentModificationException"] * 7 + ["won"]
     glue.delete_table(DatabaseName=lake.database, Name=name)
+
+
+def test_a_table_may_be_given_by_the_catalogs_columns(lake: Lake) -> None:
+    columns = [{"Name": "id", "Type": "bigint"}, {"Name": "tags", "Type": "array<struct<k:string,v:decimal(5,2)>>", "Comment": "all of them"}]
+    place = {"Location": f"s3://{lake.bucket}/{lake.database}/declared", "Columns": columns}
+    lake.aws.client("glue").create_table(
+        DatabaseName=lake.database,
+        OpenTableFormatInput={"IcebergInput": {"MetadataOperation": "CREATE", "Version": "2"}},
+        TableInput={"Name": "declared", "TableType": "EXTERNAL_TABLE", "StorageDescriptor": place},
+    )
+    found = metadata(lake.aws, lake.database, "declared")["schemas"][0]["fields"]
+    assert [field["type"] if isinstance(field["type"], str) else field["type"]["type"] for field in found] == ["long", "list"]
+    assert found[1]["doc"] == "all of them"
