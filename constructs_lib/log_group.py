@@ -66,7 +66,9 @@ class LogGroupGrants:
 
     def write(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let it write streams of events."""
-        return allow(grantee, actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[self._arn, f"{self._arn}:*"], because=STREAMS)
+        return allow(
+            grantee, actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[self._arn, f"{self._arn}:*"], because=STREAMS
+        )
 
     def read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let it read events."""

@@ -9,7 +9,6 @@ from constructs import Construct
 from constructs_lib.catalog import (
     AthenaWorkgroup,
     CatalogDatabase,
-    CatalogTable,
     IcebergTable,
     OptimizerRole,
     TableFunction,
@@ -20,9 +19,6 @@ from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.environments import Environment
 from stacks.platform_stack import PlatformStack
-
-TABLE_FUNCTION = "iceberg-table"
-"""Purpose of the function behind the tables, in its name."""
 
 
 class CatalogStack(PlatformStack):
@@ -45,8 +41,7 @@ class CatalogStack(PlatformStack):
         function = TableFunction(
             self,
             "TableFunction",
-            name=names.function(TABLE_FUNCTION),
-            log_group_name=names.log_group("functions", TABLE_FUNCTION),
+            names=names,
             log_key=self.key("logs"),
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
@@ -54,15 +49,14 @@ class CatalogStack(PlatformStack):
         databases: dict[str, CatalogDatabase] = {}
         tables: list[IcebergTable] = []
         for definition in definitions:
-            place = CatalogTable(dataset=definition.dataset, lake=lake, database_prefix=names.database_prefix)
             id_ = f"{definition.zone.capitalize()}{_camel(definition.domain)}"
             if id_ not in databases:
                 databases[id_] = CatalogDatabase(
                     self,
                     id_,
-                    name=place.database,
-                    description=f"Tables of {definition.domain} in {definition.zone}",
-                    location=f"s3://{lake.bucket_name(definition.zone)}/{definition.domain}",
+                    names=names,
+                    zone=definition.zone,
+                    domain=definition.domain,
                     removal_policy=self.removal_policy,
                 )
             tables.append(
@@ -70,7 +64,7 @@ class CatalogStack(PlatformStack):
                     self,
                     f"{id_}{_camel(definition.name)}",
                     definition=definition,
-                    table=place,
+                    lake=lake,
                     database=databases[id_],
                     function=function,
                     removal_policy=self.removal_policy,

@@ -28,8 +28,7 @@ class FoundationStack(PlatformStack):
         keys = DataKeys(
             self,
             "Keys",
-            alias_prefix=names.prefix,
-            log_group_prefix=f"/{names.project}/{names.env}",
+            names=names,
             removal_policy=self.removal_policy,
         )
         DataLake(

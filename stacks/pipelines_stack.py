@@ -53,7 +53,7 @@ class PipelinesStack(PlatformStack):
         self._lake = LakeBuckets.from_names(self.names, key_arn=self.key_arn("lake"))
         self._tables = RunTableNames.from_names(self.names, key_arn=self.key_arn("logs"))
         self._topics = AlertTopicNames.from_names(self.names, key_arn=self.key_arn("messaging"))
-        self._code = CodeAssets(self, "Code")
+        self._code = CodeAssets.of(self)
         self._security = SecurityConfiguration(
             self, "Security", name_prefix=f"{self.names.prefix}-{domain.replace('_', '-')}", key=self._lake_key
         )
@@ -117,7 +117,6 @@ class PipelinesStack(PlatformStack):
             name=names.job(spec.name, step.name),
             description=f"{step.job} of {spec.name}: writes {step.writes}",
             code=JobCode.from_platform(step.job),
-            code_assets=self._code,
             logs=logs,
             security_configuration=self._security,
             arguments={

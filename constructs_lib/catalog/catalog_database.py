@@ -7,6 +7,8 @@ from aws_cdk import aws_glue as glue
 from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, catalog_arn, database_arn
+from constructs_lib.checks import require_one_of
+from lakehouse.naming import TABLE_ZONES, Names
 
 
 class CatalogDatabase(Construct):
@@ -24,24 +26,28 @@ class CatalogDatabase(Construct):
         scope: Construct,
         id: str,
         *,
-        name: str,
-        description: str,
-        location: str,
+        names: Names,
+        zone: str,
+        domain: str,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         """
         Args:
-            name: Name of the database, unique in account and region.
-            description: Sentence for people.
-            location: `s3://` folder where tables go that name no place of their own.
+            names: Names of the environment; the database is `<zone>_<domain>`, with the environment's prefix if it has one.
+            zone: Zone of its tables.
+            domain: Domain of data.
             removal_policy: What happens to it when the stack goes; a database takes its tables along.
         """
         super().__init__(scope, id)
+        require_one_of(zone, TABLE_ZONES, name="zone")
+        name = names.database(zone, domain)
         self.resource = glue.CfnDatabase(
             self,
             "Resource",
             catalog_id=ACCOUNT,
-            database_input=glue.CfnDatabase.DatabaseInputProperty(name=name, description=description, location_uri=location),
+            database_input=glue.CfnDatabase.DatabaseInputProperty(
+                name=name, description=f"Tables of {domain} in {zone}", location_uri=f"s3://{names.bucket(zone)}/{domain}"
+            ),
         )
         self.resource.apply_removal_policy(removal_policy)
         self.database_name = name

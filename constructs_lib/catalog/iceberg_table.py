@@ -9,6 +9,7 @@ from constructs_lib.catalog.catalog_database import CatalogDatabase
 from constructs_lib.catalog.table_function import TableFunction
 from constructs_lib.catalog.table_grants import CatalogTable
 from constructs_lib.checks import require
+from constructs_lib.storage.data_lake import LakeBuckets
 from lakehouse.contracts.tables import TableDefinition
 
 
@@ -29,7 +30,7 @@ class IcebergTable(Construct):
         id: str,
         *,
         definition: TableDefinition,
-        table: CatalogTable,
+        lake: LakeBuckets,
         database: CatalogDatabase,
         function: TableFunction,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
@@ -37,15 +38,17 @@ class IcebergTable(Construct):
         """
         Args:
             definition: The table as the contract wants it.
-            table: Where it lives.
+            lake: Buckets of the lake; the table lives in that of its zone, under `<domain>/<name>`.
             database: Database that holds it.
             function: Function that creates and evolves it.
             removal_policy: RETAIN keeps catalog entry and rows when the stack goes; DESTROY drops the entry, its files stay until the bucket goes.
         """
         super().__init__(scope, id)
+        prefix = database.database_name.removesuffix(definition.dataset.database())
+        table = CatalogTable(dataset=definition.dataset, lake=lake, database_prefix=prefix)
         require(
-            table.dataset == definition.dataset,
-            f"the definition is of {definition.dataset}, the place is of {table.dataset}: give both for the same table",
+            table.database == database.database_name,
+            f"{definition.dataset} belongs into the database {definition.dataset.database()} (with any prefix), got {database.database_name}",
         )
         drops = removal_policy == RemovalPolicy.DESTROY
         grant = function.manage(table, may_drop=drops)

@@ -11,6 +11,10 @@ from constructs_lib.arns import catalog_arn, database_arn, table_arn
 from constructs_lib.catalog.table_grants import CatalogTable
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.permissions import allow
+from lakehouse.naming import Names
+
+PURPOSE = "iceberg-table"
+"""Purpose of the function, in its name."""
 
 
 class TableFunction(PlatformFunction):
@@ -24,27 +28,25 @@ class TableFunction(PlatformFunction):
         scope: Construct,
         id: str,
         *,
-        name: str,
-        log_group_name: str,
+        names: Names,
         log_key: kms.IKey,
         log_retention_days: int = 30,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         """
         Args:
-            name: Name of the function.
-            log_group_name: Log group that it writes to.
-            log_key: Key of the log group.
+            names: Names of the environment.
+            log_key: Key of its log group.
             log_retention_days: Days for which the log is kept.
             removal_policy: What happens to the log when the stack goes.
         """
         super().__init__(
             scope,
             id,
-            name=name,
+            name=names.function(PURPOSE),
             package="iceberg_table",
             description="Creates and evolves Iceberg tables",
-            log_group_name=log_group_name,
+            log_group_name=names.log_group("functions", PURPOSE),
             log_key=log_key,
             environment={},
             timeout_seconds=120,

@@ -120,10 +120,9 @@ class GlueSparkJob(Construct):
         *,
         name: str,
         code: JobCode,
-        code_assets: CodeAssets,
         logs: JobLogs,
         security_configuration: SecurityConfiguration,
-        arguments: Mapping[str, str],
+        arguments: Mapping[str, str] | None = None,
         description: str = "",
         glue_version: str = "6.0",
         size: SparkSize | None = None,
@@ -135,7 +134,6 @@ class GlueSparkJob(Construct):
         Args:
             name: Name of the job.
             code: Its script and bundle.
-            code_assets: The stack's files in S3.
             logs: Log groups that it writes to.
             security_configuration: What encrypts what it leaves behind.
             arguments: Default arguments by name with their `--`; nothing secret, as everybody who sees the job sees them.
@@ -153,6 +151,7 @@ class GlueSparkJob(Construct):
             f"timeout_minutes must be 1-{MAX_TIMEOUT_MINUTES} (seven days, Glue's longest), got {timeout_minutes}",
         )
         require(max_concurrent_runs >= 1, f"max_concurrent_runs must be at least 1, got {max_concurrent_runs}")
+        arguments = arguments if arguments is not None else {}
         _check_arguments(arguments)
         size = size if size is not None else SparkSize()
         self.role = iam.Role(
@@ -161,6 +160,7 @@ class GlueSparkJob(Construct):
             assumed_by=service_principal("glue.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
             description=f"Runs {name}",
         )
+        code_assets = CodeAssets.of(self)
         script = code_assets.file(code.script)
         bundle = code_assets.file(code.bundle, code.bundle_hash)
         code_assets.grants.read(self.role)

@@ -19,6 +19,8 @@ from constructs_lib.permissions import allow
 VERSIONS = "Code lies under the hash of its content; naming one version would break runs that are under way when the next is deployed."
 """Why permissions on code end in a star."""
 
+_ID = "JobCode"
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobCode:
@@ -66,8 +68,15 @@ class CodeAssets(Construct):
         grants: Permissions on the files.
     """
 
+    @classmethod
+    def of(cls, scope: Construct) -> CodeAssets:
+        """The one of the stack that a construct belongs to."""
+        stack = Stack.of(scope)
+        existing = stack.node.try_find_child(_ID)
+        return existing if isinstance(existing, cls) else cls(stack, _ID)
+
     def __init__(self, scope: Construct, id: str) -> None:
-        """Start with no file."""
+        """Start with no file; `of` is the way to get one."""
         super().__init__(scope, id)
         self._addresses: dict[str, str] = {}
         self.folder: str | None = None

@@ -12,6 +12,7 @@ from constructs import Construct
 from constructs_lib.arns import ACCOUNT, PARTITION, REGION, URL_SUFFIX
 from constructs_lib.checks import require
 from constructs_lib.permissions import account_principal, allow, service_principal, service_principal_conditions
+from lakehouse.naming import Names
 
 MIN_ROTATION_DAYS = 90
 MAX_ROTATION_DAYS = 2560
@@ -77,16 +78,14 @@ class DataKeys(Construct):
         scope: Construct,
         id: str,
         *,
-        alias_prefix: str,
-        log_group_prefix: str,
+        names: Names,
         rotation_days: int = 365,
         deletion_days: int = 30,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         """
         Args:
-            alias_prefix: First part of the aliases, `alias/<alias_prefix>-<domain>`; unique in account and region.
-            log_group_prefix: Beginning of the names of the log groups that the `logs` key encrypts, such as `/lakehouse/prod`.
+            names: Names of the environment; aliases are `alias/<prefix>-<domain>`, and the `logs` key encrypts its log groups only.
             rotation_days: Age at which a key takes new material, 90-2560 days.
             deletion_days: Days between a deletion and its end, 7-30.
             removal_policy: What happens to the keys when the stack goes; data under a destroyed key is lost.
@@ -105,7 +104,7 @@ class DataKeys(Construct):
             created = kms.Key(
                 self,
                 id,
-                alias=f"alias/{alias_prefix}-{domain}",
+                alias=f"alias/{names.prefix}-{domain}",
                 description=description,
                 enable_key_rotation=True,
                 rotation_period=Duration.days(rotation_days),
@@ -116,7 +115,7 @@ class DataKeys(Construct):
             return cast("kms.IKey", created)  # the CDK's stubs do not fit each other, see permissions.service_principal
 
         self.lake = key("Lake", "lake", "Data of the lake", [])
-        self.logs = key("Logs", "logs", "Log groups and run tables", [_logs_statement(log_group_prefix)])
+        self.logs = key("Logs", "logs", "Log groups and run tables", [_logs_statement(f"/{names.project}/{names.env}")])
         self.messaging = key("Messaging", "messaging", "Queues and topics", _messaging_statements())
         self.secrets = key("Secrets", "secrets", "Secrets", [])
         self.grants = DataKeysGrants(self)

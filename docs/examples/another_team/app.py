@@ -1,38 +1,34 @@
-"""Another team's app: a lake, a table from its contract and a Spark job that may read it, from the installed wheel."""
+"""Another team's platform in one file: a lake, a table from a contract, and a Glue job that may write it."""
 
 from pathlib import Path
 
 from aws_cdk import App, Aws, Stack
 
-from constructs_lib.catalog import CatalogDatabase, CatalogTable, IcebergTable, TableFunction
-from constructs_lib.processing import CodeAssets, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration
+from constructs_lib.catalog import CatalogDatabase, IcebergTable, TableFunction
+from constructs_lib.processing import GlueSparkJob, JobCode, JobLogs, SecurityConfiguration
 from constructs_lib.security import DataKeys
 from constructs_lib.storage import DataLake
 from lakehouse.contracts.compiler.project import compile_contracts
-from lakehouse.contracts.tables import tables_of
+from lakehouse.contracts.tables import table_of
 from lakehouse.naming import Names
 
-app = App()
-stack = Stack(app, "OurLake")
-names = Names(project="sales", env="dev", prefix="sales-dev", account=Aws.ACCOUNT_ID, region=Aws.REGION)
-keys = DataKeys(stack, "Keys", alias_prefix=names.prefix, log_group_prefix="/sales/dev")
+HERE = Path(__file__).parent
+
+app = App(builtin_cloud_formation_validation=False)
+stack = Stack(app, "weather")
+names = Names(project="weather", env="dev", prefix="weather-dev", account=Aws.ACCOUNT_ID, region=Aws.REGION)
+keys = DataKeys(stack, "Keys", names=names)
 lake = DataLake(stack, "Lake", names=names, key=keys.lake)
-(definition,) = tables_of(compile_contracts(Path("contracts"))["sales.daily_sales"])
-table = CatalogTable(dataset=definition.dataset, lake=lake.by_name)
-database = CatalogDatabase(
-    stack, "Gold", name=table.database, description="Our results", location=f"s3://{lake.by_name.bucket_name('gold')}/sales"
-)
-function = TableFunction(stack, "Tables", name="sales-dev-tables", log_group_name="/sales/dev/functions/tables", log_key=keys.logs)
-IcebergTable(stack, "DailySales", definition=definition, table=table, database=database, function=function)
-job = GlueSparkJob(
-    stack,
-    "Report",
-    name="sales-dev-report",
-    code=JobCode.from_script("report.py"),
-    code_assets=CodeAssets(stack, "Code"),
-    logs=JobLogs(stack, "Logs", prefix="/sales/dev/jobs/report", key=keys.logs),
-    security_configuration=SecurityConfiguration(stack, "Security", name_prefix="sales-dev", key=keys.lake),
-    arguments={"--reads": str(definition.dataset)},
-)
-table.grants.read(job.role)
+
+definition = table_of(compile_contracts(HERE / "contracts")["weather.stations"], "gold")
+database = CatalogDatabase(stack, "Gold", names=names, zone="gold", domain="weather")
+function = TableFunction(stack, "Tables", names=names, log_key=keys.logs)
+table = IcebergTable(stack, "Stations", definition=definition, lake=lake.by_name, database=database, function=function)
+
+logs = JobLogs(stack, "Logs", prefix=names.log_group("jobs", "stations"), key=keys.logs)
+security = SecurityConfiguration(stack, "Security", name_prefix=names.prefix, key=keys.lake)
+code = JobCode.from_script(HERE / "load.py")
+job = GlueSparkJob(stack, "Load", name=names.job("stations", "load"), code=code, logs=logs, security_configuration=security)
+table.grants.write(job.role)
+
 app.synth()
