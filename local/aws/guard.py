@@ -96,7 +96,10 @@ def authorize_role(
     return authorize(key, action=action, resource=resource, context=context, via=via)
 
 
-def authorize_service(service: str, *, action: str, resource: str, source_arn: str, source_account: str = "", via: str = "") -> Denied | None:
+def authorize_service(
+    service: str, *, action: str, resource: str, source_arn: str, source_account: str = "", via: str = "",
+    context: Mapping[str, Any] | None = None,
+) -> Denied | None:
     """Whether a service principal may call a resource: only the resource's own policy counts.
 
     Args:
@@ -106,11 +109,12 @@ def authorize_service(service: str, *, action: str, resource: str, source_arn: s
         source_arn: What the service acts for (a rule, a bucket, a topic): `aws:SourceArn`.
         source_account: `aws:SourceAccount`; the request's account if left out.
         via: How the call came about, for the record.
+        context: More condition keys, in lower case.
     """
     found = _evaluator._resource_policy(action.split(":")[0], resource)
-    context = _service_context(service, source_arn, source_account)
+    keys = _service_context(service, source_arn, source_account) | dict(context or {})
     asked = _evaluator.EvalContext(
-        "*", "Service", "", action, resource, _responses.get_region(), "192.0.2.1", True, service_context=context  # noqa: FBT003
+        "*", "Service", "", action, resource, _responses.get_region(), "192.0.2.1", True, service_context=keys  # noqa: FBT003
     )
     result = _evaluator.evaluate_resource_policy(found[0] if found else None, asked, service=service)
     token = recorder.via.set(via or recorder.via.get())

@@ -17,6 +17,7 @@ from local.aws import (
     functions,
     guard,
     key_use,
+    log_keys,
     machines,
     message_keys,
     metrics,
@@ -30,7 +31,7 @@ from local.aws.cloudformation import acting, alarm_types, completions, condition
 from local.aws.engine_adapters import ENGINE_ADAPTERS
 
 ADAPTERS = (
-    guard, actions, supported, pass_role, catalog_rights, acting, conditions, completions, custom_resources, glue_types, alarm_types, key_use, message_keys, object_keys,
+    guard, actions, supported, pass_role, catalog_rights, acting, conditions, completions, custom_resources, glue_types, alarm_types, key_use, log_keys, message_keys, object_keys,
     states, executions, machines, functions, event_versions, deliveries, event_sources, metrics, alarms, *ENGINE_ADAPTERS, door,
 )  # fmt: skip
 """Modules of the adapter, in the order in which they register: the door wraps what the others have put in place."""

@@ -77,3 +77,17 @@ def test_a_key_policy_that_names_nobody_denies_even_an_allowed_role(local_aws: L
     caller = local_aws.caller(allow("kms:*"))
     with pytest.raises(ClientError, match="because no resource-based policy allows the kms:GenerateDataKey action"):
         caller.client("kms").generate_data_key(KeyId=closed, KeySpec="AES_256")
+
+
+def test_a_log_group_takes_a_key_only_if_the_key_admits_cloudwatch_logs(local_aws: LocalAws) -> None:
+    kms, logs = local_aws.client("kms"), local_aws.client("logs")
+    root = allow("kms:*", Principal={"AWS": "arn:aws:iam::000000000000:root"})
+    service = allow(
+        ["kms:Encrypt*", "kms:Decrypt*", "kms:GenerateDataKey*"], Principal={"Service": "logs.us-east-1.amazonaws.com"},
+        Condition={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": "arn:aws:logs:us-east-1:000000000000:log-group:/ours-*"}},
+    )  # fmt: skip
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [root, service]})
+    key = kms.create_key(Policy=policy)["KeyMetadata"]["Arn"]
+    logs.create_log_group(logGroupName=local_aws.name("/ours"), kmsKeyId=key)
+    with pytest.raises(ClientError, match="is not allowed to be used with LogGroup"):
+        logs.create_log_group(logGroupName=local_aws.name("/theirs"), kmsKeyId=key)
