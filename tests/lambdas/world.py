@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -269,7 +270,27 @@ def make_tables(dynamodb: Any, *, audit: str = AUDIT, control: str = CONTROL) ->
 @cache
 def client(service: str) -> Any:
     """One client for all tests: making one takes longer than most tests."""
-    return boto3.client(service, region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+    return _OneCallAtATime(boto3.client(service, region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing"))
+
+
+class _OneCallAtATime:
+    """Keeps threads apart inside a call, where moto loses conditions; between calls they go as they like."""
+
+    _lock = threading.Lock()
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._wrapped, name)
+        if name == "exceptions" or not callable(value):
+            return value
+
+        def call(**kwargs: Any) -> Any:
+            with self._lock:
+                return value(**kwargs)
+
+        return call
 
 
 @contextmanager
