@@ -26,12 +26,13 @@ from local.aws import (
     seam,
     states,
     supported,
+    table_keys,
 )
 from local.aws.cloudformation import acting, alarm_types, completions, conditions, custom_resources, glue_types
 from local.aws.engine_adapters import ENGINE_ADAPTERS
 
 ADAPTERS = (
-    guard, actions, supported, pass_role, catalog_rights, acting, conditions, completions, custom_resources, glue_types, alarm_types, key_use, log_keys, message_keys, object_keys,
+    guard, actions, supported, pass_role, catalog_rights, acting, conditions, completions, custom_resources, glue_types, alarm_types, key_use, log_keys, message_keys, object_keys, table_keys,
     states, executions, machines, functions, event_versions, deliveries, event_sources, metrics, alarms, *ENGINE_ADAPTERS, door,
 )  # fmt: skip
 """Modules of the adapter, in the order in which they register: the door wraps what the others have put in place."""

@@ -91,3 +91,22 @@ def test_a_log_group_takes_a_key_only_if_the_key_admits_cloudwatch_logs(local_aw
     logs.create_log_group(logGroupName=local_aws.name("/ours"), kmsKeyId=key)
     with pytest.raises(ClientError, match="is not allowed to be used with LogGroup"):
         logs.create_log_group(logGroupName=local_aws.name("/theirs"), kmsKeyId=key)
+
+
+def test_an_item_is_written_and_read_only_with_the_tables_key(local_aws: LocalAws, key: str) -> None:
+    table = local_aws.name("table")
+    local_aws.client("dynamodb").create_table(
+        TableName=table, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
+    )  # fmt: skip
+    items = allow(["dynamodb:PutItem", "dynamodb:GetItem"])
+    via = {"StringEquals": {"kms:ViaService": "dynamodb.us-east-1.amazonaws.com"}}
+    whole = local_aws.caller(items, allow("kms:Decrypt", key, Condition=via)).client("dynamodb")
+    whole.put_item(TableName=table, Item={"k": {"S": "1"}})
+    assert whole.get_item(TableName=table, Key={"k": {"S": "1"}})["Item"]
+    without = local_aws.caller(items).client("dynamodb")
+    with pytest.raises(ClientError, match="is not authorized to perform: kms:Decrypt on resource: " + key):
+        without.get_item(TableName=table, Key={"k": {"S": "1"}})
+    with pytest.raises(ClientError, match="kms:Decrypt"):
+        without.put_item(TableName=table, Item={"k": {"S": "1"}})
