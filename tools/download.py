@@ -106,9 +106,7 @@ def _fetch(path: str, *, repository: Repository, size: int, to: Path) -> None:
     with urllib.request.urlopen(request, timeout=READ_TIMEOUT_SECONDS, context=_trust()) as answer:  # noqa: S310
         # A server that ignores the range sends the whole file from its start.
         goes_on = answer.status == _PARTIAL_CONTENT
-        _copy(
-            answer, to=to, append=goes_on, progress=Progress(label=to.name.removesuffix(".partial"), total=size, done=had if goes_on else 0)
-        )
+        _copy(answer, to=to, append=goes_on, progress=Progress(label=path.rsplit("/", 1)[-1], total=size, done=had if goes_on else 0))
 
 
 def _copy(answer: IO[bytes], *, to: Path, append: bool, progress: Progress) -> None:

