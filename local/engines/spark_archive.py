@@ -65,15 +65,29 @@ class SparkArchive:
         options = parts[parts.index("-cp") + 2 : parts.index("org.apache.spark.deploy.SparkSubmit")]
         return (*(option for option in options if option != UNKNOWN_MODULE and not option.startswith("-Xmx")), *FAST_START)
 
-    @cached_property
+    @property
     def path(self) -> Path:
-        """Where the archive is; its name changes with Java, the jars and the options."""
+        """Where the archive is."""
+        return self._toolchain.cache / "spark" / "classes.jsa"
+
+    @cached_property
+    def key(self) -> str:
+        """What the archive was built for: Java, the jars and the options, as they lie here."""
         seen = hashlib.sha256()
         for jar in (self.java.resolve(), *self.class_path):
             stat = jar.stat()
             seen.update(f"{jar}:{stat.st_size}:{int(stat.st_mtime)}\n".encode())
         seen.update(" ".join(FAST_START).encode())
-        return self._toolchain.cache / "spark" / f"classes-{seen.hexdigest()[:16]}.jsa"
+        return seen.hexdigest()
+
+    def is_built(self) -> bool:
+        """Whether there is an archive for this very installation."""
+        note = self._note
+        return self.path.is_file() and note.is_file() and note.read_text(encoding="utf-8") == self.key
+
+    @property
+    def _note(self) -> Path:
+        return self.path.with_suffix(".key")
 
     def dump(self, class_list: Path) -> None:
         """Build the archive from the names of classes that a driver has loaded; takes the better part of a minute.
@@ -90,12 +104,10 @@ class SparkArchive:
             "-cp", os.pathsep.join(str(jar) for jar in self.class_path),
         ]  # fmt: skip
         subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=without_java_options(os.environ))
-        for old in self.path.parent.glob("classes-*.jsa"):
-            old.unlink()
+        self._note.unlink(missing_ok=True)
         partial.replace(self.path)
+        self._note.write_text(self.key, encoding="utf-8")
 
     def options(self) -> tuple[str, ...]:
         """Options that use the archive, none if it has not been built."""
-        return (
-            (f"-XX:SharedArchiveFile={self.path}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off") if self.path.is_file() else ()
-        )
+        return (f"-XX:SharedArchiveFile={self.path}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off") if self.is_built() else ()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import boto3
 
+from lakehouse.errors import LakehouseError
 from local.engines.spark import SparkEngine, SparkWork
 from local.engines.spark_archive import SparkArchive
 from local.platform import Platform
@@ -37,13 +38,17 @@ def main() -> int:
     """Build the archive unless it is there."""
     toolchain = Toolchain()
     archive = SparkArchive(toolchain=toolchain)
-    if archive.path.is_file():
+    archive.path.parent.mkdir(parents=True, exist_ok=True)
+    if archive.is_built():
         return 0
     started = time.monotonic()
     print("preparing Spark for fast starts (once, about a minute) ...", flush=True)  # noqa: T201 - a step of set-up
     with tempfile.TemporaryDirectory(prefix="lake-training-") as name:
         class_list = Path(name) / "classes.lst"
-        problem = _train(toolchain, Path(name), class_list)
+        try:
+            problem = _train(toolchain, Path(name), class_list)
+        except (LakehouseError, OSError, RuntimeError) as error:
+            problem = str(error)
         if problem:
             print(f"Spark was not prepared, runs will start slower: {problem}", file=sys.stderr)  # noqa: T201
             return 0
