@@ -36,7 +36,10 @@ def test_cdk_nag_finds_nothing_that_is_not_explained(env: str, tmp_path: Path) -
 
 def test_cfn_lint_finds_nothing(prod: Assembly) -> None:
     result = subprocess.run(
-        [Path(sys.executable).with_name("cfn-lint"), "-t", *map(str, sorted(prod.folder.glob("*.template.json")))], capture_output=True, text=True, check=False
+        [Path(sys.executable).with_name("cfn-lint"), "-t", *map(str, sorted(prod.folder.glob("*.template.json")))],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.stdout == ""
     assert result.returncode == 0

@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.stacks.conftest import Assembly, flat, listed
 
 SNAPSHOT = Path(__file__).parent / "permissions.json"
@@ -87,11 +85,11 @@ def test_every_service_that_may_deliver_is_named_with_its_source(assembly: Assem
                     assert set(statement["Condition"]) == {"StringEquals", "ArnLike"}, name
 
 
-def test_permissions_are_those_that_were_reviewed(prod: Assembly, request: pytest.FixtureRequest) -> None:
+def test_permissions_are_those_that_were_reviewed(prod: Assembly) -> None:
     now = _permissions(prod)
-    if request.config.getoption("--snapshot-update", default=False) or not SNAPSHOT.exists():
+    if not SNAPSHOT.exists():
         SNAPSHOT.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n")
-    assert json.loads(SNAPSHOT.read_text()) == now, "review the change, then write the snapshot anew: pytest tests/stacks --snapshot-update"
+    assert json.loads(SNAPSHOT.read_text()) == now, "review the change, then delete permissions.json and run again"
 
 
 def _permissions(assembly: Assembly) -> dict[str, Any]:

@@ -75,7 +75,9 @@ def test_only_the_machine_retries_a_job_and_once_at_most(assembly: Assembly) -> 
     for _, machine in machines(assembly):
         jobs = [state for state in machine["States"].values() if "glue:startJobRun" in state.get("Resource", "")]
         for state in jobs:
-            assert all("States.TaskFailed" not in retry["ErrorEquals"] and "States.ALL" not in retry["ErrorEquals"] for retry in state["Retry"])
+            assert all(
+                "States.TaskFailed" not in retry["ErrorEquals"] and "States.ALL" not in retry["ErrorEquals"] for retry in state["Retry"]
+            )
         assert len({json.dumps(job["Parameters"], sort_keys=True) for job in jobs}) * 2 == len(jobs)
 
 
@@ -96,7 +98,11 @@ def test_a_run_that_follows_others_has_no_manifest(prod: Assembly) -> None:
 
 def test_a_run_takes_the_leases_of_all_tables_that_it_writes(prod: Assembly) -> None:
     machine = dict(machines(prod))["lakehouse-prod-orders"]
-    assert machine["States"]["AcquireLease"]["Parameters"]["Payload"]["tables"] == ["bronze_tpch.orders", "quarantine_tpch.orders", "silver_tpch.orders"]
+    assert machine["States"]["AcquireLease"]["Parameters"]["Payload"]["tables"] == [
+        "bronze_tpch.orders",
+        "quarantine_tpch.orders",
+        "silver_tpch.orders",
+    ]
 
 
 def test_a_taken_lease_is_waited_for_in_the_machine(assembly: Assembly) -> None:

@@ -140,7 +140,12 @@ def test_a_permissions_boundary_bounds_every_role(tmp_path: Path) -> None:
 def test_production_is_protected_and_names_its_stacks(elsewhere: tuple[Path, Path]) -> None:
     manifest = json.loads((elsewhere[1] / "manifest.json").read_text())
     stacks = {a["properties"].get("stackName"): a for a in manifest["artifacts"].values() if a["type"] == "aws:cloudformation:stack"}
-    assert sorted(stacks) == ["lakehouse-prod-catalog", "lakehouse-prod-foundation", "lakehouse-prod-operations", "lakehouse-prod-pipelines-tpch"]
+    assert sorted(stacks) == [
+        "lakehouse-prod-catalog",
+        "lakehouse-prod-foundation",
+        "lakehouse-prod-operations",
+        "lakehouse-prod-pipelines-tpch",
+    ]
     assert all(stack["properties"]["terminationProtection"] for stack in stacks.values())
     assert {stack["environment"] for stack in stacks.values()} == {"aws://unknown-account/unknown-region"}
 

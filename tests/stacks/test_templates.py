@@ -18,7 +18,9 @@ def bucket(assembly: Assembly, zone: str) -> dict[str, Any]:
 
 
 def test_each_tier_has_room_to_grow(assembly: Assembly) -> None:
-    assert {name: len(template["Resources"]) for name, template in assembly.templates.items() if len(template["Resources"]) > MAX_RESOURCES / 2} == {}
+    assert {
+        name: len(template["Resources"]) for name, template in assembly.templates.items() if len(template["Resources"]) > MAX_RESOURCES / 2
+    } == {}
 
 
 def test_a_zone_is_a_bucket(assembly: Assembly) -> None:
@@ -41,7 +43,11 @@ def test_no_rule_archives_or_expires_what_a_table_needs(assembly: Assembly) -> N
     for zone in TABLE_ZONES:
         for rule in bucket(assembly, zone)["LifecycleConfiguration"]["Rules"]:
             assert not {"Transitions", "ExpirationInDays", "ExpirationDate"} & set(rule), zone
-            assert set(rule) - {"Id", "Status"} <= {"NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload", "ExpiredObjectDeleteMarker"}
+            assert set(rule) - {"Id", "Status"} <= {
+                "NoncurrentVersionExpiration",
+                "AbortIncompleteMultipartUpload",
+                "ExpiredObjectDeleteMarker",
+            }
 
 
 def test_raw_files_age_down_the_ladder(prod: Assembly) -> None:
@@ -62,7 +68,9 @@ def test_every_bucket_forgets_unfinished_uploads_and_old_versions(assembly: Asse
 
 
 def test_only_raw_tells_eventbridge(assembly: Assembly) -> None:
-    telling = [flat(properties["BucketName"]) for properties in assembly.properties("AWS::S3::Bucket") if "NotificationConfiguration" in properties]
+    telling = [
+        flat(properties["BucketName"]) for properties in assembly.properties("AWS::S3::Bucket") if "NotificationConfiguration" in properties
+    ]
     assert len(telling) == 1
     assert "-raw-" in telling[0]
 
@@ -75,7 +83,10 @@ def test_data_survives_unless_both_locks_are_open(assemblies: dict[str, Assembly
 
 
 def test_only_production_is_protected_against_deletion(assemblies: dict[str, Assembly]) -> None:
-    tables = {env: {bool(table.get("DeletionProtectionEnabled")) for table in a.properties("AWS::DynamoDB::Table")} for env, a in assemblies.items()}
+    tables = {
+        env: {bool(table.get("DeletionProtectionEnabled")) for table in a.properties("AWS::DynamoDB::Table")}
+        for env, a in assemblies.items()
+    }
     assert tables == {"dev": {False}, "local": {False}, "staging": {False}, "prod": {True}}
 
 
@@ -104,11 +115,23 @@ def test_jobs_differ_between_environments_in_size_only(assemblies: dict[str, Ass
         jobs = []
         for job in assembly.properties("AWS::Glue::Job"):
             text = flat(job["DefaultArguments"]).replace(assembly.env, "ENV")
-            plain = {key: value for key, value in job.items() if key in {"GlueVersion", "MaxRetries", "Command", "ExecutionProperty", "JobRunQueuingEnabled"}}
-            jobs.append({**plain, "Command": flat(plain["Command"]).replace(assembly.env, "ENV"), "Arguments": re.sub(r"[0-9]{12}-us-east-1", "", text)})
+            plain = {
+                key: value
+                for key, value in job.items()
+                if key in {"GlueVersion", "MaxRetries", "Command", "ExecutionProperty", "JobRunQueuingEnabled"}
+            }
+            jobs.append(
+                {
+                    **plain,
+                    "Command": flat(plain["Command"]).replace(assembly.env, "ENV"),
+                    "Arguments": re.sub(r"[0-9]{12}-us-east-1", "", text),
+                }
+            )
         return jobs
 
-    shapes = {env: [(job["GlueVersion"], job["MaxRetries"], job["JobRunQueuingEnabled"]) for job in shape(a)] for env, a in assemblies.items()}
+    shapes = {
+        env: [(job["GlueVersion"], job["MaxRetries"], job["JobRunQueuingEnabled"]) for job in shape(a)] for env, a in assemblies.items()
+    }
     assert len({tuple(value) for value in shapes.values()}) == 1
     assert set(shapes["prod"]) == {("6.0", 0, True)}
     assert {job["NumberOfWorkers"] for job in assemblies["prod"].properties("AWS::Glue::Job")} == {4}
@@ -123,7 +146,10 @@ def test_a_job_never_outlives_its_task_nor_the_task_its_machine(assembly: Assemb
 
 def test_every_alarm_watches_a_metric_that_somebody_emits(assembly: Assembly) -> None:
     ours = {metric.name for metric in metrics.RUN_METRICS}
-    pipelines = {flat(machine["StateMachineName"]).removeprefix(f"lakehouse-{assembly.env}-") for machine in assembly.properties("AWS::StepFunctions::StateMachine")}
+    pipelines = {
+        flat(machine["StateMachineName"]).removeprefix(f"lakehouse-{assembly.env}-")
+        for machine in assembly.properties("AWS::StepFunctions::StateMachine")
+    }
     queues = {queue["QueueName"] for queue in assembly.properties("AWS::SQS::Queue")}
     functions = {function["FunctionName"] for function in assembly.properties("AWS::Lambda::Function")}
     for alarm in assembly.properties("AWS::CloudWatch::Alarm"):
@@ -162,7 +188,9 @@ def test_a_poison_message_goes_to_the_dead_letters_after_three_receives(assembly
 
 def test_an_arrival_batch_is_not_handed_out_twice_while_it_is_at_work(assembly: Assembly) -> None:
     (window,) = {source["MaximumBatchingWindowInSeconds"] for source in assembly.properties("AWS::Lambda::EventSourceMapping")}
-    timeouts = {f["FunctionName"]: f["Timeout"] for f in assembly.properties("AWS::Lambda::Function") if "arrival-starter" in f["FunctionName"]}
+    timeouts = {
+        f["FunctionName"]: f["Timeout"] for f in assembly.properties("AWS::Lambda::Function") if "arrival-starter" in f["FunctionName"]
+    }
     for queue in assembly.properties("AWS::SQS::Queue"):
         if "RedrivePolicy" in queue:
             assert queue["VisibilityTimeout"] >= 6 * max(timeouts.values()) + window

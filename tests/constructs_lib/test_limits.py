@@ -1,0 +1,256 @@
+"""Both sides of every limit that a construct checks at synth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+from constructs_lib.catalog import AthenaWorkgroup, CatalogDatabase, OptimizerRole
+from constructs_lib.checks import InvalidProps
+from constructs_lib.functions import PlatformFunction
+from constructs_lib.ingestion import AfterPipelines, FileArrival
+from constructs_lib.log_group import LogGroup
+from constructs_lib.observability import AlertTopicNames, AlertTopics, PipelineAlarms
+from constructs_lib.orchestration import JobStep, Pipeline, RunTableNames
+from constructs_lib.permissions import allow
+from constructs_lib.processing import GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize, conf_argument
+from constructs_lib.security import DataKeys
+from constructs_lib.storage import DataLake, LakeBuckets, RawLifecycle, Transition
+from lakehouse.naming import Names
+
+
+@pytest.mark.parametrize(("option", "good", "bad"), [("rotation_days", (90, 2560), (89, 2561)), ("deletion_days", (7, 30), (6, 31))])
+def test_keys_rotate_and_go_within_kms_s_bounds(
+    stack: Stack, names: Names, option: str, good: tuple[int, ...], bad: tuple[int, ...]
+) -> None:
+    for number, value in enumerate(good):
+        DataKeys(stack, f"Good{number}", names=names, **{option: value})
+    for number, value in enumerate(bad):
+        with pytest.raises(InvalidProps, match=f"{option} must be .* got {value}"):
+            DataKeys(stack, f"Bad{number}", names=names, **{option: value})
+
+
+def test_a_query_may_scan_athena_s_floor_and_not_less(stack: Stack, lake: LakeBuckets) -> None:
+    AthenaWorkgroup(stack, "Good", name="good", lake=lake, scan_limit_mb=10)
+    with pytest.raises(InvalidProps, match="at least 10"):
+        AthenaWorkgroup(stack, "Bad", name="bad", lake=lake, scan_limit_mb=9)
+
+
+def test_a_log_group_keeps_events_as_long_as_cloudwatch_knows(stack: Stack, key: kms.IKey) -> None:
+    LogGroup(stack, "Good", name="/lakehouse/test/a", key=key, retention_days=14)
+    with pytest.raises(InvalidProps, match="one of 1, 3, 5.* got 15"):
+        LogGroup(stack, "Bad", name="/lakehouse/test/b", key=key, retention_days=15)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"timeout_seconds": 0}, "1-900"),
+    ({"timeout_seconds": 901}, "1-900"),
+    ({"memory_mb": 127}, "128-10240"),
+    ({"memory_mb": 10_241}, "128-10240"),
+])  # fmt: skip
+def test_a_function_stays_within_lambda_s_bounds(stack: Stack, key: kms.IKey, options: dict[str, int], message: str) -> None:
+    with pytest.raises(InvalidProps, match=message):
+        PlatformFunction(
+            stack,
+            "Bad",
+            name="f",
+            package="notifier",
+            description="",
+            log_group_name="/lakehouse/test/f",
+            log_key=key,
+            environment={},
+            **options,
+        )
+
+
+class TestRawLifecycle:
+    def test_the_default_ladder_holds(self) -> None:
+        assert [step.after_days for step in RawLifecycle().transitions] == [30, 90, 365]
+
+    def test_standard_ia_comes_after_thirty_days_at_the_earliest(self) -> None:
+        RawLifecycle(transitions=(Transition(storage_class="STANDARD_IA", after_days=30),))
+        with pytest.raises(InvalidProps, match="at least 30 days"):
+            RawLifecycle(transitions=(Transition(storage_class="STANDARD_IA", after_days=29),))
+
+    def test_a_class_that_s3_does_not_know_is_refused_with_those_that_it_knows(self) -> None:
+        with pytest.raises(InvalidProps, match="DEEP_ARCHIVE, GLACIER, GLACIER_IR"):
+            RawLifecycle(transitions=(Transition(storage_class="GLACIER_DEEP_ARCHIVE", after_days=90),))
+
+    def test_steps_come_in_the_order_of_age(self) -> None:
+        with pytest.raises(InvalidProps, match="order of age"):
+            RawLifecycle(
+                transitions=(Transition(storage_class="GLACIER", after_days=90), Transition(storage_class="DEEP_ARCHIVE", after_days=90))
+            )
+
+    def test_files_do_not_expire_before_they_are_archived(self) -> None:
+        RawLifecycle(expire_after_days=366)
+        RawLifecycle(expire_after_days=None)
+        with pytest.raises(InvalidProps, match="more than the last transition's 365"):
+            RawLifecycle(expire_after_days=365)
+
+    def test_a_ladder_may_be_empty(self) -> None:
+        RawLifecycle(transitions=(), expire_after_days=1)
+
+
+def test_a_table_zone_has_no_lifecycle_to_ask_for(stack: Stack, names: Names, key: kms.IKey) -> None:
+    with pytest.raises(TypeError, match="silver_lifecycle"):
+        DataLake(stack, "Lake", names=names, key=key, silver_lifecycle=RawLifecycle())  # pyright: ignore[reportCallIssue]
+
+
+@pytest.mark.parametrize(("size", "message"), [
+    ({"workers": 1}, "2-299"),
+    ({"workers": 300}, "2-299"),
+    ({"worker_type": "Standard"}, "worker_type must be one of G.12X"),
+])  # fmt: skip
+def test_a_job_has_a_size_that_glue_has(size: dict[str, Any], message: str) -> None:
+    SparkSize(workers=2, worker_type="G.1X")
+    SparkSize(workers=299, worker_type="R.8X")
+    with pytest.raises(InvalidProps, match=message):
+        SparkSize(**size)
+
+
+@pytest.fixture
+def job(stack: Stack, names: Names, key: kms.IKey) -> Callable[..., GlueSparkJob]:
+    logs = JobLogs(stack, "Logs", prefix=names.log_group("jobs", "orders"), key=key)
+    security = SecurityConfiguration(stack, "Security", name_prefix=names.prefix, key=key)
+
+    def make(id: str, **options: Any) -> GlueSparkJob:
+        return GlueSparkJob(stack, id, name=id, code=JobCode.from_platform("ingest"), logs=logs, security_configuration=security, **options)
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["--db_password", "--api-key", "--SecretKey", "--auth_token", "--pwd", "--credentials", "--private_key"])
+def test_a_job_argument_that_looks_like_a_secret_is_refused_with_the_way_out(job: Callable[..., GlueSparkJob], name: str) -> None:
+    with pytest.raises(InvalidProps, match="Secrets Manager"):
+        job("Bad", arguments={name: "x"})
+
+
+@pytest.mark.parametrize("name", ["--secret_arn", "--password_secret_name", "--key_columns", "--monkey"])
+def test_a_reference_to_a_secret_is_welcome(job: Callable[..., GlueSparkJob], name: str) -> None:
+    job("Good", arguments={name: "x"})
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"timeout_minutes": 0}, "1-10080"),
+    ({"timeout_minutes": 10_081}, "1-10080"),
+    ({"glue_version": "4.0"}, "glue_version must be one of 5.0, 5.1, 6.0"),
+    ({"max_concurrent_runs": 0}, "at least 1"),
+    ({"arguments": {"env": "prod"}}, "write --env"),
+    ({"arguments": {"--conf": "a=b"}}, "use `settings`"),
+])  # fmt: skip
+def test_a_job_is_what_glue_can_run(job: Callable[..., GlueSparkJob], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidProps, match=message):
+        job("Bad", **options)
+
+
+def test_a_job_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(InvalidProps, match="the jobs are ingest, publish, refine"):
+        JobCode.from_platform("compact")
+
+
+def test_a_script_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(InvalidProps, match="is not a Python file"):
+        JobCode.from_script("nowhere.py")
+
+
+def test_spark_settings_chain_within_one_argument() -> None:
+    assert conf_argument({"spark.a": "1", "spark.b": "2"}) == "spark.a=1 --conf spark.b=2"
+    for settings in ({}, {"spark.a": "1 2"}):
+        with pytest.raises(InvalidProps):
+            conf_argument(settings)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"batch_seconds": -1}, "0-300"),
+    ({"batch_seconds": 301}, "0-300"),
+    ({"batch_size": 0}, "1-10000"),
+    ({"batch_size": 10_001}, "1-10000"),
+    ({"batch_size": 11, "batch_seconds": 0}, "at least 1 for batches of more than 10"),
+])  # fmt: skip
+def test_arrivals_are_collected_within_lambda_s_bounds(
+    stack: Stack, names: Names, key: kms.IKey, options: dict[str, int], message: str
+) -> None:
+    tables = RunTableNames.from_names(names, key_arn=key.key_arn)
+    with pytest.raises(InvalidProps, match=message):
+        FileArrival(
+            stack,
+            "Bad",
+            names=names,
+            pipeline="orders",
+            trigger=AfterPipelines(machines=("a",)),
+            tables=tables,
+            message_key=key,
+            log_key=key,
+            **options,
+        )
+
+
+@pytest.mark.parametrize(("steps", "message"), [
+    ((), "has no steps"),
+    (("load", "load"), "two steps of one name"),
+])  # fmt: skip
+def test_a_pipeline_has_steps_with_names_of_their_own(
+    stack: Stack, names: Names, key: kms.IKey, steps: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InvalidProps, match=message):
+        Pipeline(
+            stack,
+            "Bad",
+            names=names,
+            pipeline="orders",
+            steps=[JobStep(name=name, job_name=name, timeout_minutes=5) for name in steps],
+            tables=[],
+            log_key=key,
+        )
+
+
+def test_a_step_does_not_outlive_its_pipeline(stack: Stack, names: Names, key: kms.IKey) -> None:
+    def pipeline(id: str, minutes: int) -> Pipeline:
+        steps = [JobStep(name="load", job_name="load", timeout_minutes=minutes)]
+        return Pipeline(stack, id, names=names, pipeline=id.lower(), steps=steps, tables=[], log_key=key, timeout_minutes=60)
+
+    pipeline("Good", 60)
+    with pytest.raises(InvalidProps, match="raise the pipeline's timeout_minutes"):
+        pipeline("Bad", 61)
+
+
+def test_alarms_have_limits_that_mean_something(stack: Stack, names: Names, key: kms.IKey) -> None:
+    topics = AlertTopicNames.from_names(names, key_arn=key.key_arn)
+    PipelineAlarms(stack, "Good", names=names, pipeline="a", topics=topics, arrival=None, max_wait_minutes=1, max_quarantined_rows=0)
+    for number, options in enumerate(({"max_wait_minutes": 0}, {"max_quarantined_rows": -1})):
+        with pytest.raises(InvalidProps, match="at least"):
+            PipelineAlarms(stack, f"Bad{number}", names=names, pipeline="b", topics=topics, arrival=None, **options)
+
+
+def test_an_address_that_is_no_address_is_refused(stack: Stack, names: Names, key: kms.IKey) -> None:
+    with pytest.raises(InvalidProps, match="'nobody' is not an e-mail address"):
+        AlertTopics(stack, "Bad", names=names, key=key, emails=["nobody"])
+
+
+def test_a_database_is_of_a_zone_of_tables(stack: Stack, names: Names) -> None:
+    with pytest.raises(InvalidProps, match="bronze, gold, quarantine, silver, got 'raw'"):
+        CatalogDatabase(stack, "Bad", names=names, zone="raw", domain="sales")
+
+
+def test_an_optimizer_looks_after_something(stack: Stack) -> None:
+    with pytest.raises(InvalidProps, match="at least one table"):
+        OptimizerRole(stack, "Bad", tables=[])
+
+
+def test_a_wildcard_in_an_action_is_refused(stack: Stack) -> None:
+    role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("glue.amazonaws.com"))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidProps, match="'s3:Get\\*' holds a wildcard"):
+        allow(role, actions=["s3:Get*"], resources=["arn:aws:s3:::b/k"])
+
+
+def test_a_pattern_for_a_resource_needs_a_reason(stack: Stack) -> None:
+    role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("glue.amazonaws.com"))  # pyright: ignore[reportArgumentType]
+    allow(role, actions=["s3:GetObject"], resources=["arn:aws:s3:::b/*"], because="Objects are named by their writers.")
+    with pytest.raises(InvalidProps, match="say `because` why nobody can"):
+        allow(role, actions=["s3:GetObject"], resources=["arn:aws:s3:::b/*"])
