@@ -39,7 +39,7 @@ class DatasetName:
             ValueError: The text does not have three parts, a part is malformed or the zone holds no tables.
         """
         parts = text.split(".")
-        if len(parts) != 3 or not all(_PART.fullmatch(part) for part in parts[1:]):  # noqa: PLR2004 - zone, domain, dataset
+        if len(parts) != 3 or not all(_PART.fullmatch(part) for part in parts[1:]):
             raise ValueError(f"{text!r} is not a dataset name: write <zone>.<domain>.<dataset>, such as silver.sales.orders")
         if parts[0] not in TABLE_ZONES:
             raise ValueError(f"{text!r} names the zone {parts[0]!r}: tables live in {', '.join(TABLE_ZONES)}")
