@@ -46,18 +46,12 @@ class OperatorRole(Construct):
             self.role,
             actions=["cloudformation:DescribeStacks"],
             resources=[arn("cloudformation", f"stack/{names.prefix}-*/*")],
-            because="Stacks of new tiers are shown too; the environment's prefix is the limit.",
-        )
-        allow(
-            self.role,
-            actions=["cloudformation:DescribeStacks"],
-            resources=[arn("cloudformation", f"stack/{names.prefix}-*/*")],
             because="Stacks end in an id that CloudFormation gives; the environment's prefix is the limit.",
         )
         groups = [names.log_group("jobs", pipeline) + suffix for pipeline in pipelines for suffix in ("/output", "/error")]
         allow(
             self.role,
             actions=["logs:FilterLogEvents"],
-            resources=[arn("logs", f"log-group:{group}:*") for group in groups],
+            resources=[arn("logs", f"log-group:{group}{streams}") for group in groups for streams in ("", ":*")],
             because=STREAMS,
         )
