@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aws_cdk import Stack
@@ -29,10 +29,10 @@ def test_keys_rotate_and_go_within_kms_s_bounds(
     stack: Stack, names: Names, option: str, good: tuple[int, ...], bad: tuple[int, ...]
 ) -> None:
     for number, value in enumerate(good):
-        DataKeys(stack, f"Good{number}", names=names, **{option: value})
+        DataKeys(stack, f"Good{number}", names=names, **cast("dict[str, Any]", {option: value}))
     for number, value in enumerate(bad):
         with pytest.raises(InvalidProps, match=f"{option} must be .* got {value}"):
-            DataKeys(stack, f"Bad{number}", names=names, **{option: value})
+            DataKeys(stack, f"Bad{number}", names=names, **cast("dict[str, Any]", {option: value}))
 
 
 def test_a_query_may_scan_athena_s_floor_and_not_less(stack: Stack, lake: LakeBuckets) -> None:
@@ -43,7 +43,7 @@ def test_a_query_may_scan_athena_s_floor_and_not_less(stack: Stack, lake: LakeBu
 
 def test_a_log_group_keeps_events_as_long_as_cloudwatch_knows(stack: Stack, key: kms.IKey) -> None:
     LogGroup(stack, "Good", name="/lakehouse/test/a", key=key, retention_days=14)
-    with pytest.raises(InvalidProps, match="one of 1, 3, 5.* got 15"):
+    with pytest.raises(InvalidProps, match=r"one of 1, 3, 5.* got 15"):
         LogGroup(stack, "Bad", name="/lakehouse/test/b", key=key, retention_days=15)
 
 
@@ -53,7 +53,7 @@ def test_a_log_group_keeps_events_as_long_as_cloudwatch_knows(stack: Stack, key:
     ({"memory_mb": 127}, "128-10240"),
     ({"memory_mb": 10_241}, "128-10240"),
 ])  # fmt: skip
-def test_a_function_stays_within_lambda_s_bounds(stack: Stack, key: kms.IKey, options: dict[str, int], message: str) -> None:
+def test_a_function_stays_within_lambda_s_bounds(stack: Stack, key: kms.IKey, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidProps, match=message):
         PlatformFunction(
             stack,
@@ -174,7 +174,7 @@ def test_spark_settings_chain_within_one_argument() -> None:
     ({"batch_size": 11, "batch_seconds": 0}, "at least 1 for batches of more than 10"),
 ])  # fmt: skip
 def test_arrivals_are_collected_within_lambda_s_bounds(
-    stack: Stack, names: Names, key: kms.IKey, options: dict[str, int], message: str
+    stack: Stack, names: Names, key: kms.IKey, options: dict[str, Any], message: str
 ) -> None:
     tables = RunTableNames.from_names(names, key_arn=key.key_arn)
     with pytest.raises(InvalidProps, match=message):
