@@ -140,8 +140,8 @@ class _Contract:
             write=write,
             source=source,
             quality=Quality(rules=rules, score_threshold=score, max_quarantine_percent=most),
-            tags=tuple(item for item in self.root.get("tags") or () if isinstance(item, str)),
-            sla=tuple(item for item in self.root.get("slaProperties") or () if isinstance(item, dict)),
+            tags=tuple(item for item in _items(self.root.get("tags")) if isinstance(item, str)),
+            sla=tuple(item for item in _items(self.root.get("slaProperties")) if isinstance(item, dict)),
         )
 
     def _identity(self) -> tuple[str, str]:
@@ -501,3 +501,8 @@ class _Contract:
         for key in value:
             if key not in allowed:
                 self._fault((*place, key), f"{key!r} is not a key of this", nearest(key, allowed))
+
+
+def _items(value: Any) -> list[Any]:
+    """A list, or nothing where something else stands: the schema tells of that."""
+    return value if isinstance(value, list) else []
