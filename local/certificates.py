@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import re
 import ssl
@@ -55,7 +55,7 @@ def ensure(folder: Path, environment: Mapping[str, str]) -> Certificates:
     )
     if not _usable(files):
         authority = trustme.CA(organization_name="lakehouse laptop platform")
-        issued = authority.issue_cert(*HOSTS, not_after=datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=_DAYS))
+        issued = authority.issue_cert(*HOSTS, not_after=dt.datetime.now(dt.UTC) + dt.timedelta(days=_DAYS))
         _write(files.key, issued.private_key_pem.bytes())
         _write(files.certificate, b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         _write(files.authority, authority.cert_pem.bytes())
@@ -72,7 +72,7 @@ def _usable(files: Certificates) -> bool:
         ends = x509.load_pem_x509_certificate(files.certificate.read_bytes()).not_valid_after_utc
     except (OSError, ValueError):
         return False
-    return ends > datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    return ends > dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
 
 
 def _bundle(authority: Path, environment: Mapping[str, str]) -> bytes:

@@ -114,8 +114,8 @@ def bootstrap(
 
 
 def _is_bootstrapped(platform: Platform) -> bool:
-    import boto3  # noqa: PLC0415 - 0.3 s that a failed call need not pay
-    from botocore.exceptions import ClientError  # noqa: PLC0415
+    import boto3
+    from botocore.exceptions import ClientError
 
     variables = platform.environment()
     parameters = boto3.client(
@@ -134,7 +134,7 @@ def _is_bootstrapped(platform: Platform) -> bool:
 def _run(command: Sequence[str], *, environment: Mapping[str, str], seconds: float, tell: Callable[[str], None], what: str) -> None:
     """Run the CDK in an empty folder (a cdk.json would make it synthesize again) and show each line as it comes."""
     with tempfile.TemporaryDirectory() as folder:
-        child = subprocess.Popen(  # noqa: S603 - the CDK that set-up installed
+        child = subprocess.Popen(
             list(command), cwd=folder, env={**environment, **_OFFLINE}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
         )  # fmt: skip

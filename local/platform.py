@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,8 @@ class Running:
     def from_json(cls, text: str) -> Running:
         """Read what `to_json` wrote."""
         data: dict[str, Any] = json.loads(text)
-        return cls(**{**data, "process": ProcessId(**data["process"])})
+        process = ProcessId(**data.pop("process"))
+        return cls(process=process, **data)
 
     def to_json(self) -> str:
         """As JSON."""
@@ -245,7 +246,7 @@ class Platform:
         mark = uuid.uuid4().hex
         tell(f"starting the local AWS on {_url(chosen)}")
         with self.log_file.open("wb") as log:
-            child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            child = subprocess.Popen(
                 [sys.executable, "-m", "local.aws.server"],
                 cwd=self.root if (self.root / "local" / "aws").is_dir() else _home(),
                 env=self._server_environment(chosen, files, mark=mark, keep_state=keep_state),
@@ -260,7 +261,7 @@ class Platform:
         try:
             self._write(running)
             self._wait(child, chosen)
-            self._write(Running(**{**running.__dict__, "is_ready": True}))
+            self._write(replace(running, is_ready=True))
         except BaseException:  # Ctrl-C included: what was half-started is ended, so that the next start finds a clean floor
             self._end(running)
             raise
@@ -332,7 +333,7 @@ class Platform:
             context = ssl.create_default_context(cafile=str(authority))
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
             with opener.open(f"{_url(port)}/_ministack/ready", timeout=5) as answer:
-                return "ready" if answer.status == 200 else f"HTTP {answer.status}"  # noqa: PLR2004 - OK
+                return "ready" if answer.status == 200 else f"HTTP {answer.status}"
         except urllib.error.HTTPError as fault:
             return f"HTTP {fault.code}"
         except OSError as fault:

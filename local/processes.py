@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import psutil
 
-
 _LOOK_SECONDS = 0.05
 
 

@@ -37,9 +37,7 @@ def _lambda_action(method: str, path: str) -> str | None:
     return _RENAMED.get(operation, operation)
 
 
-def _extract_iam_action(
-    service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
-) -> str:
+def _extract_iam_action(service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> str:  # noqa: PLR0917 - MiniStack's signature
     action = seam.original("core.iam_actions.extract_iam_action")(service, method, path, headers, body, query)
     if action:
         return str(action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -103,8 +104,14 @@ def _judged(alarm: dict[str, Any]) -> tuple[str, str]:
         breaching = breaching[: len(present)]
     if sum(breaching) >= min(needed, len(breaching) or needed):
         word = ", ".join(f"{value}" for value in present) or "no datapoints were received and missing data is treated as breaching"
-        return "ALARM", f"Threshold Crossed: {sum(breaching)} out of the last {periods} datapoints [{word}] was {alarm['ComparisonOperator']} ({threshold})."
-    return "OK", f"Threshold Crossed: fewer than {needed} of the last {periods} datapoints were {alarm['ComparisonOperator']} ({threshold})."
+        return (
+            "ALARM",
+            f"Threshold Crossed: {sum(breaching)} out of the last {periods} datapoints [{word}] was {alarm['ComparisonOperator']} ({threshold}).",
+        )
+    return (
+        "OK",
+        f"Threshold Crossed: fewer than {needed} of the last {periods} datapoints were {alarm['ComparisonOperator']} ({threshold}).",
+    )
 
 
 def _datapoints(alarm: dict[str, Any], periods: int) -> list[float | None]:
@@ -145,8 +152,7 @@ def _math(queries: list[dict[str, Any]], since: float, until: float) -> float | 
 
 
 def _names_any(expression: str, ids: set[str]) -> bool:
-    words = {word for word in expression.replace("(", " ").replace(")", " ").replace(",", " ").replace("[", " ").replace("]", " ").split()}
-    return bool(words & ids)
+    return bool(set(re.findall(r"\w+", expression)) & ids)
 
 
 def _value(series: _Series, since: float, until: float) -> float | None:
@@ -163,7 +169,7 @@ def _value(series: _Series, since: float, until: float) -> float | None:
     return _cloudwatch._stat_value(_cloudwatch._calc_stats(points), series.statistic, points) if points else None
 
 
-def _dimensions(given: Any) -> dict[str, str]:  # noqa: ANN401 - a list of pairs, or a mapping
+def _dimensions(given: Any) -> dict[str, str]:
     return dict(given) if isinstance(given, Mapping) else {entry["Name"]: entry["Value"] for entry in given or []}
 
 
@@ -202,12 +208,12 @@ def _has_default_policy(topic: str) -> bool:
 # ---- the API and CloudFormation --------------------------------------------------------------------------------------
 
 
-def _describe_alarms(*args: Any) -> Any:  # noqa: ANN401 - MiniStack's signature
+def _describe_alarms(*args: Any) -> Any:
     look()
     return seam.original("services.cloudwatch._describe_alarms")(*args)
 
 
-def _put_metric_alarm(params: Any, data: dict[str, Any], is_cbor: bool, is_json: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
+def _put_metric_alarm(params: Any, data: dict[str, Any], is_cbor: bool, is_json: bool = False) -> Any:  # noqa: FBT001, FBT002
     """Keep an alarm's metric math, which MiniStack drops, and refuse what cannot be evaluated."""
     queries = data.get("Metrics")
     problem = _unknown_math(queries) or _unknown_comparison(data.get("ComparisonOperator") or _cloudwatch._p(params, "ComparisonOperator"))
@@ -221,7 +227,7 @@ def _put_metric_alarm(params: Any, data: dict[str, Any], is_cbor: bool, is_json:
     return answer
 
 
-def _metric_alarm_record(name: str, properties: dict[str, Any]) -> Any:  # noqa: ANN401
+def _metric_alarm_record(name: str, properties: dict[str, Any]) -> Any:
     """An alarm of a template, with metric math, which MiniStack refuses."""
     queries = properties.get("Metrics")
     problem = _unknown_math(queries) or _unknown_comparison(str(properties.get("ComparisonOperator")))

@@ -40,7 +40,9 @@ def resources(operation: str, data: dict[str, Any]) -> list[str]:
         return [f"{base}catalog", f"{base}database/{database}"]
     if operation in TABLE_OPERATIONS:
         database = data.get("DatabaseName") or "*"
-        names = data.get("TablesToDelete") or [data.get("TableName") or data.get("Name") or (data.get("TableInput") or {}).get("Name") or "*"]
+        names = data.get("TablesToDelete") or [
+            data.get("TableName") or data.get("Name") or (data.get("TableInput") or {}).get("Name") or "*"
+        ]
         return [f"{base}catalog", f"{base}database/{database}", *(f"{base}table/{database}/{name}" for name in names)]
     return []
 

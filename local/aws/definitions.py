@@ -42,10 +42,10 @@ def _machine(machine: dict[str, Any], at: str) -> Iterator[str]:
                 yield f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {target} at {place}"
     for name in states:
         if name not in reached:
-            yield f"MISSING_TRANSITION_TARGET: State \"{name}\" is not reachable. at {at}States/{name}"
+            yield f'MISSING_TRANSITION_TARGET: State "{name}" is not reachable. at {at}States/{name}'
 
 
-def _state(state: dict[str, Any], place: str) -> Iterator[str]:
+def _state(state: dict[str, Any], place: str) -> Iterator[str]:  # noqa: PLR0912 - one branch a rule of the language
     kind = state["Type"]
     if kind not in _ENDS and ("Next" in state) == bool(state.get("End")):
         yield f"SCHEMA_VALIDATION_FAILED: Exactly one of [Next, End] is required at {place}"

@@ -45,7 +45,7 @@ def register() -> None:
 # ---- EventBridge rules and schedules -------------------------------------------------------------------------------
 
 
-def _invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> Any:  # noqa: ANN401
+def _invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> Any:
     source, name = rule.get("Arn", ""), rule.get("Name", "")
     scheduler = source.startswith("arn:aws:scheduler:")
     principal, via = ("scheduler" if scheduler else "events") + ".amazonaws.com", f"{'scheduler' if scheduler else 'events'}:{name}"
@@ -91,7 +91,7 @@ def _key_denied(service: str, arn: str, *, principal: str, source: str, via: str
 
 
 def _to_dead_letters(
-    target: dict[str, Any], event: dict[str, Any], view: Any, *, denied: guard.Denied, source: str, principal: str, via: str,  # noqa: ANN401
+    target: dict[str, Any], event: dict[str, Any], view: Any, *, denied: guard.Denied, source: str, principal: str, via: str,
     space: str, dimensions: dict[str, str],
 ) -> None:  # fmt: skip
     queue = (target.get("DeadLetterConfig") or {}).get("Arn")
@@ -131,7 +131,7 @@ def _dispatch_to_lambda(arn: str, payload: str) -> None:
     _lambda.invoke_async_with_retry(_lambda._execution_record_for_config(function, config), event)
 
 
-def _route_async_failure(destination: str, function: str, event: Any, result: Any) -> Any:  # noqa: ANN401
+def _route_async_failure(destination: str, function: str, event: Any, result: Any) -> Any:
     """An event that failed for good goes to the function's dead letters, if the function's role may send there."""
     _, config, _ = _lambda._get_func_record_for_ref(function)
     service = _arn.parse_arn(destination).service
@@ -149,7 +149,7 @@ def _route_async_failure(destination: str, function: str, event: Any, result: An
 # ---- SNS subscriptions -----------------------------------------------------------------------------------------------
 
 
-def _deliver_to_sqs(endpoint: str, envelope: str, raw: bool, raw_message: str, *args: Any, topic_arn: str = "", **kwargs: Any) -> Any:  # noqa: ANN401, FBT001
+def _deliver_to_sqs(endpoint: str, envelope: str, raw: bool, raw_message: str, *args: Any, topic_arn: str = "", **kwargs: Any) -> Any:  # noqa: FBT001
     via = f"sns:{topic_arn}"
     denied = guard.authorize_service(
         "sns.amazonaws.com", action="sqs:SendMessage", resource=endpoint, source_arn=topic_arn, via=via
@@ -159,7 +159,7 @@ def _deliver_to_sqs(endpoint: str, envelope: str, raw: bool, raw_message: str, *
     return seam.original("services.sns._deliver_to_sqs")(endpoint, envelope, raw, raw_message, *args, topic_arn=topic_arn, **kwargs)
 
 
-def _deliver_to_lambda(endpoint: str, envelope: str, topic_arn: str, *args: Any) -> Any:  # noqa: ANN401
+def _deliver_to_lambda(endpoint: str, envelope: str, topic_arn: str, *args: Any) -> Any:
     via = f"sns:{topic_arn}"
     denied = guard.authorize_service("sns.amazonaws.com", action="lambda:InvokeFunction", resource=endpoint, source_arn=topic_arn, via=via)
     if denied:
@@ -179,7 +179,7 @@ def _not_notified(topic_arn: str, endpoint: str, body: str, denied: guard.Denied
 
 
 def _topic_policy_allows(topic_arn: str, service: str, source_arn: str, source_account: str) -> bool:
-    via = f"{service.split('.')[0]}:{source_arn}"
+    via = f"{service.split('.', maxsplit=1)[0]}:{source_arn}"
     denied = guard.authorize_service(
         service, action="sns:Publish", resource=topic_arn, source_arn=source_arn, source_account=source_account, via=via
     ) or _key_denied("sns", topic_arn, principal=service, source=source_arn, via=via)
@@ -191,7 +191,7 @@ def _topic_policy_allows(topic_arn: str, service: str, source_arn: str, source_a
 # ---- S3 notifications straight to functions; queues and topics are asked by MiniStack ---------------------------------
 
 
-def _deliver_event_to_lambda(arn: str, payload: dict[str, Any], bucket_region: str) -> Any:  # noqa: ANN401
+def _deliver_event_to_lambda(arn: str, payload: dict[str, Any], bucket_region: str) -> Any:
     bucket = payload["Records"][0]["s3"]["bucket"]["name"]
     if not _bucket_may_invoke(arn, bucket):
         _s3.logger.warning("S3 notification: %s may not invoke %s", bucket, arn)
@@ -200,8 +200,11 @@ def _deliver_event_to_lambda(arn: str, payload: dict[str, Any], bucket_region: s
 
 
 def _validate_notification_configs(
-    configs: list[dict[str, Any]], bucket_region: str, bucket_name: str = "", skip_destination_validation: bool = False  # noqa: FBT001, FBT002
-) -> Any:  # noqa: ANN401
+    configs: list[dict[str, Any]],
+    bucket_region: str,
+    bucket_name: str = "",
+    skip_destination_validation: bool = False,  # noqa: FBT001, FBT002
+) -> Any:
     error = seam.original("services.s3._validate_notification_configs")(configs, bucket_region, bucket_name, skip_destination_validation)
     if error is None and not skip_destination_validation:
         for config in configs:

@@ -64,8 +64,15 @@ def add_check(check: Check) -> None:
 
 
 def authorize_request(
-    key: str, *, scope: str, headers: Mapping[str, str], body: bytes | str = b"", query: Mapping[str, Any] | None = None,
-    method: str = "POST", path: str = "/", via: str = "",
+    key: str,
+    *,
+    scope: str,
+    headers: Mapping[str, str],
+    body: bytes | str = b"",
+    query: Mapping[str, Any] | None = None,
+    method: str = "POST",
+    path: str = "/",
+    via: str = "",
 ) -> guard.Denied | None:
     """The denial that the holder of *key* would get for a request; nothing is executed.
 
@@ -116,7 +123,11 @@ def access_denied(request: Request, denied: guard.Denied) -> Response:
 
 def refusal(code: str, message: str, *, status: int = 400) -> Response:
     """An error of a service that speaks JSON."""
-    return status, {"Content-Type": "application/x-amz-json-1.0", "x-amzn-errortype": code}, json.dumps({"__type": code, "message": message}).encode()
+    return (
+        status,
+        {"Content-Type": "application/x-amz-json-1.0", "x-amzn-errortype": code},
+        json.dumps({"__type": code, "message": message}).encode(),
+    )
 
 
 def wrap(service: str, handler: Handler) -> Handler:
@@ -155,7 +166,7 @@ def register() -> None:
 
 
 def _access_denied_response(
-    service: str, action: str, principal_arn: str, request_id: str, *, error_code: str = "", message: str = "", **more: Any  # noqa: ANN401
+    service: str, action: str, principal_arn: str, request_id: str, *, error_code: str = "", message: str = "", **more: Any
 ) -> Response:
     """MiniStack's denial with AWS's whole sentence: it leaves out the resource, the boundary and the session policy."""
     last = guard.last_denial()

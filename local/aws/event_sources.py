@@ -105,7 +105,7 @@ def _receive_messages_for_esm(queue_url: str, max_number: int) -> list[dict[str,
     return taken
 
 
-def _create_esm(data: dict[str, Any]) -> Any:  # noqa: ANN401 - MiniStack's response
+def _create_esm(data: dict[str, Any]) -> Any:
     source = data.get("EventSourceArn", "")
     if ":sqs:" in source:
         problem = _creation_problem(data, source)

@@ -119,7 +119,7 @@ def _milliseconds(execution: dict[str, Any]) -> float:
 # ---- the log ----------------------------------------------------------------------------------------------------
 
 
-def _add_event(execution: dict[str, Any], event_type: str, details: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
+def _add_event(execution: dict[str, Any], event_type: str, details: dict[str, Any] | None = None) -> Any:
     event = seam.original("services.stepfunctions._add_event")(execution, event_type, details)
     machine = _states._state_machines.get(execution.get("stateMachineArn", ""))
     if machine:

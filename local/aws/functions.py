@@ -59,10 +59,10 @@ def register() -> None:
 class _Processes:
     """The `subprocess` module as MiniStack's Lambda runtime sees it: Python workers are started bare."""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         return getattr(subprocess, name)
 
-    def Popen(self, command: Sequence[str], *, env: Mapping[str, str], **options: Any) -> subprocess.Popen[str]:  # noqa: ANN401, N802
+    def Popen(self, command: Sequence[str], *, env: Mapping[str, str], **options: Any) -> subprocess.Popen[str]:  # noqa: N802
         """Start a worker."""
         own = {name: value for name, value in env.items() if name in _FROM_SERVER or os.environ.get(name) != value}
         binary, *rest = command
@@ -71,7 +71,7 @@ class _Processes:
             own["PYTHONDONTWRITEBYTECODE"] = "1"
             command = [binary, "-S", *rest]
         own["AWS_EXECUTION_ENV"] = "AWS_Lambda_python3.13"
-        return subprocess.Popen(list(command), env=own, **options)  # noqa: S603 - MiniStack's own worker
+        return subprocess.Popen(list(command), env=own, **options)
 
 
 @cache
@@ -98,13 +98,15 @@ def _execution_credentials(config: dict[str, Any]) -> dict[str, str]:
         RuntimeError: It does not; the invocation fails with AWS's sentence.
     """
     try:
-        key = guard.role_session(config.get("Role", ""), SERVICE, config.get("FunctionName", "")[:64], source_arn=config.get("FunctionArn", ""))
+        key = guard.role_session(
+            config.get("Role", ""), SERVICE, config.get("FunctionName", "")[:64], source_arn=config.get("FunctionArn", "")
+        )
     except guard.Denied as denied:
         raise RuntimeError("The role defined for the function cannot be assumed by Lambda.") from denied
     return guard.credentials(key)
 
 
-def _execute_function_dispatch(func: dict[str, Any], config: dict[str, Any], event: Any, request_id: str, started: float) -> Any:  # noqa: ANN401
+def _execute_function_dispatch(func: dict[str, Any], config: dict[str, Any], event: Any, request_id: str, started: float) -> Any:
     """Run a function, or say that it cannot be run; MiniStack answers some with a made-up success."""
     problem = _unrunnable(config.get("PackageType", "Zip"), config.get("Runtime", ""))
     if not problem and not func.get("code_zip"):
@@ -114,7 +116,7 @@ def _execute_function_dispatch(func: dict[str, Any], config: dict[str, Any], eve
     return seam.original("services.lambda_svc._execute_function_dispatch")(func, config, event, request_id, started)
 
 
-def _execute_function_warm(func: dict[str, Any], event: Any, request_id: str) -> Any:  # noqa: ANN401
+def _execute_function_warm(func: dict[str, Any], event: Any, request_id: str) -> Any:
     """Name a function's own error as Lambda does: by its class, with its stack."""
     result = seam.original("services.lambda_svc._execute_function_warm")(func, event, request_id)
     body = result.get("body")
@@ -144,7 +146,7 @@ def _check_request(request: door.Request) -> door.Response | None:
     return door.refusal("InvalidParameterValueException", problem) if problem else None
 
 
-def _emit_lambda_logs(func: dict[str, Any], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+def _emit_lambda_logs(func: dict[str, Any], *args: Any, **kwargs: Any) -> None:
     """Write the log as the function's role; where it may not, there is no log, as in AWS."""
     config = func.get("config") or func
     name = config.get("FunctionName", "")

@@ -8,11 +8,10 @@ from __future__ import annotations
 import contextvars
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from local.aws import recorder, seam
 
-_P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 SESSION_SECONDS = 30 * 24 * 3600
@@ -34,7 +33,7 @@ _last_denied: contextvars.ContextVar[Denied | None] = contextvars.ContextVar("la
 _sessions: dict[tuple[str, str, str], str] = {}
 
 
-class Denied(Exception):  # noqa: N818 - a decision first, an error only where somebody raises it
+class Denied(Exception):
     """A call that IAM does not allow, worded as AWS words it.
 
     Attributes:
@@ -57,9 +56,7 @@ class Denied(Exception):  # noqa: N818 - a decision first, an error only where s
 # ---- a caller or a session, by access key ------------------------------------------------------------------------
 
 
-def authorize(
-    key: str, *, action: str, resource: str, context: Mapping[str, Any] | None = None, via: str = ""
-) -> Denied | None:
+def authorize(key: str, *, action: str, resource: str, context: Mapping[str, Any] | None = None, via: str = "") -> Denied | None:
     """Whether the holder of an access key may do *action* on *resource*.
 
     Args:
@@ -74,9 +71,16 @@ def authorize(
     """
     found: list[Denied] = []
 
-    def run() -> Any:  # noqa: ANN401 - MiniStack's result
+    def run() -> Any:
         denials.set(found)
-        return _enforce(key, action, action.split(":")[0], _responses.get_region(), resource_arn=resource, service_context=dict(context or {}))
+        return _enforce(
+            key,
+            action,
+            action.split(":", maxsplit=1)[0],
+            _responses.get_region(),
+            resource_arn=resource,
+            service_context=dict(context or {}),
+        )
 
     result = as_service(run, key=key, via=via)
     if isinstance(result, _evaluator.AuthError):
@@ -85,8 +89,15 @@ def authorize(
 
 
 def authorize_role(
-    role_arn: str, *, service: str, session: str, action: str, resource: str,
-    context: Mapping[str, Any] | None = None, via: str = "", source_arn: str = "",
+    role_arn: str,
+    *,
+    service: str,
+    session: str,
+    action: str,
+    resource: str,
+    context: Mapping[str, Any] | None = None,
+    via: str = "",
+    source_arn: str = "",
 ) -> Denied | None:
     """Whether *service*, having assumed a role, may do *action* on *resource*; a refused AssumeRole is the denial then."""
     try:
@@ -97,7 +108,13 @@ def authorize_role(
 
 
 def authorize_service(
-    service: str, *, action: str, resource: str, source_arn: str, source_account: str = "", via: str = "",
+    service: str,
+    *,
+    action: str,
+    resource: str,
+    source_arn: str,
+    source_account: str = "",
+    via: str = "",
     context: Mapping[str, Any] | None = None,
 ) -> Denied | None:
     """Whether a service principal may call a resource: only the resource's own policy counts.
@@ -111,14 +128,16 @@ def authorize_service(
         via: How the call came about, for the record.
         context: More condition keys, in lower case.
     """
-    found = _evaluator._resource_policy(action.split(":")[0], resource)
+    found = _evaluator._resource_policy(action.split(":", maxsplit=1)[0], resource)
     keys = _service_context(service, source_arn, source_account) | dict(context or {})
     asked = _evaluator.EvalContext(
-        "*", "Service", "", action, resource, _responses.get_region(), "192.0.2.1", True, service_context=keys  # noqa: FBT003
+        "*", "Service", "", action, resource, _responses.get_region(), "192.0.2.1", secure_transport=True, service_context=keys
     )
     result = _evaluator.evaluate_resource_policy(found[0] if found else None, asked, service=service)
     token = recorder.via.set(via or recorder.via.get())
-    recorder.record(principal=service, action=action, resource=resource, decision=result.decision, sid=result.matched_sid, source=source_arn)
+    recorder.record(
+        principal=service, action=action, resource=resource, decision=result.decision, sid=result.matched_sid, source=source_arn
+    )
     recorder.via.reset(token)
     if result.decision == "Allow":
         return None
@@ -188,7 +207,7 @@ def credentials(key: str) -> dict[str, str]:
 def role_record(role_arn: str) -> dict[str, Any] | None:
     """MiniStack's record of a role, or None if no role has this very ARN."""
     parts = role_arn.split(":")
-    if len(parts) < 6 or not parts[5].startswith("role/"):  # noqa: PLR2004 - parts of an ARN
+    if len(parts) < 6 or not parts[5].startswith("role/"):
         return None
     role = _iam._roles.get_scoped(parts[4], None, parts[5].rsplit("/", 1)[-1])
     return role if role and role.get("Arn") == role_arn else None
@@ -200,7 +219,9 @@ def trusts(role: Mapping[str, Any], service: str, *, source_arn: str = "") -> bo
     decisions = [
         _evaluator.evaluate_resource_policy(
             document,
-            _evaluator.EvalContext("*", "Service", "", "sts:AssumeRole", "*", region, service_context=_service_context(name, source_arn, "")),
+            _evaluator.EvalContext(
+                "*", "Service", "", "sts:AssumeRole", "*", region, service_context=_service_context(name, source_arn, "")
+            ),
             service=name,
         ).decision
         for name in (service, service.replace(".amazonaws.com", f".{region}.amazonaws.com"))
@@ -208,7 +229,7 @@ def trusts(role: Mapping[str, Any], service: str, *, source_arn: str = "") -> bo
     return "Allow" in decisions and "Deny" not in decisions
 
 
-def as_service(function: Callable[_P, _R], *args: _P.args, key: str = "", via: str = "", **kwargs: _P.kwargs) -> _R:
+def as_service(function: Callable[..., _R], *args: Any, key: str = "", via: str = "", **kwargs: Any) -> _R:
     """Call *function* as a service would: its own address, no signature left over from a request, the given caller."""
 
     def run() -> _R:
@@ -256,27 +277,27 @@ def register() -> None:
         seam.original(f"services.sts.{name}")
 
 
-def _principal_matches(principal: Any, caller_arn: str) -> bool:  # noqa: ANN401 - JSON
+def _principal_matches(principal: Any, caller_arn: str) -> bool:
     """Whether a policy names a caller; MiniStack lets root stand for every service."""
     named = {kind: names for kind, names in principal.items() if kind != "Service"} if isinstance(principal, dict) else principal
     return bool(seam.original("core.iam_evaluator._principal_matches")(named, caller_arn))
 
 
-def _evaluate(*args: Any) -> Any:  # noqa: ANN401 - MiniStack's signature
+def _evaluate(*args: Any) -> Any:
     result = seam.original("core.iam_evaluator.evaluate")(*args)
     _last_result.set(result)
     return result
 
 
-def _combine_resource_policy(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - MiniStack's signature
+def _combine_resource_policy(*args: Any, **kwargs: Any) -> Any:
     result = seam.original("core.iam_evaluator.combine_resource_policy")(*args, **kwargs)
     _last_result.set(result)
     return result
 
 
-def _enforce(
+def _enforce(  # noqa: PLR0917 - MiniStack's signature
     access_key_id: str, iam_action: str, service: str, region: str, resource_arn: str = "*", service_context: dict[str, Any] | None = None
-) -> Any:  # noqa: ANN401 - MiniStack's result
+) -> Any:
     key = access_key_id or ""
     caller.set(key)
     _last_result.set(None)
@@ -307,7 +328,7 @@ def _enforce(
     return result
 
 
-def _clause(key: str, action: str, service: str, region: str, resource: str, context: Mapping[str, Any] | None) -> str:
+def _clause(key: str, action: str, service: str, region: str, resource: str, context: Mapping[str, Any] | None) -> str:  # noqa: PLR0917 - MiniStack's signature
     """The clause that AWS appends to a denial: which kind of policy denied, or did not allow."""
     principal = _evaluator.resolve_principal(key, _account_of(key))
     asked = _evaluator.EvalContext(

@@ -54,9 +54,7 @@ def ask(key: str, *, key_id: str, actions: Iterable[str], service: str, context:
     return None
 
 
-def ask_for_service(
-    principal: str, *, key_id: str, actions: Iterable[str], source_arn: str, via: str
-) -> guard.Denied | None:
+def ask_for_service(principal: str, *, key_id: str, actions: Iterable[str], source_arn: str, via: str) -> guard.Denied | None:
     """Whether a service principal may use a resource's key: only the key policy counts, and AWS managed keys admit no service."""
     if not key_id:
         return None

@@ -69,7 +69,7 @@ def main() -> None:
         _say(answers, _invoke(handler, message["event"], Context(begun, invocation)))
 
 
-def _invoke(handler: Callable[[Any, Context], Any], event: Any, context: Context) -> dict[str, Any]:  # noqa: ANN401 - the function's own
+def _invoke(handler: Callable[[Any, Context], Any], event: Any, context: Context) -> dict[str, Any]:
     try:
         result = handler(event, context)
     except BaseException as error:  # noqa: BLE001 - a function that exits is a failed invocation too
@@ -94,7 +94,10 @@ def _failure(error: BaseException, *, kind: str | None = None) -> dict[str, Any]
 def _load_failure(module: str, error: BaseException) -> dict[str, Any]:
     failure = _failure(error)
     if isinstance(error, ImportError):
-        failure["result"][FAILURE] |= {"errorMessage": f"Unable to import module '{module}': {error}", "errorType": "Runtime.ImportModuleError"}
+        failure["result"][FAILURE] |= {
+            "errorMessage": f"Unable to import module '{module}': {error}",
+            "errorType": "Runtime.ImportModuleError",
+        }
     return failure
 
 

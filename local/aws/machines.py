@@ -8,9 +8,7 @@ from typing import Any
 from local.aws import definitions, door, executions, guard, seam, states
 from local.aws.cloudformation import acting
 
-NOT_TRUSTED = (
-    "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role."
-)
+NOT_TRUSTED = "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role."
 
 _responses = seam.module("core.responses")
 _provisioners = seam.module("services.cloudformation.provisioners")

@@ -41,14 +41,10 @@ def register() -> None:
 
 def _check(request: door.Request) -> door.Response | None:
     if request.service == "sqs" and request.operation in _QUEUE_ACTIONS:
-        denied = key_use.ask(
-            request.key, key_id=queue_key(_resource(request)), actions=_QUEUE_ACTIONS[request.operation], service="sqs"
-        )
+        denied = key_use.ask(request.key, key_id=queue_key(_resource(request)), actions=_QUEUE_ACTIONS[request.operation], service="sqs")
         return _refuse(request, denied, "KMS.AccessDeniedException", "KmsAccessDenied") if denied else None
     if request.service == "sns" and request.operation in _TOPIC_ACTIONS:
-        denied = key_use.ask(
-            request.key, key_id=topic_key(_resource(request)), actions=_TOPIC_ACTIONS[request.operation], service="sns"
-        )
+        denied = key_use.ask(request.key, key_id=topic_key(_resource(request)), actions=_TOPIC_ACTIONS[request.operation], service="sns")
         return _refuse(request, denied, "KMSAccessDenied", "KMSAccessDenied") if denied else None
     return None
 

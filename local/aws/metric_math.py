@@ -63,7 +63,7 @@ def _parse(expression: str) -> ast.expr:
         raise _unknown(expression) from None
 
 
-def _value(node: ast.expr, values: Mapping[str, float | None]) -> float | None:  # noqa: PLR0911 - one return a kind of node
+def _value(node: ast.expr, values: Mapping[str, float | None]) -> float | None:
     match node:
         case ast.Constant(value=int() | float() as number):
             return float(number)
@@ -99,7 +99,7 @@ def _call(node: ast.Call, values: Mapping[str, float | None]) -> float | None:
     name = _function(node)
     if name == "IF":
         condition = _value(node.args[0], values)
-        chosen = node.args[1] if condition else node.args[2] if len(node.args) > 2 else None  # noqa: PLR2004 - IF(condition, then, else)
+        chosen = node.args[1] if condition else node.args[2] if len(node.args) > 2 else None
         return None if condition is None or chosen is None else _value(chosen, values)
     if name == "FILL":
         found = _value(node.args[0], values)

@@ -32,14 +32,14 @@ def sample() -> None:
 def places() -> set[tuple[str, str]]:
     """Accounts and regions that have alarms."""
     keys = [*_cloudwatch._alarms._data, *_cloudwatch._composite_alarms._data]
-    return {(key[0], key[1]) for key in keys if len(key) == 3}  # noqa: PLR2004 - (account, region, name)
+    return {(key[0], key[1]) for key in keys if len(key) == 3}
 
 
 def _queues() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for queue in list(_sqs._queues._data.values()):
         arn = queue.get("attributes", {}).get("QueueArn", "")
         parts = arn.split(":")
-        if len(parts) == 6:  # noqa: PLR2004 - parts of an ARN
+        if len(parts) == 6:
             yield parts[4], parts[3], queue
 
 

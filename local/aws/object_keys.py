@@ -32,7 +32,7 @@ def _note_method(request: door.Request) -> None:
         _method.set(request.method)
 
 
-def _resolve_sse_write_headers(headers: dict[str, str], bucket_name: str) -> Any:  # noqa: ANN401 - MiniStack's signature
+def _resolve_sse_write_headers(headers: dict[str, str], bucket_name: str) -> Any:
     if headers.get(_SSE) == "aws:kms" and not headers.get(_KEY):
         # AWS falls back to the bucket's key, or to aws/s3; MiniStack refuses the request.
         headers = {**headers, _KEY: _s3._bucket_default_sse_headers(bucket_name).get(_KEY) or "alias/aws/s3"}
@@ -42,20 +42,20 @@ def _resolve_sse_write_headers(headers: dict[str, str], bucket_name: str) -> Any
     return (None, error) if error is not None else (stored, None)
 
 
-def _check_sse_read_headers(headers: dict[str, str], stored: Any) -> Any:  # noqa: ANN401
+def _check_sse_read_headers(headers: dict[str, str], stored: Any) -> Any:
     answer = seam.original("services.s3._check_sse_read_headers")(headers, stored)
     if _method.get() == "HEAD" and headers.get("x-amz-checksum-mode", "").upper() != "ENABLED":
         return answer  # HEAD needs the key for the checksum only
     return answer or _refusal(_s3._stored_sse_headers(stored), "kms:Decrypt")
 
 
-def _check_sse_c_copy_source(headers: dict[str, str], stored: Any) -> Any:  # noqa: ANN401
+def _check_sse_c_copy_source(headers: dict[str, str], stored: Any) -> Any:
     return seam.original("services.s3._check_sse_c_copy_source")(headers, stored) or _refusal(
         _s3._stored_sse_headers(stored), "kms:Decrypt"
     )
 
 
-def _check_sse_c_part(headers: dict[str, str], upload: Any) -> Any:  # noqa: ANN401
+def _check_sse_c_part(headers: dict[str, str], upload: Any) -> Any:
     # A part needs kms:GenerateDataKey and the completion kms:Decrypt: AWS asks both of whoever uploads parts.
     stored = _s3._stored_sse_headers(upload)
     return (
@@ -65,7 +65,7 @@ def _check_sse_c_part(headers: dict[str, str], upload: Any) -> Any:  # noqa: ANN
     )
 
 
-def _refusal(stored: dict[str, str] | None, action: str, context_arn: str = "") -> Any:  # noqa: ANN401
+def _refusal(stored: dict[str, str] | None, action: str, context_arn: str = "") -> Any:
     caller = guard.caller.get()
     key_id = (stored or {}).get(_KEY, "")
     if not caller or not stored or not stored.get(_SSE, "").startswith("aws:kms") or not key_id or "alias/aws/" in key_id:

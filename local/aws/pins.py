@@ -11,7 +11,7 @@ from local.aws import seam
 def main() -> None:
     """Pin every function that the adapter touches, as it is installed now."""
     os.environ.setdefault("AUTH", "true")
-    from local.aws import server  # noqa: PLC0415 - MiniStack reads its environment when it is imported
+    from local.aws import server
 
     server.register()
     seam.PINS.write_text(json.dumps(seam.fingerprints(), indent=2) + "\n", encoding="utf-8")

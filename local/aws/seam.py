@@ -24,7 +24,7 @@ class PinMismatch(RuntimeError):
     """MiniStack is not the one that the adapter was written for."""
 
 
-def module(name: str) -> Any:  # noqa: ANN401 - MiniStack has no types; this seam is where that ends
+def module(name: str) -> Any:
     """A MiniStack module, `module("services.s3")`."""
     return importlib.import_module(f"ministack.{name}")
 

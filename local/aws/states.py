@@ -141,14 +141,14 @@ def register() -> None:
     seam.replace("app.call_service_handler_sync", _call_service_handler_sync)
 
 
-def _run_execution(execution_arn: str) -> Any:  # noqa: ANN401 - MiniStack's signature
+def _run_execution(execution_arn: str) -> Any:
     run = seam.original("services.stepfunctions._run_execution")
     execution = _states._executions.get(execution_arn)
     machine = _states._state_machines.get(execution["stateMachineArn"]) if execution else None
     if not machine:
         return run(execution_arn)
 
-    def as_role() -> Any:  # noqa: ANN401
+    def as_role() -> Any:
         _execution.set((machine["roleArn"], execution["name"].replace("-", "")[:32], machine["stateMachineArn"]))
         _execution_record.set(execution)
         return run(execution_arn)
@@ -156,7 +156,7 @@ def _run_execution(execution_arn: str) -> Any:  # noqa: ANN401 - MiniStack's sig
     return guard.as_service(as_role, via=f"states:{machine['name']}")
 
 
-def _invoke_resource(resource: str, data: Any) -> Any:  # noqa: ANN401
+def _invoke_resource(resource: str, data: Any) -> Any:
     run = seam.original("services.stepfunctions._invoke_resource")
     if _execution.get() is None:
         return run(resource, data)
@@ -164,7 +164,7 @@ def _invoke_resource(resource: str, data: Any) -> Any:  # noqa: ANN401
     return guard.as_service(run, resource, data, key=session_key())
 
 
-def _invoke_resource_with_timeout(resource: str, data: Any, timeout: float) -> Any:  # noqa: ANN401
+def _invoke_resource_with_timeout(resource: str, data: Any, timeout: float) -> Any:
     """Run a task with its timeout; MiniStack's own leaves the task running and tells it nothing."""
     given_up = threading.Event()
     token = _abandoned.set(given_up)
@@ -178,13 +178,13 @@ def _invoke_resource_with_timeout(resource: str, data: Any, timeout: float) -> A
         _abandoned.reset(token)
 
 
-def _invoke_with_callback(resource: str, data: Any, token: str, state: Any) -> Any:  # noqa: ANN401
+def _invoke_with_callback(resource: str, data: Any, token: str, state: Any) -> Any:
     if _execution.get() is not None:
         _check(resource, data)
     return seam.original("services.stepfunctions._invoke_with_callback")(resource, data, token, state)
 
 
-def _check(resource: str, data: Any) -> None:  # noqa: ANN401
+def _check(resource: str, data: Any) -> None:
     """Ask whether the role may make the call that an integration is about to make."""
     if "aws-sdk:" in resource or ":activity:" in resource:
         return  # each call of the SDK integration is asked when it is made; an activity asks nothing of the role
@@ -192,14 +192,15 @@ def _check(resource: str, data: Any) -> None:  # noqa: ANN401
     if function:
         denied = guard.authorize(session_key(), action="lambda:InvokeFunction", resource=_function_arn(str(function), data))
         if denied:
-            _fail_denied(
-                denied, Integration(scope="lambda", target="", error="Lambda.AWSLambdaException", sdk="AWSLambda", status=403)
-            )
+            _fail_denied(denied, Integration(scope="lambda", target="", error="Lambda.AWSLambdaException", sdk="AWSLambda", status=403))
         return
-    name = resource.split(":::", 1)[-1].split(".")[0]
+    name = resource.split(":::", 1)[-1].split(".", maxsplit=1)[0]
     integration = INTEGRATIONS.get(name)
     if integration is None:
-        fail("States.Runtime", f"{resource} is not implemented on the laptop platform. Implemented: lambda:invoke, {', '.join(sorted(INTEGRATIONS))}")
+        fail(
+            "States.Runtime",
+            f"{resource} is not implemented on the laptop platform. Implemented: lambda:invoke, {', '.join(sorted(INTEGRATIONS))}",
+        )
     denied = _dry_run(name, integration, data)
     if denied:
         _fail_denied(denied, integration)
@@ -216,14 +217,14 @@ def _dry_run(name: str, integration: Integration, data: dict[str, Any]) -> guard
     return door.authorize_request(session_key(), scope=integration.scope, headers=headers, body=json.dumps(body))
 
 
-def _function_arn(function: str, data: Any) -> str:  # noqa: ANN401
+def _function_arn(function: str, data: Any) -> str:
     arn = (
         function
         if function.startswith("arn:")
         else f"arn:aws:lambda:{_responses.get_region()}:{_responses.get_account_id()}:function:{function.rsplit(':function:', maxsplit=1)[-1]}"
     )
     qualifier = data.get("Qualifier") if isinstance(data, dict) else None
-    return f"{arn}:{qualifier}" if qualifier and arn.count(":") == 6 else arn  # noqa: PLR2004 - an unqualified function's ARN
+    return f"{arn}:{qualifier}" if qualifier and arn.count(":") == 6 else arn
 
 
 def _fail_denied(denied: guard.Denied, integration: Integration) -> NoReturn:
@@ -237,17 +238,17 @@ def _fail_denied(denied: guard.Denied, integration: Integration) -> NoReturn:
 # ---- aws-sdk:* integrations: each ends in a real request, made with the role ------------------------------------------
 
 
-def _invoke_aws_sdk_integration(resource: str, data: Any) -> Any:  # noqa: ANN401
-    token = _sdk_service.set(resource.split("aws-sdk:", 1)[-1].split(":")[0].lower())
+def _invoke_aws_sdk_integration(resource: str, data: Any) -> Any:
+    token = _sdk_service.set(resource.split("aws-sdk:", 1)[-1].split(":", maxsplit=1)[0].lower())
     try:
         return seam.original("services.stepfunctions._invoke_aws_sdk_integration")(resource, data)
     finally:
         _sdk_service.reset(token)
 
 
-def _call_service_handler_sync(
-    handler: Any, method: str, path: str, headers: dict[str, str], body: Any, query: Any, timeout: float | None = None  # noqa: ANN401
-) -> Any:  # noqa: ANN401
+def _call_service_handler_sync(  # noqa: PLR0917 - MiniStack's signature
+    handler: Any, method: str, path: str, headers: dict[str, str], body: Any, query: Any, timeout: float | None = None
+) -> Any:
     call = seam.original("app.call_service_handler_sync")
     service = _sdk_service.get()
     if _execution.get() is None or not service:
@@ -277,12 +278,12 @@ def _sdk_error(service: str) -> tuple[str, str]:
 # ---- Distributed Map reads S3 itself --------------------------------------------------------------------------------
 
 
-def _s3_object_text(bucket: str, key: str) -> Any:  # noqa: ANN401
+def _s3_object_text(bucket: str, key: str) -> Any:
     _require_item_reader("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
     return seam.original("services.stepfunctions._s3_object_text")(bucket, key)
 
 
-def _read_map_items(reader: dict[str, Any], effective: Any, context: Any) -> Any:  # noqa: ANN401
+def _read_map_items(reader: dict[str, Any], effective: Any, context: Any) -> Any:
     if reader.get("Resource", "").endswith("s3:listObjectsV2"):
         parameters = _states._resolve_params_obj(reader.get("Parameters") or reader.get("Arguments") or {}, effective, context)
         _require_item_reader("s3:ListBucket", f"arn:aws:s3:::{parameters.get('Bucket')}")

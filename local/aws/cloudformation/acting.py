@@ -85,7 +85,7 @@ def _note_caller(request: door.Request) -> door.Response | None:
     return None
 
 
-def _create_stack_task_in_region(work: Any, stack: dict[str, Any] | None, stack_id: str | None = None) -> Any:  # noqa: ANN401
+def _create_stack_task_in_region(work: Any, stack: dict[str, Any] | None, stack_id: str | None = None) -> Any:
     """Settle who the stack's operation runs as; a stack keeps the role that it was given last."""
     role = _asked_role.get()
     if stack is not None:
@@ -111,7 +111,7 @@ def _stack_name(name_or_arn: str) -> str:
 # ---- what -------------------------------------------------------------------------------------------------------
 
 
-def _provision_resource(resource_type: str, logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:  # noqa: ANN401
+def _provision_resource(resource_type: str, logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
     _require_valid(resource_type, logical_id, properties)
     _require(resource_type, "create", properties=properties, name=_future_name(stack_name, logical_id))
     _require_accepted(resource_type, properties)
@@ -127,8 +127,8 @@ def _provision_resource(resource_type: str, logical_id: str, properties: dict[st
 
 
 def _update_resource(
-    resource_type: str, physical_id: str, before: dict[str, Any], properties: dict[str, Any], stack_name: str, *more: Any  # noqa: ANN401
-) -> Any:  # noqa: ANN401
+    resource_type: str, physical_id: str, before: dict[str, Any], properties: dict[str, Any], stack_name: str, *more: Any
+) -> Any:
     if before != properties:
         _require_valid(resource_type, str(more[0]) if more else physical_id, properties)
         if _provisioners._replacing_change(resource_type, before, properties):
@@ -144,12 +144,12 @@ def _update_resource(
     return made
 
 
-def _delete_resource(resource_type: str, physical_id: str, properties: dict[str, Any], *more: Any) -> Any:  # noqa: ANN401
+def _delete_resource(resource_type: str, physical_id: str, properties: dict[str, Any], *more: Any) -> Any:
     _require(resource_type, "delete", properties=properties, name=physical_id)
     return _as_actor(seam.original("services.cloudformation.stacks._delete_resource"), resource_type, physical_id, properties, *more)
 
 
-def _as_actor(function: Any, resource_type: str, *args: Any) -> Any:  # noqa: ANN401
+def _as_actor(function: Any, resource_type: str, *args: Any) -> Any:
     """Run a handler with the actor as the caller, in this very context: handlers leave things in it for the engine."""
     token, via = guard.caller.set(_actor.get()), recorder.via.set(f"cloudformation:{resource_type}")
     try:
@@ -159,9 +159,7 @@ def _as_actor(function: Any, resource_type: str, *args: Any) -> Any:  # noqa: AN
         guard.caller.reset(token)
 
 
-def _require(
-    resource_type: str, handler: str, *, properties: dict[str, Any], name: str, before: dict[str, Any] | None = None
-) -> None:
+def _require(resource_type: str, handler: str, *, properties: dict[str, Any], name: str, before: dict[str, Any] | None = None) -> None:
     """Fail the resource, in AWS's words, if the actor may not make the calls that it takes.
 
     Raises:

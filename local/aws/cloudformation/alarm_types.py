@@ -41,7 +41,7 @@ def _put(name: str, props: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         raise ValueError("ActionsSuppressor of a composite alarm is not implemented on the laptop platform")
     request = {key: props[key] for key in _PLAIN if key in props} | {"AlarmName": name}
     status, _, body = _cloudwatch._put_composite_alarm({}, request, False, True)  # noqa: FBT003 - MiniStack's signature
-    if status != 200:  # noqa: PLR2004 - OK
+    if status != 200:
         found = re.search(rb'"message":\s*"([^"]*)"', body)
         raise ValueError(found.group(1).decode() if found else body.decode("utf-8", "replace"))
     arn = f"arn:aws:cloudwatch:{_responses.get_region()}:{_responses.get_account_id()}:alarm:{name}"

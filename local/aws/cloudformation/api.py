@@ -7,7 +7,7 @@ import threading
 from functools import lru_cache
 from typing import Any
 
-import boto3
+from boto3.session import Session
 from botocore.config import Config
 
 from local.aws import guard, seam
@@ -16,11 +16,11 @@ from local.aws.cloudformation import acting
 _ONE_TRY = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60)
 
 _responses = seam.module("core.responses")
-_session = boto3.session.Session()
+_session = Session()
 _making = threading.Lock()  # one session makes all clients, which saves reading the models anew, and is not thread-safe
 
 
-def client(service: str) -> Any:  # noqa: ANN401 - boto3 has no types
+def client(service: str) -> Any:
     """A client of the stack's actor; only for handlers that run on a worker thread, as the call comes back to this very server."""
     key = acting.actor()
     with _making:
@@ -28,7 +28,7 @@ def client(service: str) -> Any:  # noqa: ANN401 - boto3 has no types
 
 
 @lru_cache(maxsize=64)
-def _client(service: str, key: str, region: str) -> Any:  # noqa: ANN401
+def _client(service: str, key: str, region: str) -> Any:
     session = guard.credentials(key) if key else {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": None}
     return _session.client(
         service, region_name=region, endpoint_url=os.environ["AWS_ENDPOINT_URL"], verify=os.environ["AWS_CA_BUNDLE"], config=_ONE_TRY,

@@ -49,9 +49,7 @@ def _refuser(resource_type: str, completion: Completion) -> acting.ResourceCheck
         unknown = sorted(properties.keys() - known)
         if not unknown:
             return ""
-        return (
-            f"{', '.join(unknown)} of {resource_type} is not implemented on the laptop platform. Implemented: {', '.join(sorted(known))}"
-        )
+        return f"{', '.join(unknown)} of {resource_type} is not implemented on the laptop platform. Implemented: {', '.join(sorted(known))}"
 
     return refuse
 
@@ -69,7 +67,7 @@ def _completer(completion: Completion) -> acting.Completion:
 # ---- buckets ---------------------------------------------------------------------------------------------------
 
 
-def _encrypt_bucket(bucket: str, value: Any) -> None:  # noqa: ANN401 - JSON of a template
+def _encrypt_bucket(bucket: str, value: Any) -> None:
     s3 = api.client("s3")
     if value is None:
         s3.delete_bucket_encryption(Bucket=bucket)
@@ -84,7 +82,7 @@ def _encrypt_bucket(bucket: str, value: Any) -> None:  # noqa: ANN401 - JSON of 
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
 
 
-def _tag_bucket(bucket: str, value: Any) -> None:  # noqa: ANN401
+def _tag_bucket(bucket: str, value: Any) -> None:
     own = [tag for tag in value or [] if not tag["Key"].startswith("aws:")]
     if own:
         api.client("s3").put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": own})
@@ -92,14 +90,14 @@ def _tag_bucket(bucket: str, value: Any) -> None:  # noqa: ANN401
         api.client("s3").delete_bucket_tagging(Bucket=bucket)
 
 
-def _own_bucket(bucket: str, value: Any) -> None:  # noqa: ANN401
+def _own_bucket(bucket: str, value: Any) -> None:
     if value is None:
         api.client("s3").delete_bucket_ownership_controls(Bucket=bucket)
     else:
         api.client("s3").put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=value)
 
 
-def _log_bucket(bucket: str, value: Any) -> None:  # noqa: ANN401
+def _log_bucket(bucket: str, value: Any) -> None:
     status = {}
     if value:
         status["LoggingEnabled"] = {
@@ -109,7 +107,7 @@ def _log_bucket(bucket: str, value: Any) -> None:  # noqa: ANN401
     api.client("s3").put_bucket_logging(Bucket=bucket, BucketLoggingStatus=status)
 
 
-def _lifecycle_bucket(bucket: str, value: Any) -> None:  # noqa: ANN401
+def _lifecycle_bucket(bucket: str, value: Any) -> None:
     if value is None:
         api.client("s3").delete_bucket_lifecycle(Bucket=bucket)
         return
@@ -149,7 +147,10 @@ def lifecycle_rule(rule: Properties) -> dict[str, Any]:
     transitions = [*rule.get("Transitions", []), *([rule["Transition"]] if "Transition" in rule else [])]
     if transitions:
         made["Transitions"] = [
-            {"StorageClass": item["StorageClass"], **({"Days": _number(item["TransitionInDays"])} if "TransitionInDays" in item else {"Date": item["TransitionDate"]})}
+            {
+                "StorageClass": item["StorageClass"],
+                **({"Days": _number(item["TransitionInDays"])} if "TransitionInDays" in item else {"Date": item["TransitionDate"]}),
+            }
             for item in transitions
         ]
     noncurrent = rule.get("NoncurrentVersionExpiration") or (
@@ -186,30 +187,30 @@ def _filter(rule: Properties) -> dict[str, Any]:
 # ---- tables and topics ------------------------------------------------------------------------------------------
 
 
-def _encrypt_table(table: str, value: Any) -> None:  # noqa: ANN401
+def _encrypt_table(table: str, value: Any) -> None:
     specification = {"Enabled": _true((value or {}).get("SSEEnabled"))}
     specification |= {key: value[key] for key in ("SSEType", "KMSMasterKeyId") if value and key in value}
     api.client("dynamodb").update_table(TableName=table, SSESpecification=specification)
 
 
-def _expire_table(table: str, value: Any) -> None:  # noqa: ANN401
+def _expire_table(table: str, value: Any) -> None:
     if value:
         specification = {"Enabled": _true(value["Enabled"]), "AttributeName": value["AttributeName"]}
         api.client("dynamodb").update_time_to_live(TableName=table, TimeToLiveSpecification=specification)
 
 
-def _back_up_table(table: str, value: Any) -> None:  # noqa: ANN401
-    specification = {"PointInTimeRecoveryEnabled": _true((value or {}).get("PointInTimeRecoveryEnabled"))}
+def _back_up_table(table: str, value: Any) -> None:
+    specification: dict[str, Any] = {"PointInTimeRecoveryEnabled": _true((value or {}).get("PointInTimeRecoveryEnabled"))}
     if value and "RecoveryPeriodInDays" in value:
         specification["RecoveryPeriodInDays"] = _number(value["RecoveryPeriodInDays"])
     api.client("dynamodb").update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=specification)
 
 
-def _protect_table(table: str, value: Any) -> None:  # noqa: ANN401
+def _protect_table(table: str, value: Any) -> None:
     api.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=_true(value))
 
 
-def _encrypt_topic(topic: str, value: Any) -> None:  # noqa: ANN401
+def _encrypt_topic(topic: str, value: Any) -> None:
     api.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue=value or "")
 
 
@@ -246,9 +247,9 @@ COMPLETIONS = {
 """Types whose handler leaves properties out."""
 
 
-def _true(value: Any) -> bool:  # noqa: ANN401
+def _true(value: Any) -> bool:
     return str(value).lower() == "true"
 
 
-def _number(value: Any) -> int | None:  # noqa: ANN401
+def _number(value: Any) -> int | None:
     return None if value is None else int(value)

@@ -38,7 +38,7 @@ def evaluate(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str, 
             pending.pop()
         return found[name]
 
-    def truth(expression: Any) -> bool:  # noqa: ANN401 - JSON
+    def truth(expression: Any) -> bool:
         match expression:
             case {"Fn::Equals": [left, right]}:
                 return str(value(left)) == str(value(right))
@@ -53,7 +53,7 @@ def evaluate(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str, 
             case _:
                 return bool(value(expression))
 
-    def value(expression: Any) -> Any:  # noqa: ANN401 - JSON
+    def value(expression: Any) -> Any:
         for name in _conditions_in(expression):
             named(name)
         return _engine._resolve_refs(copy.deepcopy(expression), {}, parameters, found, template.get("Mappings") or {}, "", "")
@@ -63,7 +63,7 @@ def evaluate(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str, 
     return found
 
 
-def _conditions_in(expression: Any) -> list[str]:  # noqa: ANN401 - JSON
+def _conditions_in(expression: Any) -> list[str]:
     """Conditions that Fn::If asks inside an expression."""
     if isinstance(expression, dict):
         chosen = expression.get("Fn::If")

@@ -31,8 +31,8 @@ def register() -> None:
     seam.original("services.cloudformation.custom_resource._response_url")
 
 
-def invoke(
-    request_type: str, logical_id: str, props: dict[str, Any], stack_name: str, stack_id: str, resource_type: str,
+def invoke(  # noqa: PLR0917 - MiniStack's signature
+    request_type: str, logical_id: str, props: dict[str, Any], stack_name: str, stack_id: str, resource_type: str,  # noqa: ARG001
     physical_id: str | None = None, old_props: dict[str, Any] | None = None,
 ) -> tuple[str, dict[str, Any]]:  # fmt: skip
     """Invoke the function behind a custom resource and wait for its answer.
@@ -78,7 +78,9 @@ def invoke(
                 f"The function {config['FunctionName']} of {logical_id} failed {ATTEMPTS} times without an answer: {failure} "
                 f"(AWS would wait {_timeout(props):.0f} s for one). Its log says more."
             )
-        raise TimeoutError(f"CloudFormation did not receive a response from your Custom Resource {logical_id} within {_timeout(props):.0f} s")
+        raise TimeoutError(
+            f"CloudFormation did not receive a response from your Custom Resource {logical_id} within {_timeout(props):.0f} s"
+        )
     if result.get("Status") != "SUCCESS":
         raise RuntimeError(
             f"Received response status [FAILED] from custom resource. Message returned: {result.get('Reason', 'none')} (RequestId: {request_id})"
@@ -89,7 +91,7 @@ def invoke(
     return str(answer_id), result.get("Data") or {}
 
 
-def _run(record: Any, event: dict[str, Any], answered: threading.Event, deadline: float) -> str:  # noqa: ANN401
+def _run(record: Any, event: dict[str, Any], answered: threading.Event, deadline: float) -> str:
     """Invoke as Lambda does asynchronously; the error of the last attempt, or an empty string."""
     failure = ""
     for attempt in range(ATTEMPTS):

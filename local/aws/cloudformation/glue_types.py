@@ -49,18 +49,18 @@ def reset() -> None:
     _optimizers.clear()
 
 
-def _create_configuration(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, Any]]:
+def _create_configuration(_logical_id: str, props: dict[str, Any], _stack_name: str) -> tuple[str, dict[str, Any]]:
     status, _, body = _glue._create_security_configuration(props)
-    if status != 200:  # noqa: PLR2004
+    if status != 200:
         raise ValueError(json.loads(body)["message"])
     return props["Name"], {}
 
 
-def _delete_configuration(physical_id: str, props: dict[str, Any]) -> None:
+def _delete_configuration(physical_id: str, _props: dict[str, Any]) -> None:
     _glue._security_configs.pop(physical_id, None)
 
 
-def _create_optimizer(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, Any]]:
+def _create_optimizer(_logical_id: str, props: dict[str, Any], _stack_name: str) -> tuple[str, dict[str, Any]]:
     table = f"{props['DatabaseName']}/{props['TableName']}"
     if table not in _glue._tables:
         raise ValueError(f"Entity Not Found: table {props['DatabaseName']}.{props['TableName']}")
@@ -77,10 +77,10 @@ def _create_optimizer(logical_id: str, props: dict[str, Any], stack_name: str) -
     return physical_id, {}
 
 
-def _update_optimizer(physical_id: str, old: dict[str, Any], new: dict[str, Any], *_: str) -> tuple[str, dict[str, Any]]:
+def _update_optimizer(physical_id: str, _old: dict[str, Any], new: dict[str, Any], *_: str) -> tuple[str, dict[str, Any]]:
     _optimizers[physical_id] = new
     return physical_id, {}
 
 
-def _delete_optimizer(physical_id: str, props: dict[str, Any]) -> None:
+def _delete_optimizer(physical_id: str, _props: dict[str, Any]) -> None:
     _optimizers.pop(physical_id, None)

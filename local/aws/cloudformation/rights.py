@@ -94,7 +94,9 @@ def calls(
     if "{name}" in rights.arn and own.startswith("arn:"):
         arn = own
     else:
-        arn = rights.arn.format(name=own.rsplit("/", 1)[-1] if own.startswith("https://") else own, account=place.account, region=place.region)
+        arn = rights.arn.format(
+            name=own.rsplit("/", 1)[-1] if own.startswith("https://") else own, account=place.account, region=place.region
+        )
     actions = list({"create": rights.create, "update": rights.update, "delete": rights.delete}[handler])
     if handler != "delete":
         for given, more in (*rights.given.items(), *(rights.changed.items() if handler == "update" else ())):
@@ -109,7 +111,7 @@ def calls(
     return found
 
 
-def values(properties: Any, path: str) -> list[str]:  # noqa: ANN401 - JSON
+def values(properties: Any, path: str) -> list[str]:
     """Strings at a path such as `Targets[].RoleArn`."""
     found: list[Any] = [properties]
     for step in path.split("."):
@@ -129,7 +131,7 @@ def _passed(path: str, service: str, properties: Properties, place: Place) -> li
     return [Call(action="iam:PassRole", resource=role_arn(value, place), passed_to=service) for value in values(properties, path)]
 
 
-def _own_tags(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _own_tags(value: Any) -> Any:
     """Tags without those that CloudFormation adds itself."""
     if isinstance(value, list) and all(isinstance(item, dict) and "Key" in item for item in value):
         return [item for item in value if not str(item["Key"]).startswith("aws:")]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+from jsonschema import validators
 
 _REGION = "us-east-1"
 _SECTIONS = ("properties", "required", "definitions", "additionalProperties", "oneOf", "anyOf", "allOf", "dependentRequired")
@@ -57,7 +58,7 @@ def problems(resource_type: str, properties: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _sentences(error: jsonschema.ValidationError) -> list[str]:
+def _sentences(error: Any) -> list[str]:
     at = "#" + "".join(f"/{part}" for part in error.absolute_path)
     match error.validator:
         case "additionalProperties":
@@ -79,7 +80,7 @@ def _sentences(error: jsonschema.ValidationError) -> list[str]:
             return [f"{at}: failed validation constraint for keyword [{error.validator}]"]
 
 
-def _lenient(value: Any, part: Mapping[str, Any], root: Mapping[str, Any]) -> Any:  # noqa: ANN401, PLR0911 - JSON
+def _lenient(value: Any, part: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     """Values as CloudFormation reads them: `"5"` is a number where one is wanted, `true` a string where one is."""
     part = _resolved(part, root)
     types = part.get("type", [])
@@ -137,12 +138,12 @@ def _search(pattern: str, text: str) -> bool:
         return True  # a pattern of another dialect holds nothing back
 
 
-def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:  # noqa: ANN401
+def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
     if isinstance(instance, str) and not _search(pattern, instance):
         yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-def _pattern_properties(validator: Any, patterns: Any, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:  # noqa: ANN401
+def _pattern_properties(validator: Any, patterns: Any, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
     if isinstance(instance, dict):
         for pattern, part in patterns.items():
             for name, value in instance.items():
@@ -150,7 +151,7 @@ def _pattern_properties(validator: Any, patterns: Any, instance: Any, _schema: A
                     yield from validator.descend(value, part, path=name, schema_path=pattern)
 
 
-def _additional(validator: Any, allowed: Any, instance: Any, part: Any) -> Iterator[jsonschema.ValidationError]:  # noqa: ANN401
+def _additional(validator: Any, allowed: Any, instance: Any, part: Any) -> Iterator[jsonschema.ValidationError]:
     if not isinstance(instance, dict):
         return
     extra = [
@@ -165,7 +166,7 @@ def _additional(validator: Any, allowed: Any, instance: Any, part: Any) -> Itera
             yield from validator.descend(instance[name], allowed, path=name)
 
 
-_Validator: Any = jsonschema.validators.extend(
+_Validator: Any = validators.extend(
     jsonschema.Draft7Validator,
     {"pattern": _pattern, "patternProperties": _pattern_properties, "additionalProperties": _additional, "format": lambda *_: iter(())},
 )

@@ -45,7 +45,9 @@ def test_an_event_reaches_a_queue_whose_policy_admits_eventbridge_and_no_other(l
     dead = received(local_aws, dead_url)[0]
     assert dead["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
     assert received(local_aws, closed_url, seconds=1) == []
-    metrics = local_aws.client("cloudwatch").list_metrics(Namespace="AWS/Events", Dimensions=[{"Name": "RuleName", "Value": rule}])["Metrics"]
+    metrics = local_aws.client("cloudwatch").list_metrics(Namespace="AWS/Events", Dimensions=[{"Name": "RuleName", "Value": rule}])[
+        "Metrics"
+    ]
     assert {"FailedInvocations", "InvocationsSentToDlq"} <= {metric["MetricName"] for metric in metrics}
 
 

@@ -21,7 +21,9 @@ def invoke(local_aws: LocalAws, function: str, event: Any = None) -> tuple[str |
 
 
 def test_a_function_works_as_its_role_over_tls(local_aws: LocalAws) -> None:
-    code = "import boto3\ndef handler(e, c): return boto3.client('sts').get_caller_identity()['Arn'], boto3.client('sqs').list_queues() and 1"
+    code = (
+        "import boto3\ndef handler(e, c): return boto3.client('sts').get_caller_identity()['Arn'], boto3.client('sqs').list_queues() and 1"
+    )
     allowed = local_aws.role(allow("sqs:ListQueues"), service="lambda.amazonaws.com")
     error, answer = invoke(local_aws, local_aws.function(code, role=allowed))
     assert error is None

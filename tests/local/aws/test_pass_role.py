@@ -24,7 +24,9 @@ def test_a_role_is_passed_only_with_the_right_to_pass_it_to_that_service(local_a
             allow("iam:PassRole", role, Condition={"StringEquals": {"iam:PassedToService": f"{caller_may_pass_to}.amazonaws.com"}}),
         )
         if service == "glue":
-            caller.client("glue").create_job(Name=local_aws.name("job"), Role=role, GlueVersion="6.0", Command={"Name": "glueetl", "ScriptLocation": "s3://b/k"})
+            caller.client("glue").create_job(
+                Name=local_aws.name("job"), Role=role, GlueVersion="6.0", Command={"Name": "glueetl", "ScriptLocation": "s3://b/k"}
+            )
         else:
             caller.client("stepfunctions").create_state_machine(name=local_aws.name("machine"), definition=MACHINE, roleArn=role)
 
@@ -35,7 +37,9 @@ def test_a_role_is_passed_only_with_the_right_to_pass_it_to_that_service(local_a
 
 def test_a_service_refuses_a_role_that_does_not_trust_it(local_aws: LocalAws) -> None:
     states = local_aws.client("stepfunctions")
-    with pytest.raises(ClientError, match="Neither the global service principal states.amazonaws.com"):
-        states.create_state_machine(name=local_aws.name("machine"), definition=MACHINE, roleArn=local_aws.role(service="glue.amazonaws.com"))
+    with pytest.raises(ClientError, match=r"Neither the global service principal states\.amazonaws\.com"):
+        states.create_state_machine(
+            name=local_aws.name("machine"), definition=MACHINE, roleArn=local_aws.role(service="glue.amazonaws.com")
+        )
     with pytest.raises(ClientError, match="cannot be assumed by Lambda"):
         local_aws.function("def handler(e, c): ...", role=local_aws.role(service="glue.amazonaws.com"))

@@ -90,7 +90,7 @@ def test_a_failed_update_goes_back_to_what_was(local_aws: LocalAws) -> None:
     sqs = local_aws.client("sqs")
     attributes = sqs.get_queue_attributes(QueueUrl=sqs.get_queue_url(QueueName=first)["QueueUrl"], AttributeNames=["All"])["Attributes"]
     assert attributes["VisibilityTimeout"] == "40"
-    with pytest.raises(ClientError, match="NonExistentQueue|does not exist"):
+    with pytest.raises(ClientError, match=r"NonExistentQueue|does not exist"):
         sqs.get_queue_url(QueueName=second)
 
 

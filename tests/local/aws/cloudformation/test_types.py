@@ -59,7 +59,9 @@ def test_a_composite_alarm_follows_its_children(local_aws: LocalAws) -> None:
 
     def state() -> str:
         cloudwatch.describe_alarms(AlarmNames=[name])
-        return str(cloudwatch.describe_alarms(AlarmNames=[f"{name}-any"], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"][0]["StateValue"])
+        return str(
+            cloudwatch.describe_alarms(AlarmNames=[f"{name}-any"], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"][0]["StateValue"]
+        )
 
     assert state() == "OK"
     cloudwatch.put_metric_data(Namespace="Lakehouse", MetricData=[{"MetricName": name, "Value": 2}])
