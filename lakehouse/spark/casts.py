@@ -29,6 +29,8 @@ _FLOAT = r"^\s*([+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|Infinity)|NaN
 _ISO_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
 _ZONE = r" ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?$"
 _ISO_DATE = "yyyy-MM-dd"
+_WIDEST = 38
+_EXPONENT_ROOM = 6  # digits that must be left beside a column's own to see whether 1.5e-3 fits it exactly; wider columns take no exponent
 _SPARK_TYPES = {
     "boolean": "boolean",
     "int": "int",
@@ -99,12 +101,15 @@ def _from_text(text: Column, type_: str | dict[str, Any], pattern: str | None) -
 
 
 def _decimal(text: Column, *, precision: int, scale: int) -> Column:
-    # try_cast rounds 1.005 to 1.01 silently. Most values are settled by the length of what follows the point, without a second cast.
+    # try_cast rounds 1.005 to 1.01 silently. Most values are settled by the length of what follows the point, without a pattern.
     value = text.try_cast(f"decimal({precision},{scale})")
     ascii_only = F.octet_length(text) == F.char_length(text)
     point = F.instr(text, ".")
-    is_short = ((point == 0) | (F.octet_length(text) - point <= scale)) & ~F.contains(F.lower(text), F.lit("e"))
-    is_exact = text.rlike(_NUMBER) & (text.try_cast(f"decimal(38,{min(38, max(scale, 38 - precision + scale))})") == value)
+    has_exponent = F.contains(text, F.lit("e")) | F.contains(text, F.lit("E"))
+    is_short = ((point == 0) | (F.octet_length(text) - point <= scale)) & ~has_exponent
+    is_exact = text.rlike(rf"^\s*[+-]?[0-9]*\.?[0-9]{{0,{scale}}}0*\s*$")
+    if (spare := _WIDEST - precision) >= _EXPONENT_ROOM:
+        is_exact |= text.rlike(_NUMBER) & (text.try_cast(f"decimal({_WIDEST},{scale + spare})") == value)
     return F.when(ascii_only & (is_short | is_exact), value)
 
 

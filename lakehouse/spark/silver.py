@@ -103,6 +103,10 @@ class Refinement:
         counted = self._count(judged)
         findings.counts["rows_in"] = counted["rows_in"]
         self.reached("refine: rows judged")
+        if counted["rows_in"] == 0:
+            # Files without a record: there is nothing to judge, and a rule that asks for rows has nothing to say.
+            findings.counts.update(silver=0, superseded=0, quarantined=0)
+            return
         good = judged.where(IS_GOOD)
         ranked = newest.with_standing(good.drop(_BRONZE), self.contract).persist() if counted["contended"] else None
         try:

@@ -12,7 +12,7 @@ from pyspark.sql.types import ArrayType, BinaryType, DataType, MapType, StructTy
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import EXTRA_COLUMN, RECORD_COLUMN
 from lakehouse.spark.raw.layout import Layout
-from lakehouse.spark.raw.records import FILE_NAME
+from lakehouse.spark.raw.records import FILE_NAME, tasks_for
 from lakehouse.spark.raw.staging import StagedFile
 
 
@@ -70,7 +70,7 @@ def _read_group(
         F.lit(None).cast("binary").alias(RECORD_COLUMN),
         F.col("_metadata.file_name").alias(FILE_NAME),
         (F.col("_metadata.row_index") + 1).alias("_row"),
-    )
+    ).coalesce(tasks_for(files))
 
 
 def _text(value: Column, type_: DataType) -> Column:

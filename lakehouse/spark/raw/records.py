@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -25,6 +26,8 @@ PLACE = "_place"
 SPLIT_BYTES = 128 * 1024**2
 """Bytes of one split; every split is a partition of its own, so that a line's number in its partition is its number in the split."""
 
+_TASK_BYTES = 16 * 1024**2
+_GZIP_RATIO = 6
 _SPLIT = "_split"
 _POSITION = "_position"
 _POSITION_BITS = 33  # monotonically_increasing_id: the partition stands above these bits, the place in the partition below
@@ -65,12 +68,19 @@ def read_lines(spark: SparkSession, files: Sequence[StagedFile]) -> DataFrame:
     # Only \n ends a line: \r stays visible, so that quoted values keep theirs.
     text = spark.read.option("lineSep", "\n").text([file.path for file in files])
     position = F.monotonically_increasing_id().bitwiseAND(F.lit((1 << _POSITION_BITS) - 1))
-    return text.select(
+    lines = text.select(
         F.col("value").alias(LINE),
         F.col("_metadata.file_name").alias(FILE_NAME),
         F.col("_metadata.file_block_start").alias(_SPLIT),
         position.alias(_POSITION),
     )
+    return lines.coalesce(tasks_for(files))
+
+
+def tasks_for(files: Iterable[StagedFile]) -> int:
+    """Tasks that so many bytes are worth: thirty small files are one task and give one data file."""
+    size = sum(file.file.size * (_GZIP_RATIO if file.file.compression else 1) for file in files)
+    return max(1, math.ceil(size / _TASK_BYTES))
 
 
 def profile(spark: SparkSession, files: Sequence[StagedFile], source: Source) -> dict[int, TextProfile]:
@@ -80,7 +90,8 @@ def profile(spark: SparkSession, files: Sequence[StagedFile], source: Source) ->
         Profile by the index of the staged file; a file without a line has none.
     """
     line = F.col(LINE)
-    quoted = F.contains(line, F.lit(source.quote))
+    # Quotes of JSON are its own matter.
+    quoted = F.contains(FILE_NAME, F.lit(".csv")) & F.contains(line, F.lit(source.quote))
     shown = (
         read_lines(spark, files)
         .groupBy(FILE_NAME, _SPLIT)
