@@ -48,10 +48,9 @@ class OperatorRole(Construct):
             resources=[arn("cloudformation", f"stack/{names.prefix}-*/*")],
             because="Stacks end in an id that CloudFormation gives; the environment's prefix is the limit.",
         )
-        groups = [names.log_group("jobs", pipeline) + suffix for pipeline in pipelines for suffix in ("/output", "/error")]
         allow(
             self.role,
             actions=["logs:FilterLogEvents"],
-            resources=[arn("logs", f"log-group:{group}{streams}") for group in groups for streams in ("", ":*")],
+            resources=[arn("logs", f"log-group:{names.log_group('jobs', pipeline)}/*") for pipeline in pipelines],
             because=STREAMS,
         )

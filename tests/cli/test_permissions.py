@@ -17,7 +17,7 @@ def test_the_operator_role_grants_exactly_the_actions_of_the_verbs(tmp_path: Pat
     for template in assembly.glob("*operations*.template.json"):
         resources: dict[str, Any] = json.loads(template.read_text(encoding="utf-8"))["Resources"]
         for name, resource in resources.items():
-            if resource["Type"] == "AWS::IAM::Policy" and name.startswith("Operator"):
+            if resource["Type"] in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"} and name.startswith("Operator"):
                 for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
                     actions = statement["Action"]
                     granted |= {actions} if isinstance(actions, str) else set(actions)
