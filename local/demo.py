@@ -34,6 +34,9 @@ ZONES = ("bronze", "silver", "quarantine")
 GOLD_QUERY = "SELECT o_orderdate, c_mktsegment, revenue, orders FROM gold_tpch.daily_revenue ORDER BY 1, 2"
 """The query that is shown at the end."""
 
+LINE = 150
+"""Longest command line that is shown."""
+
 FAILED = 1
 
 
@@ -293,13 +296,19 @@ def _raw_folder(day: str) -> str:
 
 def _shortened(arguments: Sequence[str], most: int = 4) -> str:
     """A command line with the paths of this checkout made short, and a long list of files cut."""
-    words = [shlex.quote(word.removeprefix(f"{ROOT}/")) for word in arguments]
+    words = [_quoted(word.removeprefix(f"{ROOT}/")) for word in arguments]
     files = [word for word in words if word.endswith(".csv")]
     if len(files) > most:
         folder = files[0].rsplit("/", 1)[0]
         first = words.index(files[0])
         words = [*words[:first], f"{folder}/*", *[word for word in words[first:] if word not in files]]
-    return " ".join(words)
+    line = " ".join(words)
+    return line if len(line) <= LINE else f"{line[: LINE - 1]}…"
+
+
+def _quoted(word: str) -> str:
+    """As one would type it: double quotes keep the single quotes of SQL legible."""
+    return f'"{word}"' if "'" in word and '"' not in word else shlex.quote(word)
 
 
 def main(argv: list[str] | None = None) -> int:
