@@ -332,7 +332,7 @@ class Run:
         return state, message
 
     def _wait(self, driver: SparkDriver) -> tuple[str, str]:
-        deadline = self._record["StartedOn"] + 60 * self._record["Timeout"]
+        deadline = time.time() + 60 * self._record["Timeout"]  # what waiting for a free driver took does not count
         while driver.is_alive():
             if self._stopping.wait(0.1):
                 return STOPPED, ""

@@ -34,7 +34,7 @@ CATALOG = "awsdatacatalog"
 HEAP_MB = 1200
 """Heap of the server; it takes half of that until a query needs more."""
 
-START_SECONDS = 180
+START_SECONDS = 300
 """Longest that a start may take on a machine that is busy."""
 
 JAVA_OPTIONS = (

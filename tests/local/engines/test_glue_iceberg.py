@@ -167,7 +167,10 @@ def test_of_two_commits_on_the_same_version_one_wins(lake: Lake) -> None:
 
 
 def test_a_table_may_be_given_by_the_catalogs_columns(lake: Lake) -> None:
-    columns = [{"Name": "id", "Type": "bigint"}, {"Name": "tags", "Type": "array<struct<k:string,v:decimal(5,2)>>", "Comment": "all of them"}]
+    columns = [
+        {"Name": "id", "Type": "bigint"},
+        {"Name": "tags", "Type": "array<struct<k:string,v:decimal(5,2)>>", "Comment": "all of them"},
+    ]
     place = {"Location": f"s3://{lake.bucket}/{lake.database}/declared", "Columns": columns}
     lake.aws.client("glue").create_table(
         DatabaseName=lake.database,
