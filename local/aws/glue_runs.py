@@ -122,6 +122,8 @@ def _job(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidJobError("Role must not be empty")
     if (job["Connections"] or {}).get("Connections"):
         raise InvalidJobError("Connections are not served by the laptop platform")
+    if job["MaxRetries"]:
+        raise InvalidJobError(f"MaxRetries {job['MaxRetries']} is not served by the laptop platform: use 0 and let the state machine retry")
     if job["SecurityConfiguration"] and job["SecurityConfiguration"] not in _glue._security_configs:
         raise InvalidJobError(f"SecurityConfiguration {job['SecurityConfiguration']} not found.")
     concurrent = int((job["ExecutionProperty"] or {}).get("MaxConcurrentRuns") or 1)
