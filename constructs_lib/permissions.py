@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_iam as iam
@@ -14,6 +16,11 @@ from constructs_lib.checks import require
 
 NO_METRIC_RESOURCE = "CloudWatch knows no resource for putting metrics; the condition on the namespace is the limit."
 """Why cloudwatch:PutMetricData is given on everything."""
+
+_Statement = tuple[tuple[str, ...], tuple[str, ...], str]
+
+_GIVEN: WeakKeyDictionary[iam.IGrantable, dict[_Statement, iam.Grant]] = WeakKeyDictionary()
+"""What each grantee was given already: tables of one zone ask for the same key over and over, and each grant is a call into the CDK."""
 
 
 def allow(
@@ -36,6 +43,10 @@ def allow(
     Raises:
         InvalidProps: An action holds a wildcard, or a resource does and nobody said why.
     """
+    given = _GIVEN.setdefault(grantee, {})
+    statement = (tuple(actions), tuple(resources), json.dumps(conditions, sort_keys=True))
+    if statement in given:
+        return given[statement]
     for action in actions:
         require("*" not in action, f"name the actions one by one: {action!r} holds a wildcard")
     patterns = [resource for resource in resources if "*" in resource]
@@ -43,7 +54,9 @@ def allow(
         require(because is not None, f"{readable(patterns[0])!r} is a pattern: name the resource, or say `because` why nobody can")
         assert because is not None
         acknowledge(grantee, *(f"AwsSolutions-IAM5[Resource::{readable(pattern)}]" for pattern in patterns), reason=because)
-    return iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=list(resources), conditions=conditions)
+    grant = iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=list(resources), conditions=conditions)
+    given[statement] = grant
+    return grant
 
 
 def acknowledge(scope: object, *findings: str, reason: str) -> None:
