@@ -14,6 +14,7 @@ from local.aws import (
     event_sources,
     event_versions,
     executions,
+    faults,
     functions,
     guard,
     key_use,
@@ -23,6 +24,7 @@ from local.aws import (
     metrics,
     object_keys,
     pass_role,
+    queue_addresses,
     seam,
     states,
     supported,
@@ -33,9 +35,10 @@ from local.aws.engine_adapters import ENGINE_ADAPTERS
 
 ADAPTERS = (
     guard, actions, supported, pass_role, catalog_rights, acting, conditions, completions, custom_resources, glue_types, alarm_types, key_use, log_keys, message_keys, object_keys, table_keys,
-    states, executions, machines, functions, event_versions, deliveries, event_sources, metrics, alarms, *ENGINE_ADAPTERS, door,
+    states, executions, machines, functions, event_versions, deliveries, event_sources, queue_addresses, metrics, alarms, *ENGINE_ADAPTERS, door, faults,
 )  # fmt: skip
-"""Modules of the adapter, in the order in which they register: the door wraps what the others have put in place."""
+"""Modules of the adapter, in the order in which they register: the door wraps what the others have put in place, and
+faults stand in front of the door."""
 
 
 def register() -> None:

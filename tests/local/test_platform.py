@@ -17,7 +17,7 @@ import boto3
 import psutil
 import pytest
 
-from local.platform import HOST, Platform, PlatformError, Running
+from local.platform import HOST, Platform, PlatformError, Running, free_port
 from local.processes import ProcessId, marked
 from tests.fixtures.platform import wait_for
 
@@ -212,3 +212,15 @@ def test_a_wipe_removes_everything(own: Platform) -> None:
     own.start()
     own.wipe()
     assert not own.folder.exists()
+
+
+def test_kept_queues_are_reached_on_another_port(own: Platform) -> None:
+    own.start(keep_state=True)
+    address = client(own, "sqs").create_queue(QueueName="kept")["QueueUrl"]
+    client(own, "sqs").send_message(QueueUrl=address, MessageBody="still here")
+    own.stop()
+    own.start(keep_state=True, port=free_port())
+    queues = client(own, "sqs")
+    now = queues.get_queue_url(QueueName="kept")["QueueUrl"]
+    assert now != address
+    assert [message["Body"] for message in queues.receive_message(QueueUrl=now)["Messages"]] == ["still here"]
