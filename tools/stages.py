@@ -23,6 +23,8 @@ from tools.repository import find_repository, user_settings
 from tools.store import Store, default_folder, link
 from tools.trino import KEPT, unpack_trino
 
+_LONGEST_TRAINING_SECONDS = 300
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
@@ -98,7 +100,7 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
                 root / "requirements.txt",
                 *(root / "local" / "engines" / f"spark_{part}.py" for part in ("archive", "training")),
             ),
-            outputs=(cache / "spark",),
+            outputs=(),
             run=lambda: _prepare_spark(root),
         ),
     )
@@ -193,7 +195,12 @@ def _write_commands(root: Path) -> None:
 
 def _prepare_spark(root: Path) -> None:
     """A training run, after which Spark starts in half the time; about a minute, and set-up goes on without it if it fails."""
-    subprocess.run([sys.executable, "-m", "local.engines.spark_build"], cwd=root, check=False)
+    try:
+        done = subprocess.run([sys.executable, "-m", "local.engines.spark_build"], cwd=root, check=False, timeout=_LONGEST_TRAINING_SECONDS)
+    except subprocess.TimeoutExpired:
+        done = None
+    if done is None or done.returncode:
+        say("  this did not work out; Spark runs all the same and starts more slowly")
 
 
 def _short(*parts: bytes) -> str:
