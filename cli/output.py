@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from cli.results import Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Waited
+from cli.results import Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Waited
 from lakehouse.clock import from_text
 
 PIPE_WIDTH = 240
@@ -128,7 +128,7 @@ class TextOutput:
             ("run", "pipeline", "status", "started", "s", "rows", "silver", "superseded", "quarantined", "reason"),
             (
                 (
-                    run.run_id if is_wide else run.run_id[:SHORT_ID], run.pipeline, run.status, run.started_at[:19].replace("T", " "), _seconds(run),
+                    run.run_id if is_wide else run.run_id[:SHORT_ID], run.pipeline, run.status, _moment(run.started_at), _seconds(run),
                     *((run.counts.rows_in, run.counts.silver, run.counts.superseded, run.counts.quarantined) if run.counts else ("",) * 4),
                     run.reason + (f" ({run.source.rsplit('/', 1)[-1]})" if run.source else ""),
                 )
@@ -162,29 +162,36 @@ class TextOutput:
         if detail.steps:
             self.heading("steps")
             self.table(
-                ("step", "attempt", "status", "started", "ended", "counts", "message"),
+                ("step", "attempt", "status", "started", "s", "counts", "message"),
                 (
-                    (step.step, step.attempt, step.status, step.started_at, step.ended_at, _pairs(step.counts), step.message)
+                    (
+                        step.step,
+                        step.attempt,
+                        step.status,
+                        _moment(step.started_at),
+                        _seconds(step),
+                        _pairs(step.counts),
+                        _first_line(step.message),
+                    )
                     for step in detail.steps
                 ),
-                numbers=("attempt",),
+                numbers=("attempt", "s"),
             )
         if detail.file_results:
             self.heading("files that were not plainly loaded")
             self.table(
                 ("file", "outcome", "reason", "message"),
-                ((file.file, file.outcome, file.reason, file.message) for file in detail.file_results),
+                ((file.file.rsplit("/", 1)[-1], file.outcome, file.reason, file.message) for file in detail.file_results),
             )
         if detail.quality:
-            self.heading("quality")
-            self.table(
-                ("rule", "severity", "action", "passed", "value", "threshold", "failed rows"),
-                (
-                    (rule.rule, rule.severity, rule.action, "yes" if rule.passed else "no", rule.value, rule.threshold, rule.failed_rows)
-                    for rule in detail.quality
-                ),
-                numbers=("value", "threshold", "failed rows"),
-            )
+            broken = [rule for rule in detail.quality if not rule.passed]
+            self.heading(f"quality: {len(detail.quality) - len(broken)} of {len(detail.quality)} rules hold")
+            if broken:
+                self.table(
+                    ("broken rule", "severity", "action", "value", "threshold", "failed rows"),
+                    ((rule.rule, rule.severity, rule.action, rule.value, rule.threshold, rule.failed_rows) for rule in broken),
+                    numbers=("value", "threshold", "failed rows"),
+                )
 
     def _waited(self, waited: Waited) -> None:
         drops = f"{waited.drops} drop{'s' if waited.drops != 1 else ''} ended"
@@ -284,8 +291,19 @@ def _accounting(run: Run) -> str:
     return f"{counts.rows_in} = {counts.silver} silver + {counts.superseded} superseded + {counts.quarantined} quarantined"
 
 
-def _seconds(run: Run) -> str:
-    if run.ended_at is None:
+def _seconds(entry: Run | Step) -> str:
+    if entry.ended_at is None:
         return ""
-    elapsed: timedelta = from_text(run.ended_at) - from_text(run.started_at)
+    elapsed: timedelta = from_text(entry.ended_at) - from_text(entry.started_at)
     return f"{elapsed.total_seconds():.0f}"
+
+
+def _moment(text: str) -> str:
+    """A moment to the second."""
+    return text[:19].replace("T", " ")
+
+
+def _first_line(message: str, most: int = 300) -> str:
+    """What a message begins with; `--json` and `lake logs` have all of it."""
+    first, _, rest = message.strip().partition("\n")
+    return f"{first[:most]}{' …' if rest or len(first) > most else ''}"
