@@ -23,7 +23,7 @@ from tools.repository import find_repository, user_settings
 from tools.store import Store, default_folder, link
 from tools.trino import KEPT, unpack_trino
 
-_LONGEST_TRAINING_SECONDS = 300
+_LONGEST_TRAINING_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
