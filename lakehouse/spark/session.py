@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
+from lakehouse.naming import CATALOG
+
 REQUIRED = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    # A cached table would not show the branch or the snapshot that was committed a moment ago through another handle: reloaded after 30 s, the two part.
+    f"spark.sql.catalog.{CATALOG}.cache-enabled": "false",
 }
 """Settings on which the meaning of data depends; the same on every engine."""
 
