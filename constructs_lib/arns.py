@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from aws_cdk import Aws
+from aws_cdk import aws_kms as kms
 
 PARTITION = Aws.PARTITION
 REGION = Aws.REGION
@@ -10,6 +13,7 @@ ACCOUNT = Aws.ACCOUNT_ID
 URL_SUFFIX = Aws.URL_SUFFIX
 """CloudFormation's own values, read once: each read crosses from Python to the CDK and back."""
 
+_KEYS: WeakKeyDictionary[kms.IKey, str] = WeakKeyDictionary()
 _NAMES = {PARTITION: "<AWS::Partition>", REGION: "<AWS::Region>", ACCOUNT: "<AWS::AccountId>"}
 
 
@@ -76,6 +80,13 @@ def rule_arn(name: str) -> str:
 def bucket_arn(bucket: str) -> str:
     """A bucket."""
     return f"arn:{PARTITION}:s3:::{bucket}"
+
+
+def key_arn(key: kms.IKey) -> str:
+    """ARN of a key, read once: every log group and queue of a stack asks for it."""
+    if key not in _KEYS:
+        _KEYS[key] = key.key_arn
+    return _KEYS[key]
 
 
 def readable(text: str) -> str:

@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from constructs_lib.arns import arn
+from constructs_lib.arns import arn, key_arn
 from constructs_lib.checks import require
 from constructs_lib.permissions import allow
 
@@ -51,7 +51,7 @@ class LogGroup(Construct):
             retention_days in RETENTION_DAYS,
             f"retention_days must be one of {', '.join(map(str, RETENTION_DAYS))} (CloudWatch Logs knows no other), got {retention_days}",
         )
-        self.resource = logs.CfnLogGroup(self, "Resource", log_group_name=name, kms_key_id=key.key_arn, retention_in_days=retention_days)
+        self.resource = logs.CfnLogGroup(self, "Resource", log_group_name=name, kms_key_id=key_arn(key), retention_in_days=retention_days)
         self.resource.apply_removal_policy(removal_policy)
         self.log_group_name = name
         self.log_group_arn = log_group_arn(name)

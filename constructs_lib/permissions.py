@@ -22,6 +22,9 @@ _Statement = tuple[tuple[str, ...], tuple[str, ...], str]
 _GIVEN: WeakKeyDictionary[iam.IGrantable, dict[_Statement, iam.Grant]] = WeakKeyDictionary()
 """What each grantee was given already: tables of one zone ask for the same key over and over, and each grant is a call into the CDK."""
 
+_EXPLAINED: WeakKeyDictionary[Construct, tuple[Validations, set[str]]] = WeakKeyDictionary()
+"""Findings that each construct has explained."""
+
 
 def allow(
     grantee: iam.IGrantable,
@@ -68,7 +71,12 @@ def acknowledge(scope: object, *findings: str, reason: str) -> None:
         reason: Why it is right as it is.
     """
     if isinstance(scope, Construct):
-        Validations.of(scope).acknowledge(*(Acknowledgment(id=finding, reason=reason) for finding in findings))
+        validations, known = _EXPLAINED.get(scope) or (Validations.of(scope), set[str]())
+        _EXPLAINED[scope] = (validations, known)
+        unknown = [finding for finding in dict.fromkeys(findings) if finding not in known]
+        known.update(unknown)
+        if unknown:
+            validations.acknowledge(*(Acknowledgment(id=finding, reason=reason) for finding in unknown))
 
 
 def service_principal(service: str, *, conditions: Mapping[str, Any] | None = None) -> iam.IPrincipal:

@@ -14,7 +14,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from constructs_lib.arns import ACCOUNT, queue_arn, rule_arn, state_machine_arn
+from constructs_lib.arns import ACCOUNT, key_arn, queue_arn, rule_arn, state_machine_arn
 from constructs_lib.checks import require
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.orchestration.run_tables import RunTableNames
@@ -274,7 +274,7 @@ class FileArrival(Construct):
         grant = allow(
             role, actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], resources=[queue_arn(queue_name)]
         )
-        allow(role, actions=READ, resources=[message_key.key_arn])
+        allow(role, actions=READ, resources=[key_arn(message_key)])
         trigger.grant(role, tables)
         allow(role, actions=["states:StartExecution"], resources=[state_machine_arn(machine)])
         return grant
