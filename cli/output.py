@@ -171,7 +171,7 @@ class TextOutput:
                         _moment(step.started_at),
                         _seconds(step),
                         _pairs(step.counts),
-                        _first_line(step.message),
+                        _beginning(step.message),
                     )
                     for step in detail.steps
                 ),
@@ -303,7 +303,8 @@ def _moment(text: str) -> str:
     return text[:19].replace("T", " ")
 
 
-def _first_line(message: str, most: int = 300) -> str:
-    """What a message begins with; `--json` and `lake logs` have all of it."""
-    first, _, rest = message.strip().partition("\n")
-    return f"{first[:most]}{' …' if rest or len(first) > most else ''}"
+def _beginning(message: str, most: int = 300) -> str:
+    """What a message begins with; `--json` and `lake logs` have all of it. The first line of an error from Java names only the call."""
+    lines = [line.strip() for line in message.strip().splitlines()]
+    first = " ".join(lines[:2])
+    return f"{first[:most]}{' …' if len(lines) > 2 or len(first) > most else ''}"

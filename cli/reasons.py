@@ -15,7 +15,7 @@ class ReasonCode:
     Attributes:
         code: The code; it never changes its meaning.
         scope: What it is about.
-        outcome: What became of it: quarantined (row), skipped or rejected (file), FAILED, TIMED_OUT or SKIPPED (run).
+        outcome: What became of it: quarantined (row), loaded, skipped or rejected (file), FAILED, TIMED_OUT or SKIPPED (run).
         meaning: What was found.
         remedy: What to do.
     """
@@ -69,6 +69,13 @@ REASON_CODES: tuple[ReasonCode, ...] = (
     ),
     _skipped("outside_layout", "The key is not `<domain>/<dataset>/year=YYYY/month=MM/day=DD/<name>`.", "Drop it with `lake drop`."),
     _skipped("same_content", "The same bytes have arrived before.", "Nothing: the first arrival was loaded, or will be."),
+    ReasonCode(
+        code="extra_column",
+        scope="file",
+        outcome="loaded",
+        meaning="A column that the contract does not know; its values are kept in `_extra`, the run warns.",
+        remedy="Add the column to the contract, or have the producer leave it out.",
+    ),
     _rejected(
         "missing_column", "A column that the contract reads is not in the file.", "Have the producer add it and drop the file again."
     ),

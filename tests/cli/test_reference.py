@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from cli import results
 from cli.main import app
 from cli.reasons import REASON_CODES
 from cli.reference import PAGE, SHAPES, meanings_of, page
+from cli.session import ROOT
 
 INTERFACE = {
     "up": ["--env"],
@@ -60,6 +62,18 @@ def test_reason_codes_are_told_apart_and_say_what_to_do() -> None:
     codes = [reason.code for reason in REASON_CODES]
     assert len(codes) == len(set(codes))
     assert all(reason.meaning.endswith(".") and reason.remedy.endswith(".") for reason in REASON_CODES)
+
+
+def test_every_reason_that_the_code_gives_is_in_the_list() -> None:
+    known = {reason.code for reason in REASON_CODES}
+    given = re.compile(r'RunFailed\(\s*"([a-z_]+)"|(?:reason|code)="([a-z_]+)"|lit\("([a-z_]+)"\)\.alias\("code"\)')
+    found: dict[str, str] = {}
+    for folder in ("lakehouse/spark", "lambdas", "jobs"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for match in given.finditer(path.read_text(encoding="utf-8")):
+                found[next(filter(None, match.groups()))] = path.name
+    assert {"missing_column", "quality_gate", "duplicate_key", "timed_out"} <= set(found)
+    assert {code: file for code, file in found.items() if code not in known} == {}
 
 
 def test_every_row_code_of_a_compiled_rule_is_in_the_list(session: Any) -> None:
