@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
+from typing import Any
 
 from local.aws import (
     actions,
@@ -58,8 +60,19 @@ def main() -> int:
         return 1
     alarms.start()
     sys.argv = [sys.argv[0]]
+    _part_quickly()
     seam.module("app").main()
     return 0
+
+
+def _part_quickly() -> None:
+    """Close connections of idle clients after a second: asyncio gives each half a minute to answer, and the end would never come."""
+    listen = asyncio.start_server
+
+    async def start_server(*args: Any, **more: Any) -> asyncio.Server:
+        return await listen(*args, **({"ssl_shutdown_timeout": 1.0} if more.get("ssl") else {}), **more)
+
+    asyncio.start_server = start_server
 
 
 if __name__ == "__main__":
