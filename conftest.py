@@ -1,11 +1,27 @@
 """What every test run needs before anything is imported: the checkout's own tools, and a synth that checks nothing twice."""
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
 
 from local.toolchain import Toolchain
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 # jsii starts `node` once, at the first aws_cdk import, so this stands before any test module.
 os.environ.update(Toolchain().environment())
 # CloudFormation's built-in validation costs x2.5 a synth; one test switches it on (docs/decisions.md).
 os.environ.setdefault("CDK_VALIDATION", "false")
 os.environ.setdefault("JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION", "1")
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
+    """The one Spark session of a test process: a second one in the same JVM would not see the jars of the first."""
+    from tests.spark_lake import shared_session
+
+    with shared_session(tmp_path_factory.mktemp("warehouse")) as session:
+        yield session

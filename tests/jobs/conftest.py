@@ -12,14 +12,8 @@ from lakehouse.audit import AuditTrail
 from lakehouse.contracts.compiler.project import compile_contracts
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.lineage import Lineage
-from tests.spark_lake import Lake, shared_session
+from tests.spark_lake import Lake
 from tests.spark_pipelines import LocalServices, Pipelines
-
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    with shared_session(tmp_path_factory.mktemp("warehouse")) as session:
-        yield session
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
-"""One Spark session for every test that needs one; contracts of the checkout."""
+"""Contracts of the checkout, and the tables of one; the Spark session is that of the root conftest."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.contracts.compiler.project import compile_contracts
 from lakehouse.contracts.model import CompiledContract
-from tests.spark_lake import Lake, shared_session
-
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    with shared_session(tmp_path_factory.mktemp("warehouse")) as session:
-        yield session
+from tests.spark_lake import Lake
 
 
 @pytest.fixture(scope="session")
