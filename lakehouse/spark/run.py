@@ -130,7 +130,7 @@ class SparkRun:
             engine=arguments.engine,
             job_run_id=arguments.job_run_id,
             log_group=arguments.log_group,
-            log_stream=arguments.job_run_id,
+            log_stream=f"{arguments.job_run_id}-driver",  # as Glue 5 and later name it
         )
         return self
 
