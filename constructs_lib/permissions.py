@@ -46,10 +46,6 @@ def allow(
     Raises:
         InvalidProps: An action holds a wildcard, or a resource does and nobody said why.
     """
-    given = _GIVEN.setdefault(grantee, {})
-    statement = (tuple(actions), tuple(resources), json.dumps(conditions, sort_keys=True))
-    if statement in given:
-        return given[statement]
     for action in actions:
         require("*" not in action, f"name the actions one by one: {action!r} holds a wildcard")
     patterns = [resource for resource in resources if "*" in resource]
@@ -57,6 +53,10 @@ def allow(
         require(because is not None, f"{readable(patterns[0])!r} is a pattern: name the resource, or say `because` why nobody can")
         assert because is not None
         acknowledge(grantee, *(f"AwsSolutions-IAM5[Resource::{readable(pattern)}]" for pattern in patterns), reason=because)
+    given = _GIVEN.setdefault(grantee, {})
+    statement = (tuple(actions), tuple(resources), json.dumps(conditions, sort_keys=True))
+    if statement in given:
+        return given[statement]
     grant = iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=list(resources), conditions=conditions)
     given[statement] = grant
     return grant

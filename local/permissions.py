@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import boto3
 import yaml
 
-from local.platform import Platform
+from local.platform import REGION, Platform
 
 EXCEPTIONS = Path(__file__).with_suffix(".yaml")
 """Grants that no scenario uses, each with the reason why it stays."""
@@ -114,15 +114,20 @@ def main(argv: Sequence[str]) -> int:
     """Print what is granted and never used; 1 if there is any without a reason."""
     platform = Platform(Path.cwd())
     prefix = argv[0] if argv else "lakehouse-local"
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-    iam = session.client("iam", endpoint_url=platform.endpoint, verify=platform.environment()["AWS_CA_BUNDLE"])
+    settings = platform.environment()
+    session = boto3.Session(
+        aws_access_key_id=settings["AWS_ACCESS_KEY_ID"], aws_secret_access_key=settings["AWS_SECRET_ACCESS_KEY"], region_name=REGION
+    )
+    iam = session.client("iam", endpoint_url=platform.endpoint, verify=settings["AWS_CA_BUNDLE"])
     grants = granted(iam, prefix)
     with (platform.folder / "calls.jsonl").open() as lines:
         uses = used(lines)
     left = unused(grants, uses, exemptions(), prefix)
-    print(f"{len(grants)} actions granted, {sum(grant in uses for grant in grants)} used, {len(left)} neither used nor explained")
+    sys.stdout.write(
+        f"{len(grants)} actions granted, {sum(grant in uses for grant in grants)} used, {len(left)} neither used nor explained\n"
+    )
     for grant in left:
-        print(f"  {grant.role}: {grant.action}")
+        sys.stdout.write(f"  {grant.role}: {grant.action}\n")
     return 1 if left else 0
 
 

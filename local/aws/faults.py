@@ -7,10 +7,9 @@ every call of a job's role. It does not slow, garble or refuse calls.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,7 +92,7 @@ def _due(folder: Path, *, role: str, action: str, text: bytes) -> Fault | None:
             if fault.role == role and fault.action == action and fault.text.encode() in text:
                 remaining = [*faults[:position], *faults[position + 1 :]]
                 if fault.skip:
-                    remaining.insert(position, Fault(**{**asdict(fault), "skip": fault.skip - 1}))
+                    remaining.insert(position, replace(fault, skip=fault.skip - 1))
                 arm(folder, remaining)
                 return None if fault.skip else fault
     return None
@@ -108,4 +107,4 @@ def _role(principal: str) -> str:
 def _write(path: Path, faults: Sequence[Fault]) -> None:
     new = path.with_suffix(".new")
     new.write_text(json.dumps([asdict(fault) for fault in faults]))
-    os.replace(new, path)
+    new.replace(path)

@@ -15,7 +15,7 @@ def register() -> None:
     seam.original("services.sqs._queue_url_for_account")
 
 
-def _restore_state(data: Any) -> None:  # noqa: ANN401 - MiniStack's own store
+def _restore_state(data: Any) -> None:
     seam.original("services.sqs._restore_state")(data)
     for scoped_key, queue in list(_sqs._queues.all_items()):
         account, region, address = scoped_key
