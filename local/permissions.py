@@ -65,7 +65,7 @@ def granted(iam: Any, prefix: str) -> frozenset[Grant]:
                 continue
             for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
                 document = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name)["PolicyDocument"]
-                found |= {Grant(role=role["RoleName"], action=action) for action in _allowed(document)}
+                found |= {Grant(role=role["RoleName"], action=action) for action in allowed(document)}
     wild = sorted(f"{grant.role}: {grant.action}" for grant in found if "*" in grant.action)
     if wild:
         raise ValueError(f"roles are allowed patterns of actions; name each action: {', '.join(wild)}")
@@ -101,7 +101,8 @@ def idle(exempt: Sequence[Exemption], grants: Iterable[Grant], uses: Mapping[Gra
     return tuple(exemption for exemption in exempt if not any(exemption.covers(grant, prefix) for grant in open_grants))
 
 
-def _allowed(document: Mapping[str, Any] | str) -> Iterable[str]:
+def allowed(document: Mapping[str, Any] | str) -> Iterable[str]:
+    """Actions that a policy document allows."""
     policy: Mapping[str, Any] = json.loads(unquote(document)) if isinstance(document, str) else document
     statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
     for statement in statements:

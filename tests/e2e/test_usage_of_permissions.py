@@ -1,0 +1,179 @@
+"""Roles may do what they need and no more: whatever is taken away is missed, by name; whatever is granted was used or has a reason."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from cli.results import Run
+from local import permissions
+from tests.e2e.conftest import Checkout
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+HEADER = "c_custkey,c_name,c_address,c_nationkey,c_phone,c_acctbal,c_mktsegment,c_comment\n"
+PIPELINE = "customer"
+
+
+@pytest.mark.parametrize("action", ["s3:PutObject", "glue:UpdateTable", "dynamodb:PutItem"])
+def test_a_job_misses_what_is_taken_from_its_role(checkout: Checkout, clean: list[Run], action: str) -> None:
+    job = checkout.client("glue").get_job(JobName=checkout.names.job(PIPELINE, "ingest"))["Job"]
+    run = _run_without(checkout, _name(job["Role"]), action)
+    assert (run.status, run.reason) == ("FAILED", "access_denied")
+    assert action in run.message
+    assert _name(job["Role"]) in run.message
+
+
+@pytest.mark.parametrize("action", ["glue:StartJobRun", "glue:GetJobRun"])
+def test_a_state_machine_misses_what_is_taken_from_its_role(checkout: Checkout, clean: list[Run], action: str) -> None:
+    role = _machine_role(checkout)
+    run = _run_without(checkout, role, action)
+    assert (run.status, run.reason) == ("FAILED", "access_denied")
+    assert action in run.message
+    assert role in run.message
+
+
+def test_a_state_machine_that_may_not_call_the_recorder_fails_by_name(checkout: Checkout, clean: list[Run]) -> None:
+    states, role = checkout.client("stepfunctions"), _machine_role(checkout)
+    with _without(checkout, role, "lambda:InvokeFunction"):
+        execution = states.start_execution(
+            stateMachineArn=_machine(checkout),
+            input=json.dumps(
+                {"pipeline": PIPELINE, "run_id": "none", "attempt": 1, "trigger": "manual", "manifest": None, "batch_id": None, "files": 0}
+            ),
+        )
+        ended = _ended(states, execution["executionArn"])
+    assert ended["status"] == "FAILED"
+    history = str(states.get_execution_history(executionArn=execution["executionArn"], maxResults=1000)["events"])
+    assert "lambda:InvokeFunction" in history
+    assert role in history
+
+
+@pytest.mark.parametrize("action", ["cloudwatch:PutMetricData", "dynamodb:PutItem", "dynamodb:UpdateItem"])
+def test_a_function_misses_what_is_taken_from_its_role(checkout: Checkout, clean: list[Run], action: str) -> None:
+    function = checkout.client("lambda").get_function(FunctionName=checkout.names.function("run-recorder"))["Configuration"]
+    role = _name(function["Role"])
+    finished = clean[0]
+    requests = {
+        "dynamodb:PutItem": {"action": "start", "pipeline": "nobody", "run_id": "01a00000-0000-7000-8000-000000000000", "trigger": "manual",
+                             "manifest": None, "batch_id": None, "attempt": 1, "files": 0, "execution_arn": "arn:aws:states:us-east-1:000000000000:execution:none:none",
+                             "started_at": "2026-01-01T00:00:00.000Z"},
+    }  # fmt: skip
+    default = {"action": "fail", "pipeline": finished.pipeline, "run_id": finished.run_id, "step": "ingest", "error": "E", "cause": "c"}
+    if action != "dynamodb:PutItem":
+        requests[action] = requests["dynamodb:PutItem"] if action == "cloudwatch:PutMetricData" else default
+    with _without(checkout, role, action):
+        answer = checkout.client("lambda").invoke(FunctionName=function["FunctionName"], Payload=json.dumps(requests[action]))
+        said = answer["Payload"].read().decode()
+    assert "FunctionError" in answer, said
+    assert action in said
+    assert role in said
+
+
+@pytest.mark.parametrize("action", ["athena:StartQueryExecution", "glue:GetTable", "s3:GetObject"])
+def test_the_athena_caller_misses_what_is_taken_from_its_role(checkout: Checkout, clean: list[Run], action: str) -> None:
+    query = ("sql", "SELECT count(*) AS n FROM silver_tpch.customer")
+    checkout.lake(*query)
+    with _without(checkout, checkout.names.operator_role, action):
+        refused = checkout.lake(*query, code=1)
+    assert action in refused.err
+    assert checkout.names.operator_role in refused.err
+    checkout.lake(*query)
+
+
+def test_a_stopped_execution_stops_its_job_and_is_audited(checkout: Checkout, clean: list[Run]) -> None:
+    known, states = checkout.runs(), checkout.client("stepfunctions")
+    _drop(checkout, "stopped")
+    execution = _eventually(lambda: states.list_executions(stateMachineArn=_machine(checkout), statusFilter="RUNNING")["executions"])[0]
+    job = checkout.names.job(PIPELINE, "ingest")
+    glue = checkout.client("glue")
+    running = _eventually(
+        lambda: [run for run in glue.get_job_runs(JobName=job)["JobRuns"] if run["JobRunState"] in {"STARTING", "RUNNING"}]
+    )[0]
+    states.stop_execution(executionArn=execution["executionArn"])
+    _eventually(lambda: glue.get_job_run(JobName=job, RunId=running["Id"])["JobRun"]["JobRunState"] == "STOPPED")
+    checkout.wait(code=1)
+    (stopped,) = checkout.new_runs(known, PIPELINE)
+    assert (stopped.status, stopped.reason) == ("FAILED", "aborted")
+
+
+def test_what_is_granted_was_used_or_has_a_reason(checkout: Checkout, clean: list[Run], dirty: list[Run]) -> None:
+    prefix = checkout.names.prefix
+    grants = permissions.granted(checkout.client("iam"), prefix)
+    with (checkout.root / ".lake" / "calls.jsonl").open() as lines:
+        uses = permissions.used(lines)
+    exempt = permissions.exemptions()
+    assert permissions.unused(grants, uses, exempt, prefix) == ()
+
+
+def _run_without(checkout: Checkout, role: str, action: str) -> Run:
+    """The run of a new file while a role lacks an action; the file is taken in afterwards, so that others find nothing open."""
+    known = checkout.runs()
+    with _without(checkout, role, action):
+        _drop(checkout, f"{role}-{action.replace(':', '-')}")
+        checkout.wait(code=1)
+    (run,) = checkout.new_runs(known, PIPELINE)
+    return run
+
+
+@contextmanager
+def _without(checkout: Checkout, role: str, action: str) -> Iterator[None]:
+    iam = checkout.client("iam")
+    documents: dict[str, Any] = {
+        name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+    }
+    assert any(action in permissions.allowed(document) for document in documents.values()), f"{role} never had {action}"
+    for name, document in documents.items():
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(_lacking(document, action)))
+    try:
+        yield
+    finally:
+        for name, document in documents.items():
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+
+def _lacking(document: Any, action: str) -> Any:
+    def left(statement: Any) -> Any:
+        actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        return {**statement, "Action": [other for other in actions if other != action] or ["none:Nothing"]}
+
+    return {**document, "Statement": [left(statement) for statement in document["Statement"]]}
+
+
+def _drop(checkout: Checkout, name: str) -> None:
+    key = 7_000_000 + int(time.time()) % 1_000_000
+    checkout.drop(
+        f"tpch.{PIPELINE}",
+        [checkout.write(f"{name}.csv", f"{HEADER}{key},Customer#{key:09d},here,1,11-111-111-1111,1.00,BUILDING,\n")],
+        day="1998-08-05",
+    )
+
+
+def _machine(checkout: Checkout) -> str:
+    return f"arn:aws:states:us-east-1:000000000000:stateMachine:{checkout.names.state_machine(PIPELINE)}"
+
+
+def _machine_role(checkout: Checkout) -> str:
+    return _name(checkout.client("stepfunctions").describe_state_machine(stateMachineArn=_machine(checkout))["roleArn"])
+
+
+def _ended(states: Any, execution: str) -> Any:
+    return _eventually(lambda: (now := states.describe_execution(executionArn=execution))["status"] != "RUNNING" and now)
+
+
+def _eventually(look: Any, seconds: float = 120) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.3)
+    return found
+
+
+def _name(arn: str) -> str:
+    return arn.rsplit("/", 1)[-1]
