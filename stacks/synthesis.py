@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lakehouse.environments import Environment
+    from stacks.project import Project
 
 ROOT = Path(__file__).parent.parent
 """The project's folder."""
@@ -49,13 +56,12 @@ def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT
     Raises:
         ConfigurationError: Something that a person wrote is wrong; it names every fault.
     """
-    # Checked before jsii starts, so that a fault in a file is told at once.
-    from lakehouse.environments import load_environment
-    from stacks.project import Project
-
-    environment = load_environment(root / "config", env)
-    project = Project.load(root)
     use_bundled_node()
+    # The CDK spends most of its start waiting for Node; what people wrote is read and code is packed meanwhile.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        constructs = pool.submit(import_module, "stacks.platform")
+        environment, project = _read(root, env)
+        constructs.result()
     from aws_cdk import App
 
     from stacks.platform import build
@@ -71,3 +77,16 @@ def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT
     allowed = allow_destroy or str(app.node.try_get_context("allow-destroy")).lower() == "true"
     build(app, environment=environment, project=project, allow_destroy=allowed)
     return Path(app.synth().directory)
+
+
+def _read(root: Path, env: str | None) -> tuple[Environment, Project]:
+    """What people wrote; code is packed on the way."""
+    from constructs_lib.packaging import function_bundle, job_bundle
+    from lakehouse.environments import load_environment
+    from stacks.project import Project
+
+    environment = load_environment(root / "config", env)
+    project = Project.load(root)
+    function_bundle()
+    job_bundle()
+    return environment, project
