@@ -203,8 +203,11 @@ class TrinoEngine:
     def _is_up(self) -> bool:
         try:
             with _OPENER.open(f"http://127.0.0.1:{self._port}/v1/info", timeout=5) as answer:
-                return json.loads(answer.read()).get("starting") is False
-        except (OSError, ValueError):
+                if json.loads(answer.read()).get("starting") is not False:
+                    return False
+            # It takes queries before it has found its own node: on a busy machine the first ones fail with NO_NODES_AVAILABLE.
+            return Query(engine=self, sql="SELECT 1", schema="", user="start").rows() == [[1]]
+        except (OSError, ValueError, TrinoError, TrinoUnavailableError):
             return False
 
     def _last_lines(self) -> str:
