@@ -52,7 +52,7 @@ LINKED = (".venv", ".cache", "node_modules")
 
 SCALE = 0.01
 
-MACHINE_WAIT = "600"
+MOST_SECONDS = "900"
 
 SILENT = Progress("testing", console=Console(quiet=True))
 
@@ -98,7 +98,7 @@ class Checkout:
         return path
 
     def wait(self, *, code: int | None = 0) -> Call:
-        return self.lake("wait", "--timeout", MACHINE_WAIT, code=code)
+        return self.lake("wait", "--timeout", MOST_SECONDS, code=code)
 
     @cached_property
     def session(self) -> Session:
