@@ -59,16 +59,22 @@ def test_a_function_misses_what_is_taken_from_its_role(checkout: Checkout, clean
     function = checkout.client("lambda").get_function(FunctionName=checkout.names.function("run-recorder"))["Configuration"]
     role = _name(function["Role"])
     finished = clean[0]
-    requests = {
-        "dynamodb:PutItem": {"action": "start", "pipeline": "nobody", "run_id": "01a00000-0000-7000-8000-000000000000", "trigger": "manual",
-                             "manifest": None, "batch_id": None, "attempt": 1, "files": 0, "execution_arn": "arn:aws:states:us-east-1:000000000000:execution:none:none",
-                             "started_at": "2026-01-01T00:00:00.000Z"},
-    }  # fmt: skip
-    default = {"action": "fail", "pipeline": finished.pipeline, "run_id": finished.run_id, "step": "ingest", "error": "E", "cause": "c"}
-    if action != "dynamodb:PutItem":
-        requests[action] = requests["dynamodb:PutItem"] if action == "cloudwatch:PutMetricData" else default
+    started: dict[str, Any] = {
+        "action": "start",
+        "pipeline": "nobody",
+        "run_id": "01a00000-0000-7000-8000-000000000000",
+        "trigger": "manual",
+        "manifest": None,
+        "batch_id": None,
+        "attempt": 1,
+        "files": 0,
+        "execution_arn": "arn:aws:states:us-east-1:000000000000:execution:none:none",
+        "started_at": "2026-01-01T00:00:00.000Z",
+    }
+    failed = {"action": "fail", "pipeline": finished.pipeline, "run_id": finished.run_id, "step": "ingest", "error": "E", "cause": "c"}
+    request = failed if action == "dynamodb:UpdateItem" else started
     with _without(checkout, role, action):
-        answer = checkout.client("lambda").invoke(FunctionName=function["FunctionName"], Payload=json.dumps(requests[action]))
+        answer = checkout.client("lambda").invoke(FunctionName=function["FunctionName"], Payload=json.dumps(request))
         said = answer["Payload"].read().decode()
     assert "FunctionError" in answer, said
     assert action in said

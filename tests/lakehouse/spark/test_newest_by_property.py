@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +15,7 @@ from tests.spark_lake import Lake
 
 pytestmark = pytest.mark.spark
 
-TYPES = {"id": "int", "name": "string", "version": "int"}
+TYPES: dict[str, str | dict[str, Any]] = {"id": "int", "name": "string", "version": "int"}
 BAD = "x"
 
 row = st.tuples(st.sampled_from(["1", "2", BAD]), st.sampled_from(["a", "b"]), st.sampled_from(["", "1", "2"]))
