@@ -158,7 +158,11 @@ def test_a_pid_that_somebody_else_got_is_left_alone(own: Platform) -> None:
 
 
 def test_an_interrupted_start_leaves_nothing_and_the_next_one_works(own: Platform) -> None:
-    code = f"from pathlib import Path; from local.platform import Platform; Platform(Path({str(own.root)!r})).start()"
+    # A test run in the background of a shell ignores Ctrl-C, and so would its children.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"from pathlib import Path; from local.platform import Platform; Platform(Path({str(own.root)!r})).start()"
+    )
     starting = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
     wait_for((own.folder / "platform.json").exists, seconds=30)
     mark = record(own).mark
