@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.audit import QualityRecord
@@ -28,6 +28,7 @@ from lakehouse.spark.table_gate import Measured, listing, measure_table_rules, s
 from lakehouse.spark.versions import of_files
 
 _BRONZE = "_bronze"
+_FENCE = "_fence"
 _PLATFORM = tuple(name for _, name, _ in SILVER_PLATFORM_COLUMNS)
 _REASON_TYPE = "array<struct<code:string, column:string, rule:string, message:string>>"
 
@@ -107,8 +108,8 @@ class Refinement:
             # Files without a record: there is nothing to judge, and a rule that asks for rows has nothing to say.
             findings.counts.update(silver=0, superseded=0, quarantined=0)
             return
-        good = judged.where(IS_GOOD)
-        ranked = newest.with_standing(good.drop(_BRONZE), self.contract).persist() if counted["contended"] else None
+        good = judged if counted["good"] == counted["rows_in"] else judged.where(F.col(IS_GOOD) & _behind_fence())
+        ranked = newest.with_standing(self._repeatable_good(), self.contract).persist() if counted["contended"] else None
         try:
             self._run_ranked(findings, judged=judged, good=good, ranked=ranked, counted=counted)
         finally:
@@ -134,7 +135,7 @@ class Refinement:
         findings.counts["silver"] = against["new"] + against["newer"] + against["same"]
         findings.counts["superseded"] = standings[newest.SUPERSEDED] + against["older"]
         findings.written = against["new"] + against["newer"]
-        self._publish(findings, winners, against=against, measured=measured)
+        self._publish(findings, winners, against=against, measured=measured, is_ranked=ranked is not None)
 
     @property
     def _dataset(self) -> str:
@@ -156,7 +157,11 @@ class Refinement:
         rows = self.tables.bronze.read()
         return rows if self.files is None else of_files(rows, self.files)
 
-    def _judged(self) -> DataFrame:
+    def _repeatable_good(self) -> DataFrame:
+        """Good rows by a plan that a MERGE accepts: it takes no fence, as it may read its source twice."""
+        return self._judged(is_fenced=False).where(IS_GOOD).drop(_BRONZE, _FENCE)
+
+    def _judged(self, *, is_fenced: bool = True) -> DataFrame:
         """Records with their typed values, what those were made from, and whether they are good."""
         bronze = self.tables.bronze.columns
         values = self._records().select(
@@ -166,6 +171,7 @@ class Refinement:
             "_extra",
             "_record",
             *_PLATFORM,
+            (F.monotonically_increasing_id() if is_fenced else F.lit(0)).alias(_FENCE),
         )
         return values.withColumn(IS_GOOD, self._gate.is_good())
 
@@ -186,7 +192,7 @@ class Refinement:
     def _keep_out(self, judged: DataFrame, ranked: DataFrame | None, *, bad_rows: int, conflicts: int) -> Quarantined:
         bad: DataFrame | None = None
         if bad_rows:
-            bad = judged.where(~F.col(IS_GOOD)).select(f"{_BRONZE}.*", self._gate.reasons().alias(REASONS))
+            bad = judged.where(~F.col(IS_GOOD) & _behind_fence()).select(f"{_BRONZE}.*", self._gate.reasons().alias(REASONS))
         if conflicts:
             assert ranked is not None
             which = ranked.where(F.col(newest.STANDING) == newest.CONFLICT).select(*RECORD_KEY)
@@ -251,7 +257,9 @@ class Refinement:
             )
         return result
 
-    def _publish(self, findings: Findings, winners: DataFrame, *, against: Mapping[str, int], measured: Sequence[Measured]) -> None:
+    def _publish(
+        self, findings: Findings, winners: DataFrame, *, against: Mapping[str, int], measured: Sequence[Measured], is_ranked: bool
+    ) -> None:
         silver = self.tables.silver
         if findings.written == 0:
             self._judge_table(findings, branch="main", known=self._known(branch="main", new=0), measured=measured)
@@ -259,7 +267,7 @@ class Refinement:
         silver.create_branch(self._branch)
         self.reached("refine: branch created")
         try:
-            self._write(winners, against=against)
+            self._write(winners, against=against, is_ranked=is_ranked)
             self.reached("refine: branch written")
             self._judge_table(findings, branch=self._branch, known=self._known(branch=self._branch, new=against["new"]), measured=measured)
         except RunFailed:
@@ -269,20 +277,24 @@ class Refinement:
         silver.publish(self._branch)
         self.reached("refine: silver published")
 
-    def _write(self, winners: DataFrame, *, against: Mapping[str, int]) -> None:
+    def _write(self, winners: DataFrame, *, against: Mapping[str, int], is_ranked: bool) -> None:
         silver = self.tables.silver
-        rows = winners.select(*silver.columns)
         if against["newer"] == against["same"] == against["older"] == 0:
-            silver.append(rows, branch=self._branch, properties=self._properties)
+            silver.append(winners.select(*silver.columns), branch=self._branch, properties=self._properties)
             return
+        # The merge reads its source twice, to find the files that it touches and to write: kept, it is computed once.
+        rows = (winners if is_ranked else self._repeatable_good()).select(*silver.columns).persist()
         rows.createOrReplaceTempView("lakehouse_newest")
         newer = newest.newer_condition(left="s", right="t", contract=self.contract)
-        silver.merge(
-            f"MERGE INTO {{table}} t USING lakehouse_newest s ON {newest.same_key(left='s', right='t', contract=self.contract)} "
-            f"WHEN MATCHED AND {newer} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *",
-            branch=self._branch,
-            properties=self._properties,
-        )
+        try:
+            silver.merge(
+                f"MERGE INTO {{table}} t USING lakehouse_newest s ON {newest.same_key(left='s', right='t', contract=self.contract)} "
+                f"WHEN MATCHED AND {newer} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *",
+                branch=self._branch,
+                properties=self._properties,
+            )
+        finally:
+            rows.unpersist()
 
     def _known(self, *, branch: str, new: int) -> dict[str, float]:
         """Values of rules about the key: rows were matched by key, so if exactly the new ones were added, no key repeats. Metadata tells it."""
@@ -313,3 +325,8 @@ class Refinement:
                 f"{self.contract.id}: {counts['rows_in']} rows in, {counts['silver']} in silver (the table holds {held}), "
                 f"{counts['superseded']} superseded, {counts['quarantined']} quarantined; nothing was published",
             )
+
+
+def _behind_fence() -> Column:
+    """True, in a way that keeps a filter above the casts: pushed below them, it would repeat every cast for every rule about its value."""
+    return F.col(_FENCE) >= 0
