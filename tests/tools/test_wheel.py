@@ -75,7 +75,7 @@ def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess
 def test_an_app_of_another_team_synths_from_the_wheel_alone(python: Path, elsewhere: Path) -> None:
     done = run(python, "app.py", cwd=elsewhere)
     assert done.returncode == 0, done.stderr
-    template = json.loads((elsewhere / "cdk.out" / "OurLake.template.json").read_text())
+    template = json.loads((elsewhere / "cdk.out" / "weather.template.json").read_text())
     kinds = [resource["Type"] for resource in template["Resources"].values()]
     assert kinds.count("AWS::S3::Bucket") >= 7
     assert {"AWS::Glue::Job", "Custom::IcebergTable", "AWS::Lambda::Function"} <= set(kinds)
