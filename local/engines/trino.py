@@ -37,6 +37,9 @@ HEAP_MB = 1200
 START_SECONDS = 300
 """Longest that a start may take on a machine that is busy."""
 
+FIRST_NODE_SECONDS = 60
+"""Longest that a query waits for the node that a fresh server consists of."""
+
 JAVA_OPTIONS = (
     f"-Xmx{HEAP_MB}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xss2m", "-XX:+ExitOnOutOfMemoryError",
     "-XX:ReservedCodeCacheSize=256M", "-Djdk.attach.allowAttachSelf=true", "-Djdk.nio.maxCachedBufferSize=2000000",
@@ -203,11 +206,8 @@ class TrinoEngine:
     def _is_up(self) -> bool:
         try:
             with _OPENER.open(f"http://127.0.0.1:{self._port}/v1/info", timeout=5) as answer:
-                if json.loads(answer.read()).get("starting") is not False:
-                    return False
-            # It takes queries before it has found its own node: on a busy machine the first ones fail with NO_NODES_AVAILABLE.
-            return Query(engine=self, sql="SELECT 1", schema="", user="start").rows() == [[1]]
-        except (OSError, ValueError, TrinoError, TrinoUnavailableError):
+                return json.loads(answer.read()).get("starting") is False
+        except (OSError, ValueError):
             return False
 
     def _last_lines(self) -> str:
@@ -324,7 +324,9 @@ class Query:
             "X-Trino-Time-Zone": "UTC",
             "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME",
         }
-        self._answer = engine.call("POST", "/v1/statement", sql.encode(), {**headers, "X-Trino-Schema": schema})
+        self._statement = (sql.encode(), {**headers, "X-Trino-Schema": schema})
+        self._give_up = time.monotonic() + FIRST_NODE_SECONDS
+        self._answer = self._send()
         self.columns: tuple[Column, ...] = ()
         self.update_count: int | None = None
         self.progress = Progress(scanned_bytes=0, queued_ms=0, elapsed_ms=0)
@@ -344,6 +346,11 @@ class Query:
             answer = self._answer
             self._note(answer)
             if "error" in answer:
+                # Trino takes queries before its own node has told of its catalogs; such a query has not begun and can be sent again.
+                if answer["error"].get("errorName") == "NO_NODES_AVAILABLE" and time.monotonic() < self._give_up:
+                    time.sleep(0.5)
+                    self._answer = self._send()
+                    continue
                 raise _error(answer["error"])
             yield answer.get("data") or []
             next_uri = answer.get("nextUri")
@@ -359,6 +366,10 @@ class Query:
     def rows(self) -> list[list[Any]]:
         """All rows."""
         return [row for page in self.pages() for row in page]
+
+    def _send(self) -> dict[str, Any]:
+        sql, headers = self._statement
+        return self._engine.call("POST", "/v1/statement", sql, headers)
 
     def _note(self, answer: Mapping[str, Any]) -> None:
         stats = answer.get("stats") or {}
