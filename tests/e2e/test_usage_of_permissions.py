@@ -38,20 +38,18 @@ def test_a_state_machine_misses_what_is_taken_from_its_role(checkout: Checkout, 
     assert role in run.message
 
 
-def test_a_state_machine_that_may_not_call_the_recorder_fails_by_name(checkout: Checkout, clean: list[Run]) -> None:
+def test_a_state_machine_that_may_not_call_the_recorder_says_so(checkout: Checkout, clean: list[Run]) -> None:
     states, role = checkout.client("stepfunctions"), _machine_role(checkout)
+    request = {"pipeline": "nobody", "run_id": "none", "attempt": 1, "trigger": "manual", "manifest": None, "batch_id": None, "files": 0}
+
+    def history() -> str:
+        return str(states.get_execution_history(executionArn=execution, maxResults=1000)["events"])
+
     with _without(checkout, role, "lambda:InvokeFunction"):
-        execution = states.start_execution(
-            stateMachineArn=_machine(checkout),
-            input=json.dumps(
-                {"pipeline": PIPELINE, "run_id": "none", "attempt": 1, "trigger": "manual", "manifest": None, "batch_id": None, "files": 0}
-            ),
-        )
-        ended = _ended(states, execution["executionArn"])
-    assert ended["status"] == "FAILED"
-    history = str(states.get_execution_history(executionArn=execution["executionArn"], maxResults=1000)["events"])
-    assert "lambda:InvokeFunction" in history
-    assert role in history
+        execution = states.start_execution(stateMachineArn=_machine(checkout), input=json.dumps(request))["executionArn"]
+        _eventually(lambda: "lambda:InvokeFunction" in history())
+        states.stop_execution(executionArn=execution)  # it would try again for minutes: a lost right may come back
+    assert role in history()
 
 
 @pytest.mark.parametrize("action", ["cloudwatch:PutMetricData", "dynamodb:PutItem", "dynamodb:UpdateItem"])
@@ -76,6 +74,10 @@ def test_a_function_misses_what_is_taken_from_its_role(checkout: Checkout, clean
     with _without(checkout, role, action):
         answer = checkout.client("lambda").invoke(FunctionName=function["FunctionName"], Payload=json.dumps(request))
         said = answer["Payload"].read().decode()
+    # A run of nobody's would be waited for by everybody else.
+    checkout.client("dynamodb").delete_item(
+        TableName=checkout.names.run_table("audit"), Key={"pipeline": {"S": "nobody"}, "sk": {"S": f"{started['run_id']}#run"}}
+    )
     assert "FunctionError" in answer, said
     assert action in said
     assert role in said
@@ -167,10 +169,6 @@ def _machine(checkout: Checkout) -> str:
 
 def _machine_role(checkout: Checkout) -> str:
     return _name(checkout.client("stepfunctions").describe_state_machine(stateMachineArn=_machine(checkout))["roleArn"])
-
-
-def _ended(states: Any, execution: str) -> Any:
-    return _eventually(lambda: (now := states.describe_execution(executionArn=execution))["status"] != "RUNNING" and now)
 
 
 def _eventually(look: Any, seconds: float = 120) -> Any:
