@@ -267,7 +267,9 @@ def check(
     if any(run["status"] == "FAILED" for run in runs) != bool(wait_code):
         faults.append(f"`lake wait` ended with {wait_code}, which does not fit the runs")
     if faults:
-        raise DemoError("the demo is not as it must be:\n" + "\n".join(f"  {fault}" for fault in faults))
+        listed = "\n".join(f"  {fault}" for fault in faults)
+        hint = "If files of your own were dropped before: `lake down --wipe`, then `make demo` again."
+        raise DemoError(f"the demo is not as it must be:\n{listed}\n{hint}")
 
 
 def _run_faults(runs: Sequence[dict[str, Any]], rejections: Mapping[str, dict[str, str]]) -> Iterable[str]:
