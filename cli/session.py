@@ -93,9 +93,9 @@ class Session:
     @cached_property
     def contracts(self) -> dict[str, CompiledContract]:
         """Contracts of the project by id."""
-        from lakehouse.contracts.compiler.project import compile_contracts
+        from lakehouse.contracts.compiler.cached import compiled_contracts
 
-        return compile_contracts(self.root / "contracts")
+        return compiled_contracts(self.root)
 
     @cached_property
     def pipelines(self) -> tuple[PipelineSpec, ...]:

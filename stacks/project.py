@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lakehouse.contracts.compiler.project import compile_contracts
+from lakehouse.contracts.compiler.cached import compiled_contracts
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.pipelines.loader import load_pipelines
 from lakehouse.pipelines.spec import PipelineSpec
@@ -31,5 +31,5 @@ class Project:
         Raises:
             ConfigurationError: Something in them is wrong; it names every fault.
         """
-        contracts = compile_contracts(root / "contracts")
+        contracts = compiled_contracts(root)
         return cls(contracts=contracts, pipelines=load_pipelines(root / "pipelines", contracts))
