@@ -24,7 +24,7 @@ from lakehouse.naming import Names
 if TYPE_CHECKING:
     from lakehouse.contracts.model import CompiledContract
     from lakehouse.environments import Environment
-    from lakehouse.pipelines import PipelineSpec
+    from lakehouse.pipelines.spec import PipelineSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 """The checkout that holds this command line."""
@@ -100,21 +100,21 @@ class Session:
     @cached_property
     def pipelines(self) -> tuple[PipelineSpec, ...]:
         """Pipelines of the project."""
-        from lakehouse.pipelines import load_pipelines
+        from lakehouse.pipelines.loader import load_pipelines
 
         return load_pipelines(self.root / "pipelines", self.contracts)
 
     @cached_property
     def arrivals(self) -> dict[str, str]:
         """Pipelines by the dataset whose arrivals start them."""
-        from lakehouse.pipelines import Arrival
+        from lakehouse.pipelines.spec import Arrival
 
         return {pipeline.trigger.dataset: pipeline.name for pipeline in self.pipelines if isinstance(pipeline.trigger, Arrival)}
 
     @cached_property
     def follows(self) -> dict[str, tuple[str, ...]]:
         """Pipelines that a pipeline is started after, by its name; only those that follow any."""
-        from lakehouse.pipelines import After
+        from lakehouse.pipelines.spec import After
 
         return {pipeline.name: pipeline.trigger.pipelines for pipeline in self.pipelines if isinstance(pipeline.trigger, After)}
 
