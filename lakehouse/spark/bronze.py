@@ -9,7 +9,6 @@ from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from lakehouse.contracts.model import CompiledContract, Source
 from lakehouse.contracts.tables import EXTRA_COLUMN, RECORD_COLUMN
@@ -19,10 +18,10 @@ from lakehouse.spark.iceberg import IcebergTable
 from lakehouse.spark.progress import Reached
 from lakehouse.spark.raw.csv_files import read_csv
 from lakehouse.spark.raw.csv_text import parse_header
-from lakehouse.spark.raw.failures import SPARK_ERRORS, cause_of, is_about_content
+from lakehouse.spark.raw.failures import SPARK_ERRORS, cause_of, is_about_content, is_about_file
 from lakehouse.spark.raw.json_files import read_json
 from lakehouse.spark.raw.layout import Layout, layout_of
-from lakehouse.spark.raw.parquet_files import parquet_schema, read_parquet
+from lakehouse.spark.raw.parquet_files import ParquetProfile, profile_parquet, read_parquet
 from lakehouse.spark.raw.records import FILE_NAME, TextProfile, name_of, profile
 from lakehouse.spark.raw.staging import Rejection, StagedFile, Staging
 from lakehouse.spark.versions import of_files
@@ -59,7 +58,7 @@ class Ingested:
 class _Readable:
     files: tuple[StagedFile, ...]
     profiles: Mapping[int, TextProfile]
-    schemas: Mapping[int, StructType]
+    footers: Mapping[int, ParquetProfile]
     layouts: Mapping[int, Layout]
 
 
@@ -89,8 +88,10 @@ def ingest(
         reached: Told of each stage.
 
     Raises:
-        RunFailed: `row_accounting`: bronze holds other numbers of rows than the files have records.
+        RunFailed: `row_accounting`: bronze holds other numbers of rows than the files have records; `job_failed`: bronze is older than the
+            contract.
     """
+    bronze.require_columns(contract.raw_columns)
     present = _held(bronze, files)
     wanted = [file for file in files if file not in present and file.size > 0]
     rejected: dict[ManifestFile, Rejection] = {file: _empty(file) for file in files if file.size == 0}
@@ -128,7 +129,7 @@ def _append(
 
     def append(some: _Readable) -> None:
         rows = _rows(spark, some, contract=contract, batch_id=batch_id, now=now)
-        bronze.append(rows.select(*bronze.columns), properties={"run_id": run_id, "batch_id": batch_id}, options=_APPEND_OPTIONS)
+        bronze.append(bronze.fitted(rows), properties={"run_id": run_id, "batch_id": batch_id}, options=_APPEND_OPTIONS)
 
     try:
         append(readable)
@@ -141,7 +142,7 @@ def _append(
                 alone = replace(readable, files=(file,))
                 _rows(spark, alone, contract=contract, batch_id=batch_id, now=now).write.format("noop").mode("overwrite").save()
             except SPARK_ERRORS as its_own:
-                if not is_about_content(its_own):
+                if not is_about_file(its_own):
                     raise
                 rejected[file.file] = _unreadable(file.file, cause_of(its_own))
         left = replace(readable, files=tuple(file for file in readable.files if file.file not in rejected))
@@ -185,7 +186,7 @@ def _examine(
     source = _source(contract)
     text = [file for file in staged if file.file.format != "parquet"]
     profiles = _profiles(spark, text, source, rejected=rejected)
-    schemas: dict[int, StructType] = {}
+    footers: dict[int, ParquetProfile] = {}
     layouts: dict[int, Layout] = {}
     good: list[StagedFile] = []
     for file in staged:
@@ -194,10 +195,10 @@ def _examine(
         names: Sequence[str] | Rejection
         if file.file.format == "parquet":
             try:
-                schemas[file.index] = parquet_schema(spark, file)
-                names = schemas[file.index].names
+                footers[file.index] = profile_parquet(spark, file)
+                names = footers[file.index].schema.names
             except SPARK_ERRORS as error:
-                if not is_about_content(error):
+                if not is_about_file(error):
                     raise
                 names = _unreadable(file.file, cause_of(error))
         elif file.index not in profiles:
@@ -207,14 +208,14 @@ def _examine(
         layout = names if isinstance(names, Rejection) else layout_of(names, contract, uri=file.file.uri)
         if isinstance(layout, Rejection):
             rejected[file.file] = layout
-        elif _records(file, profiles.get(file.index), source) == 0:
+        elif _records(file, footers.get(file.index) or profiles[file.index], source) == 0:
             rejected[file.file] = Rejection(
                 reason="header_only", message=f"{file.file.uri} holds a header and no record", outcome="skipped"
             )
         else:
             layouts[file.index] = layout
             good.append(file)
-    return _Readable(files=tuple(good), profiles=profiles, schemas=schemas, layouts=layouts)
+    return _Readable(files=tuple(good), profiles=profiles, footers=footers, layouts=layouts)
 
 
 def _header(file: ManifestFile, shown: TextProfile, contract: CompiledContract, source: Source) -> Sequence[str] | Rejection:
@@ -263,7 +264,7 @@ def _rows(spark: SparkSession, readable: _Readable, *, contract: CompiledContrac
     if json := by_format.get("json"):
         frames.append(read_json(spark, json, profiles=readable.profiles, contract=contract))
     if parquet := by_format.get("parquet"):
-        frames.append(read_parquet(spark, parquet, schemas=readable.schemas, layouts=readable.layouts, contract=contract))
+        frames.append(read_parquet(spark, parquet, profiles=readable.footers, layouts=readable.layouts, contract=contract))
     records = reduce(DataFrame.unionByName, frames)
     return (
         _with_origin(records, readable.files)
@@ -291,7 +292,7 @@ def _with_origin(records: DataFrame, files: Iterable[StagedFile]) -> DataFrame:
 def _check(loaded: Mapping[ManifestFile, int], readable: _Readable, source: Source) -> None:
     for file in readable.files:
         found = loaded.get(file.file, 0)
-        expected = _records(file, readable.profiles.get(file.index), source)
+        expected = _records(file, readable.footers.get(file.index) or readable.profiles[file.index], source)
         if expected not in {None, found}:
             raise RunFailed(
                 "row_accounting",
@@ -299,9 +300,11 @@ def _check(loaded: Mapping[ManifestFile, int], readable: _Readable, source: Sour
             )
 
 
-def _records(file: StagedFile, shown: TextProfile | None, source: Source) -> int | None:
-    """Records of a file by its lines; None if lines do not tell."""
-    if shown is None or (file.file.format == "csv" and shown.has_open_quotes):
+def _records(file: StagedFile, shown: TextProfile | ParquetProfile, source: Source) -> int | None:
+    """Records of a file by its footer or its lines; None if lines do not tell."""
+    if isinstance(shown, ParquetProfile):
+        return shown.rows
+    if file.file.format == "csv" and shown.has_open_quotes:
         return None
     header = 1 if file.file.format == "csv" and source.header else 0
     return shown.lines - shown.blank - header

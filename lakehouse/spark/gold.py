@@ -50,8 +50,9 @@ class Publication:
             Rows in all (`rows`), and those `inserted`, `updated` and `deleted`.
 
         Raises:
-            RunFailed: `quality_gate`; the table is as it was.
+            RunFailed: `quality_gate`, or `job_failed` if the table is older than the contract; the table is as it was.
         """
+        self.table.require_columns(column.name for column in self.contract.columns)
         wanted = self._shaped(rows).persist()
         try:
             judged = self._judge_rows(wanted)
@@ -123,9 +124,9 @@ class Publication:
         self.reached("publish: branch created")
         try:
             if is_first:
-                self.table.append(wanted.select(*self.table.columns), branch=branch, properties=properties)
+                self.table.append(self.table.fitted(wanted), branch=branch, properties=properties)
             else:
-                wanted.select(*self.table.columns).createOrReplaceTempView("lakehouse_wanted")
+                self.table.fitted(wanted).createOrReplaceTempView("lakehouse_wanted")
                 self.table.merge(
                     f"MERGE INTO {{table}} t USING lakehouse_wanted s ON {newest.same_key(left='s', right='t', contract=self.contract)} "
                     f"WHEN MATCHED AND NOT ({self._same_content}) THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT * WHEN NOT MATCHED BY SOURCE THEN DELETE",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
+from lakehouse.errors import RunFailed
 from lakehouse.naming import CATALOG
 
 MAIN = "main"
@@ -66,11 +68,44 @@ class IcebergTable:
         return {} if snapshot is None else {str(key): str(snapshot.summary()[key]) for key in snapshot.summary()}
 
     def read(self, branch: str = MAIN) -> DataFrame:
-        """The rows of a branch as of now, however the table changes while they are read."""
-        snapshot = self.snapshot_id(branch)
+        """The rows of a branch as of now, however the table changes while they are read, with the columns that the table has now."""
+        snapshot = self._snapshot(branch)
         if snapshot is None:
             return self._spark.table(self.name)
-        return self._spark.read.option("versionAsOf", snapshot).table(self.name)
+        if snapshot.schemaId() == self._table.schema().schemaId():
+            return self._spark.read.option("versionAsOf", int(snapshot.snapshotId())).table(self.name)
+        # A snapshot is read with the schema that it was written with; a branch with the table's own.
+        self._spark.catalog.refreshTable(self.name)
+        return self._spark.read.option("branch", branch).table(self.name)
+
+    def fitted(self, rows: DataFrame) -> DataFrame:
+        """Rows with the columns of the table, in its order; a column that they lack is NULL.
+
+        A table may be ahead of the job: a contract that goes back to an older version leaves the table's columns as they are.
+
+        Args:
+            rows: Rows to write; further columns of theirs are left out.
+        """
+        given = set(rows.columns)
+        types = {field.name: field.dataType for field in self._spark.table(self.name).schema.fields}
+        return rows.select(*(F.col(name) if name in given else F.lit(None).cast(types[name]).alias(name) for name in self.columns))
+
+    def require_columns(self, names: Iterable[str]) -> None:
+        """Refuse a table that is behind the job.
+
+        Args:
+            names: Columns that will be written.
+
+        Raises:
+            RunFailed: The table lacks some of them.
+        """
+        held = set(self.columns)
+        missing = [name for name in names if name not in held]
+        if missing:
+            raise RunFailed(
+                "job_failed",
+                f"{self.name} has no column {', '.join(missing)}, which the contract has: the catalog is older than this job; deploy every stack, then repeat the run",
+            )
 
     def append(
         self, rows: DataFrame, *, branch: str = MAIN, properties: Mapping[str, str], options: Mapping[str, str] | None = None

@@ -14,6 +14,13 @@ STANDING = "_standing"
 
 NEWEST, SUPERSEDED, CONFLICT = "newest", "superseded", "conflict"
 
+_CONTENT_OPTIONS = {
+    "ignoreNullFields": "false",
+    # By default JSON keeps milliseconds only, and rows that differ in less would seem equal.
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
+}
+
 ARRIVAL_ORDER = ("_sequence", "_row", "_source_file", "_source_version")
 """What decides between rows of a key once `sequence_by` does not; two records never agree on all four."""
 
@@ -41,7 +48,7 @@ def with_standing(rows: DataFrame, contract: CompiledContract) -> DataFrame:
     same_moment = [*contract.keys, *order_columns(contract)[: -len(ARRIVAL_ORDER)], "_source_file", "_source_version"]
     of_key = Window.partitionBy(*contract.keys).orderBy(*order)
     of_moment = Window.partitionBy(*same_moment).orderBy(F.col("_row").desc())
-    content = F.to_json(F.struct(*(column.name for column in contract.columns)), {"ignoreNullFields": "false"})
+    content = F.to_json(F.struct(*(column.name for column in contract.columns)), _CONTENT_OPTIONS)
     return (
         rows.withColumn("_content", content)
         .withColumn("_last", F.first("_content").over(of_moment))

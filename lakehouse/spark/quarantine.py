@@ -35,7 +35,7 @@ def keep_out(bad: DataFrame | None, *, quarantine: IcebergTable, files: Sequence
     """Make quarantine hold exactly these rows of these file versions; no commit if it does already.
 
     Args:
-        bad: Rows with the columns of the table; None if there is none.
+        bad: Rows with columns of the table; None if there is none.
         quarantine: The table.
         files: File versions that were judged; None for all that there are.
         properties: Entries of the snapshot's summary.
@@ -48,10 +48,10 @@ def keep_out(bad: DataFrame | None, *, quarantine: IcebergTable, files: Sequence
         return
     if not has_held:
         assert bad is not None
-        quarantine.append(bad.select(*columns), properties=properties, options={"distribution-mode": "none", "fanout-enabled": "true"})
+        quarantine.append(quarantine.fitted(bad), properties=properties, options={"distribution-mode": "none", "fanout-enabled": "true"})
         return
     assert held is not None
-    wanted = held.limit(0) if bad is None else bad.select(*columns)
+    wanted = held.limit(0) if bad is None else quarantine.fitted(bad)
     wanted = wanted.persist()
     try:
         changes = _changes(wanted, held)

@@ -35,6 +35,9 @@ Transform = Callable[[Mapping[str, DataFrame]], DataFrame]
 
 _S3 = "s3://"
 
+_KNOWN_OF_A_FAILURE = ("rows_in", "quarantined")
+"""Rows that a refinement may tell of although it failed: bronze and quarantine are committed before the gate."""
+
 
 class Services(Protocol):
     """What a job needs besides Spark."""
@@ -186,8 +189,12 @@ class SparkRun:
         )
         try:
             refinement.run(findings)
-        finally:
             self._counts = {**findings.counts, "written": findings.written}
+        except BaseException:
+            # What was found to belong in silver is not there.
+            self._counts = {name: findings.counts[name] for name in _KNOWN_OF_A_FAILURE if name in findings.counts}
+            raise
+        finally:
             self._reasons = findings.reasons
         self._trace(["bronze"], "silver", is_changed=findings.written > 0)
         if findings.counts["quarantined"]:

@@ -95,8 +95,12 @@ class Refinement:
         """Refine; `findings` is filled on the way.
 
         Raises:
-            RunFailed: `quality_gate`, `too_many_quarantined` or `row_accounting`; silver is as it was.
+            RunFailed: `quality_gate`, `too_many_quarantined`, `row_accounting`, or `job_failed` if a table is older than the contract; silver is
+                as it was.
         """
+        for table in (self.tables.bronze, self.tables.quarantine):
+            table.require_columns(self.contract.raw_columns)
+        self.tables.silver.require_columns(column.name for column in self.contract.columns)
         if self.tables.bronze.snapshot_id() is None:
             findings.counts.update(rows_in=0, silver=0, superseded=0, quarantined=0)
             return
@@ -280,10 +284,10 @@ class Refinement:
     def _write(self, winners: DataFrame, *, against: Mapping[str, int], is_ranked: bool) -> None:
         silver = self.tables.silver
         if against["newer"] == against["same"] == against["older"] == 0:
-            silver.append(winners.select(*silver.columns), branch=self._branch, properties=self._properties)
+            silver.append(silver.fitted(winners), branch=self._branch, properties=self._properties)
             return
         # The merge reads its source twice, to find the files that it touches and to write: kept, it is computed once.
-        rows = (winners if is_ranked else self._repeatable_good()).select(*silver.columns).persist()
+        rows = silver.fitted(winners if is_ranked else self._repeatable_good()).persist()
         rows.createOrReplaceTempView("lakehouse_newest")
         newer = newest.newer_condition(left="s", right="t", contract=self.contract)
         try:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from cli.results import Run
 from tests.e2e.conftest import Checkout
+from tests.e2e.rows import KEYS, csv
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-
-HEADER = "c_custkey,c_name,c_address,c_nationkey,c_phone,c_acctbal,c_mktsegment,c_comment\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,45 +39,54 @@ POINTS = (
 )
 
 
-ROUNDS = tuple(
-    tuple(point for point in (POINTS[number], POINTS[number + 4] if number + 4 < len(POINTS) else None) if point) for number in range(4)
+ROUNDS = (
+    {"customer": (POINTS[0], POINTS[4]), "orders": (POINTS[1], POINTS[5])},
+    {"customer": (POINTS[2], POINTS[6]), "orders": (POINTS[3],)},
 )
-"""A run each: a point of ingest and one of refine, since each step has a second try of its own."""
+"""Two pipelines at once, each killed in ingest and in refine: every step has a second try of its own."""
 
 
-@pytest.mark.parametrize("number", range(len(ROUNDS)), ids=[" and ".join(point.name for point in points) for points in ROUNDS])
+@pytest.mark.parametrize("number", range(len(ROUNDS)))
 def test_killed_drivers_and_a_redelivery_end_as_one_undisturbed_run(checkout: Checkout, clean: list[Run], number: int) -> None:
-    points, known = ROUNDS[number], checkout.runs()
-    key = 5_000_000 + number * 100
-    lines = "".join(f"{key + row},Customer#{key + row:09d},here,1,11-111-111-1111,1.00,BUILDING,\n" for row in range(20))
-    _arm(checkout, points)
-    checkout.drop("tpch.customer", [checkout.write(f"killed-{number}.csv", HEADER + lines)], day="1998-08-04")
+    kills, known = ROUNDS[number], checkout.runs()
+    first = 5_000_000 + number * 100
+    keys = range(first, first + 20)
+    _arm(checkout, kills)
+    for pipeline in kills:
+        checkout.drop(f"tpch.{pipeline}", [checkout.write(f"killed-{number}/{pipeline}.csv", csv(pipeline, keys))], day="1998-08-04")
     checkout.wait(code=None)
     assert _pending(checkout) == [], "the fault never happened"
-    (run,) = checkout.new_runs(known, "customer")
-    steps = checkout.show(run).steps
-    for point in points:
-        assert [step.status for step in steps if step.step == point.step] == ["FAILED", "SUCCEEDED"]
-    assert run.status == "SUCCEEDED"
-    assert run.counts is not None
-    assert (run.counts.rows_in, run.counts.silver) == (20, 20)
+    runs = {pipeline: checkout.new_runs(known, pipeline) for pipeline in kills}
+    for pipeline, points in kills.items():
+        (run,) = runs[pipeline]
+        steps = checkout.show(run).steps
+        for step in ("ingest", "refine"):
+            killed = any(point.step == step for point in points)
+            assert [attempt.status for attempt in steps if attempt.step == step] == ["FAILED"] * killed + ["SUCCEEDED"]
+        assert run.status == "SUCCEEDED"
+        assert run.counts is not None
+        assert (run.counts.rows_in, run.counts.silver) == (20, 20)
 
-    checkout.deliver_again(checkout.dropped[-1], "customer")
+    for dropped in checkout.dropped[-len(kills) :]:
+        checkout.deliver_again(dropped, dropped.dataset.removeprefix("tpch."))
     checkout.wait()
-    assert checkout.new_runs([*known, run], "customer") == []
-    where = f"BETWEEN {key} AND {key + 99}"
-    for table, column in (("silver_tpch.customer", "c_custkey"), ("bronze_tpch.customer", "CAST(c_custkey AS bigint)")):
-        assert checkout.sql(f"SELECT count(*), count(DISTINCT {column}) FROM {table} WHERE {column} {where}") == [[20, 20]]
-    references = [row[0] for row in checkout.sql('SELECT name FROM silver_tpch."customer$refs"')]
-    assert references == ["main"]
+    for pipeline in kills:
+        assert checkout.new_runs(known, pipeline) == runs[pipeline]
+        key = KEYS[pipeline]
+        for table, column in ((f"silver_tpch.{pipeline}", key), (f"bronze_tpch.{pipeline}", f"CAST({key} AS bigint)")):
+            rows = checkout.sql(f"SELECT count(*), count(DISTINCT {column}) FROM {table} WHERE {column} BETWEEN {keys[0]} AND {keys[-1]}")
+            assert rows == [[20, 20]]
+        references = [row[0] for row in checkout.sql(f'SELECT name FROM silver_tpch."{pipeline}$refs"')]
+        assert references == ["main"]
 
 
-def _arm(checkout: Checkout, points: Sequence[Point]) -> None:
+def _arm(checkout: Checkout, kills: Mapping[str, Sequence[Point]]) -> None:
     faults: list[dict[str, object]] = []
-    for point in points:
-        job = checkout.client("glue").get_job(JobName=checkout.names.job("customer", point.step))["Job"]
-        role = job["Role"].rsplit("/", 1)[-1]
-        faults.append({"role": role, "action": point.action, "text": point.text, "when": point.when, "skip": point.skip})
+    for pipeline, points in kills.items():
+        for point in points:
+            job = checkout.client("glue").get_job(JobName=checkout.names.job(pipeline, point.step))["Job"]
+            role = job["Role"].rsplit("/", 1)[-1]
+            faults.append({"role": role, "action": point.action, "text": point.text, "when": point.when, "skip": point.skip})
     (checkout.root / ".lake" / "faults.json").write_text(json.dumps(faults))
 
 

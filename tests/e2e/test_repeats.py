@@ -9,22 +9,18 @@ import pytest
 from cli.results import Run
 from local.tpch.drops import Drops
 from tests.e2e.conftest import Checkout
+from tests.e2e.rows import csv
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 Runs = list[Run]
 TABLES = ("bronze_tpch.orders", "silver_tpch.orders", "quarantine_tpch.orders", "gold_tpch.daily_revenue")
-HEADER = "c_custkey,c_name,c_address,c_nationkey,c_phone,c_acctbal,c_mktsegment,c_comment\n"
 
 
 def _state(checkout: Checkout) -> dict[str, Any]:
     """Rows and commits of every table that orders reach, and the content of silver."""
     content = checkout.sql("SELECT * FROM silver_tpch.orders ORDER BY o_orderkey")
     return {**{table: checkout.snapshots(table) for table in TABLES}, "content": content}
-
-
-def _customer(key: int, *, address: str = "here") -> str:
-    return f"{key},Customer#{key:09d},{address},1,11-111-111-1111,1.00,BUILDING,\n"
 
 
 def test_the_same_bytes_three_times_leave_the_tables_identical(checkout: Checkout, dirty: Runs, drops: Drops) -> None:
@@ -49,8 +45,8 @@ def test_an_event_that_is_delivered_again_starts_nothing(checkout: Checkout, dir
 
 def test_thirty_files_at_once_become_a_few_runs_and_all_arrive(checkout: Checkout, clean: Runs) -> None:
     known = checkout.runs()
-    lines = [[_customer(3_000_000 + number * 10 + row) for row in range(3)] for number in range(30)]
-    files = [checkout.write(f"thirty/customer-{number:02d}.csv", HEADER + "".join(rows)) for number, rows in enumerate(lines)]
+    keys = [range(3_000_000 + number * 10, 3_000_003 + number * 10) for number in range(30)]
+    files = [checkout.write(f"thirty/customer-{number:02d}.csv", csv("customer", some)) for number, some in enumerate(keys)]
     checkout.drop("tpch.customer", files, day="1998-08-03")
     checkout.wait()
     new = checkout.new_runs(known, "customer")
@@ -66,7 +62,7 @@ def test_thirty_files_at_once_become_a_few_runs_and_all_arrive(checkout: Checkou
 def test_a_newer_file_wins_by_key_and_the_older_row_is_superseded(checkout: Checkout, clean: Runs) -> None:
     known = checkout.runs()
     for name, address in (("newer-1.csv", "old street"), ("newer-2.csv", "new street")):
-        checkout.drop("tpch.customer", [checkout.write(name, HEADER + _customer(4_000_000, address=address))], day="1998-08-03")
+        checkout.drop("tpch.customer", [checkout.write(name, csv("customer", [4_000_000], text=address))], day="1998-08-03")
     checkout.wait()
     assert checkout.sql("SELECT c_address FROM silver_tpch.customer WHERE c_custkey = 4000000") == [["new street"]]
     assert sum(run.counts.rows_in for run in checkout.new_runs(known, "customer") if run.counts) == 2

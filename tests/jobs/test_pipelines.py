@@ -138,6 +138,19 @@ def test_a_driver_killed_at_any_stage_and_started_again_leaves_the_same_tables(l
         assert orders.table("silver").branches == ("main",), stage
 
 
+def test_a_run_that_published_nothing_counts_no_row_of_silver(lake: MakeLake, pipelines: Pipelines) -> None:
+    def refuse(stage: str) -> None:
+        if stage == "refine: branch written":
+            raise RunFailed("quality_gate", "as a table rule would")
+
+    orders = lake("tpch.orders")
+    file = orders.deliver("o.csv", ORDERS + b"4,2,O,bad,1998-08-01,5-LOW,Clerk#000000001,0,a\n")
+    with pytest.raises(RunFailed):
+        pipelines.run(orders, file, run_id="halted", reached=refuse)
+    step = pipelines.audit.trail("halted", pipeline="orders").steps[-1]
+    assert (step.status, step.counts, step.reasons) == ("FAILED", {"rows_in": 4, "quarantined": 1}, {"invalid_value": 1})
+
+
 def test_an_attempt_whose_driver_died_stands_failed(lake: MakeLake, pipelines: Pipelines) -> None:
     orders = lake("tpch.orders")
     file = orders.deliver("o.csv", ORDERS)

@@ -20,9 +20,13 @@ _LONGEST = 300
 
 
 def is_about_content(error: Exception) -> bool:
-    """Whether the bytes of a file are to blame; no permission, no network, no memory."""
-    trace = _trace(error)
-    return bool(_CONTENT.search(trace)) and not _OTHER.search(trace)
+    """Whether the bytes of some file are to blame; no permission, no network, no memory, and no fault of a plan."""
+    return bool(_CONTENT.search(_trace(error))) and is_about_file(error)
+
+
+def is_about_file(error: Exception) -> bool:
+    """Whether a file is to blame, if nothing was done but to look at that one file: no permission, no network, no memory."""
+    return not _OTHER.search(_trace(error))
 
 
 def cause_of(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -15,21 +16,41 @@ from lakehouse.spark.raw.layout import Layout
 from lakehouse.spark.raw.records import FILE_NAME, tasks_for
 from lakehouse.spark.raw.staging import StagedFile
 
+_JSON_OPTIONS = {
+    # By default JSON keeps milliseconds only.
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss[.SSSSSS]XXX",
+    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss[.SSSSSS]",
+}
 
-def parquet_schema(spark: SparkSession, file: StagedFile) -> StructType:
-    """Columns of a Parquet file, from its footer.
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetProfile:
+    """What the footer of a Parquet file tells.
+
+    Attributes:
+        schema: Its columns.
+        rows: Its rows.
+    """
+
+    schema: StructType
+    rows: int
+
+
+def profile_parquet(spark: SparkSession, file: StagedFile) -> ParquetProfile:
+    """Look at the footer of a Parquet file.
 
     Raises:
-        PySparkException: It is no Parquet file, or it cannot be reached; `failures` tells which.
+        PySparkException: It is no Parquet file, Spark cannot represent it, or it cannot be reached; `failures` tells which.
     """
-    return spark.read.parquet(file.path).schema
+    rows = spark.read.parquet(file.path)
+    return ParquetProfile(schema=rows.schema, rows=rows.count())
 
 
 def read_parquet(
     spark: SparkSession,
     files: Sequence[StagedFile],
     *,
-    schemas: Mapping[int, StructType],
+    profiles: Mapping[int, ParquetProfile],
     layouts: Mapping[int, Layout],
     contract: CompiledContract,
 ) -> DataFrame:
@@ -40,9 +61,9 @@ def read_parquet(
     """
     groups: dict[str, list[StagedFile]] = {}
     for file in files:
-        groups.setdefault(schemas[file.index].json(), []).append(file)
+        groups.setdefault(profiles[file.index].schema.json(), []).append(file)
     frames = [
-        _read_group(spark, group, schema=schemas[group[0].index], layout=layouts[group[0].index], contract=contract)
+        _read_group(spark, group, schema=profiles[group[0].index].schema, layout=layouts[group[0].index], contract=contract)
         for group in groups.values()
     ]
     return reduce(DataFrame.unionByName, frames)
@@ -55,7 +76,7 @@ def _read_group(
     rows = spark.read.schema(schema).parquet(*(file.path for file in files))
 
     def value(name: str) -> Column:
-        return _text(F.col(f"`{name}`"), types[name]) if name in types else F.lit(None).cast("string")
+        return _text(F.col(f"`{name.replace('`', '``')}`"), types[name]) if name in types else F.lit(None).cast("string")
 
     extras = layout.extras(contract)
     extra = F.lit(None).cast("map<string,string>")
@@ -75,7 +96,7 @@ def _read_group(
 
 def _text(value: Column, type_: DataType) -> Column:
     if isinstance(type_, (StructType, ArrayType, MapType, VariantType)):
-        return F.to_json(value)
+        return F.to_json(value, _JSON_OPTIONS)
     if isinstance(type_, BinaryType):
         return F.when(F.is_valid_utf8(value.cast("string")), value.cast("string")).otherwise(F.base64(value))
     return value.cast("string")

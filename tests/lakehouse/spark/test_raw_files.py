@@ -3,7 +3,9 @@
 import datetime as dt
 import decimal
 import gzip
+import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,51 @@ def test_parquet_of_any_types_becomes_text(things: MakeLake, tmp_path: Path) -> 
         (2, "2", None, None, None, {"tags": "[]"}),
     ]
     assert list(result.extras.values()) == [("tags",)]
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def test_moments_of_parquet_keep_their_microseconds_wherever_they_stand(things: MakeLake) -> None:
+    lake = things()
+    moment = dt.datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=dt.UTC)
+    table = pa.table(
+        {
+            "id": pa.array([1]),
+            "name": pa.array([moment]),
+            "amount": pa.array([{"at": moment, "local": moment.replace(tzinfo=None)}]),
+            "day": pa.array([[moment]]),
+        }
+    )
+    lake.ingest([lake.deliver("a.parquet", _parquet(table))])
+    ((name, amount, day),) = bronze(lake, "name", "amount", "day")
+    assert name == "2026-01-01 12:00:00.123456"
+    assert json.loads(amount) == {"at": "2026-01-01T12:00:00.123456Z", "local": "2026-01-01T12:00:00.123456"}
+    assert json.loads(day) == ["2026-01-01T12:00:00.123456Z"]
+
+
+def test_parquet_that_spark_cannot_represent_is_rejected_alone(things: MakeLake) -> None:
+    lake = things()
+    columns = {"id": pa.array([1]), "name": pa.array(["a"]), "amount": pa.array(["1.00"]), "day": pa.array(["2026-01-01"])}
+    nanos = lake.deliver("nanos.parquet", _parquet(pa.table({**columns, "day": pa.array([1], pa.timestamp("ns"))})))
+    twice = lake.deliver("twice.parquet", _parquet(pa.table({**columns, "NAME": pa.array(["b"])})))
+    quoted = lake.deliver("quoted.parquet", _parquet(pa.table({**columns, "na`me": pa.array(["kept"])})))
+    result = lake.ingest([nanos, twice, quoted])
+    assert {file: rejection.reason for file, rejection in result.rejected.items()} == {nanos: "unreadable_file", twice: "unreadable_file"}
+    assert "NANOS" in result.rejected[nanos].message
+    assert result.loaded == {quoted: 1}
+    assert bronze(lake, "_extra") == [({"na`me": "kept"},)]
+
+
+def test_parquet_without_rows_is_skipped(things: MakeLake) -> None:
+    lake = things()
+    file = lake.deliver("a.parquet", _parquet(pa.table({name: pa.array([], pa.string()) for name in ("id", "name", "amount", "day")})))
+    result = lake.ingest([file])
+    assert (result.rejected[file].outcome, result.rejected[file].reason) == ("skipped", "header_only")
+    assert lake.table("bronze").snapshot_id() is None
 
 
 def test_places_are_right_in_files_that_are_read_in_pieces(things: MakeLake, monkeypatch: pytest.MonkeyPatch) -> None:

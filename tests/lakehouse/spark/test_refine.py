@@ -63,6 +63,15 @@ def test_sequence_by_decides_before_the_order_of_arrival(things: MakeLake) -> No
     assert silver(lake)[0] == (1, "same day")
 
 
+def test_rows_that_differ_in_a_microsecond_are_not_the_same(things: MakeLake) -> None:
+    lake = things(types={"id": "long", "name": "string", "amount": "timestamptz", "day": "timestamp"})
+    rows = b"1,a,2026-01-01T00:00:00.000001Z,2026-01-01T00:00:00\n1,a,2026-01-01T00:00:00.000002Z,2026-01-01T00:00:00\n"
+    rows += b"2,b,2026-01-01T00:00:00Z,2026-01-01T00:00:00.000001\n2,b,2026-01-01T00:00:00Z,2026-01-01T00:00:00.000002\n"
+    found = lake.run(lake.deliver("a.csv", HEADER + rows))
+    assert found.counts == counts(2, quarantined=2)
+    assert found.reasons == {"duplicate_key": 2}
+
+
 def test_every_reason_of_a_row_is_kept_with_the_row_as_it_came(things: MakeLake) -> None:
     in_set = Rule(
         id="name.in_set",
