@@ -86,3 +86,15 @@ def test_only_rules_of_this_account_fill_the_queues(assembly: Assembly) -> None:
                 assert flat(statement["Condition"]["StringEquals"]["aws:SourceAccount"]) == "<AWS::AccountId>"
                 sending.add(flat(statement["Condition"]["ArnLike"]["aws:SourceArn"]).partition(":<AWS::AccountId>")[2])
     assert sending == rules
+
+
+def test_somebody_hears_of_every_dead_letter(assembly: Assembly) -> None:
+    dead = {queue["QueueName"] for queue in assembly.properties("AWS::SQS::Queue") if "RedrivePolicy" not in queue}
+    watched = {
+        alarm["Dimensions"][0]["Value"]: (alarm["Threshold"], alarm["ComparisonOperator"], alarm["Statistic"])
+        for alarm in assembly.properties("AWS::CloudWatch::Alarm")
+        if alarm.get("MetricName") == "ApproximateNumberOfMessagesVisible"
+    }
+    assert dead
+    # A gauge: summing its samples would count a message several times.
+    assert watched == dict.fromkeys(dead, (1, "GreaterThanOrEqualToThreshold", "Maximum"))

@@ -12,6 +12,7 @@ def test_results_are_encrypted_counted_and_go_where_the_workgroup_says(assembly:
     encryption = results["EncryptionConfiguration"]
     assert (configuration["EnforceWorkGroupConfiguration"], configuration["PublishCloudWatchMetricsEnabled"]) == (True, True)
     assert configuration["RequesterPaysEnabled"] is False
+    assert configuration["EngineVersion"] == {"SelectedEngineVersion": "Athena engine version 3"}
     assert encryption["EncryptionOption"] == "SSE_KMS"
     assert "keyslake" in flat(encryption["KmsKey"]).lower()
     assert flat(results["OutputLocation"]).startswith(f"s3://lakehouse-{assembly.env}-query-results-")
