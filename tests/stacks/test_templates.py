@@ -214,6 +214,7 @@ def test_tables_carry_their_definition_and_stay_when_the_stack_goes(prod: Assemb
 def test_every_table_is_kept_in_order(prod: Assembly) -> None:
     optimizers = [(o["DatabaseName"], o["TableName"], o["Type"]) for o in prod.properties("AWS::Glue::TableOptimizer")]
     assert len(optimizers) == len(set(optimizers)) == 30
+    assert {kind for *_, kind in optimizers} == {"compaction", "retention", "orphan_file_deletion"}
 
 
 def test_what_runs_a_pipeline_is_named_after_it(prod: Assembly) -> None:
