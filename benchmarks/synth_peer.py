@@ -365,8 +365,10 @@ def _plain(stack: Stack, name: str, given: Json) -> CfnResource:
 def main(output: str, templates: Path) -> None:
     """Write every stack of the environment."""
     app = App(outdir=output, analytics_reporting=False, builtin_cloud_formation_validation=False, stack_traces=False, tree_metadata=False)
+    Tags.of(app).add("cost-center", "data-platform")
     Tags.of(app).add("environment", "prod")
     Tags.of(app).add("managed-by", "cdk")
+    Tags.of(app).add("owner", "data-platform")
     Tags.of(app).add("project", "lakehouse")
     for file in sorted(templates.glob("*.template.json")):
         name = file.name.removesuffix(".template.json")

@@ -130,7 +130,7 @@ def sql(
     as_json: AsJson = False,  # noqa: FBT002
     env: Env = "local",
 ) -> None:
-    """Run a query in Athena and print its rows."""
+    """Run a query in Athena and print its rows; one that takes half an hour is cancelled."""
     from cli.sql import query as run
 
     session = open_session(env)

@@ -16,6 +16,9 @@ POLL_SECONDS = 0.2
 
 MAX_POLL_SECONDS = 2.0
 
+MAX_QUERY_SECONDS = 30 * 60
+"""Longest wait for a query; as long as Athena itself lets one run, unless the account has a quota of its own."""
+
 _ENDED = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 _INTEGERS = {"tinyint", "smallint", "integer", "bigint", "int"}
@@ -24,11 +27,27 @@ _FLOATS = {"float", "real", "double"}
 Value = None | bool | int | float | str
 
 
-def query(session: Session, *, statement: str, progress: Progress) -> QueryResult:
-    """Run a statement and wait for its rows; Ctrl-C cancels it.
+def query(
+    session: Session,
+    *,
+    statement: str,
+    progress: Progress,
+    timeout_seconds: float = MAX_QUERY_SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> QueryResult:
+    """Run a statement and wait for its rows; Ctrl-C and the end of the time cancel it.
+
+    Args:
+        session: The environment.
+        statement: SQL.
+        progress: Told how the query stands.
+        timeout_seconds: Longest to wait.
+        clock: Seconds that only go forward.
+        sleep: Waits some seconds.
 
     Raises:
-        CommandError: Athena refused it or it failed; the text is Athena's own.
+        CommandError: Athena refused it or it failed, in Athena's own words, or it took too long.
     """
     client = session.client("athena")
     try:
@@ -36,7 +55,7 @@ def query(session: Session, *, statement: str, progress: Progress) -> QueryResul
     except client.exceptions.InvalidRequestException as error:
         raise CommandError(f"Athena refused the query: {error.response['Error']['Message']}") from error
     try:
-        execution = _wait(client, query_id, progress)
+        execution = _wait(client, query_id, progress, timeout_seconds=timeout_seconds, clock=clock, sleep=sleep)
     except BaseException:
         client.stop_query_execution(QueryExecutionId=query_id)
         raise
@@ -75,13 +94,20 @@ def text_value(kind: str, text: str | None) -> Value:
     return text
 
 
-def _wait(client: Any, query_id: str, progress: Progress, *, sleep: Callable[[float], None] = time.sleep) -> dict[str, Any]:
+def _wait(
+    client: Any, query_id: str, progress: Progress, *, timeout_seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]
+) -> dict[str, Any]:
+    deadline = clock() + timeout_seconds
     pause = POLL_SECONDS
     while True:
         execution = client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
         state = execution["Status"]["State"]
         if state in _ENDED:
             return execution
+        if clock() >= deadline:
+            raise CommandError(
+                f"query {query_id} was still {state} after {timeout_seconds:.0f} s and is cancelled: read less, such as some partitions only"
+            )
         progress.update(f"query {query_id} is {state}")
         sleep(pause)
         pause = min(pause * 1.5, MAX_POLL_SECONDS)

@@ -163,6 +163,20 @@ class Skip:
     message: str
 
 
+def event_of(body: str) -> Any:
+    """The event in a message of the queue, taken out of the envelope that SNS puts around it unless its subscription delivers raw.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    event: Any = json.loads(body)
+    if isinstance(event, dict):
+        envelope = cast("dict[str, Any]", event)
+        if envelope.get("Type") == "Notification" and envelope.get("TopicArn"):
+            return json.loads(envelope["Message"])
+    return event
+
+
 def is_test_event(event: Mapping[str, Any]) -> bool:
     """Whether S3 only tries whether its messages get through."""
     return event.get("Event") == "s3:TestEvent"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from lakehouse.claims import Claim, Launch
 from lakehouse.clock import Clock, to_text, utc_now
 from lakehouse.errors import TransientError
 from lakehouse.run_ids import new_run_id
-from lambdas.arrival_starter.arrival import Arrival, is_test_event
+from lambdas.arrival_starter.arrival import Arrival, event_of, is_test_event
 from lambdas.arrival_starter.judging import Batch, Judge, Verdict
 from lambdas.arrival_starter.launcher import Launcher
 
@@ -79,7 +78,7 @@ class Starter:
         return failures.ids
 
     def _read(self, body: str) -> Arrival | None:
-        event = json.loads(body)
+        event = event_of(body)
         if is_test_event(event):
             log.info("S3 tries whether its messages get through: they do")
             return None

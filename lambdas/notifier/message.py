@@ -9,6 +9,9 @@ from lakehouse.audit import RunRecord, RunTrail
 MAX_SUBJECT = 99
 """SNS takes fewer than 100 characters."""
 
+MAX_MESSAGE = 500
+"""Longest account of one thing, in characters; `lake show` has the rest. With at most `_SHOWN` of a kind, a text stays far below SNS's 256 KiB."""
+
 _SHOWN = 10
 
 
@@ -27,7 +30,7 @@ def notice_of(trail: RunTrail, *, project: str, env: str) -> Notice:
     lines = [
         f"Pipeline {run.pipeline} {verdict} in {project}/{env}.",
         "",
-        f"Why:     {run.reason or 'unknown'}: {run.message or 'nothing was said'}",
+        f"Why:     {run.reason or 'unknown'}: {_cut(run.message) or 'nothing was said'}",
         f"Run:     {run.run_id} (attempt {run.attempt}, started by {run.trigger or 'unknown'})",
         f"When:    {run.started_at} to {run.ended_at}",
         *_rows(run),
@@ -53,18 +56,20 @@ def _rows(run: RunRecord) -> list[str]:
 
 def _files(trail: RunTrail) -> list[str]:
     rejected = [file for file in trail.files if file.outcome == "rejected"]
-    lines = [f"  {file.source} ({file.version}): {file.reason} {file.message}".rstrip() for file in rejected[:_SHOWN]]
+    lines = [f"  {file.source} ({file.version}): {file.reason} {_cut(file.message)}".rstrip() for file in rejected[:_SHOWN]]
     more = [f"  and {len(rejected) - _SHOWN} more"] if len(rejected) > _SHOWN else []
     return ["Rejected files:", *lines, *more] if rejected else []
 
 
 def _steps(trail: RunTrail) -> list[str]:
-    lines = [f"  {step.step}, attempt {step.attempt}: {step.status} {_first_line(step.message)}".rstrip() for step in trail.steps]
-    return ["Steps:", *lines] if lines else []
+    shown = trail.steps[-_SHOWN:]
+    earlier = [f"  {len(trail.steps) - len(shown)} earlier attempts"] if len(trail.steps) > len(shown) else []
+    lines = [f"  {step.step}, attempt {step.attempt}: {step.status} {_cut(_first_line(step.message))}".rstrip() for step in shown]
+    return ["Steps:", *earlier, *lines] if lines else []
 
 
 def _warnings(run: RunRecord) -> list[str]:
-    return ["Warnings:", *(f"  {warning}" for warning in run.warnings[:_SHOWN])] if run.warnings else []
+    return ["Warnings:", *(f"  {_cut(warning)}" for warning in run.warnings[:_SHOWN])] if run.warnings else []
 
 
 def _advice(run: RunRecord, env: str) -> list[str]:
@@ -77,3 +82,7 @@ def _advice(run: RunRecord, env: str) -> list[str]:
 
 def _first_line(text: str) -> str:
     return text.partition("\n")[0]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"

@@ -82,7 +82,13 @@ class Notifier:
         if not self._audit.begin_notification(pipeline=run.pipeline, run_id=run.run_id):
             raise TransientError(f"another is telling people of run {wish.run_id} at this moment: looking again later")
         notice = notice_of(trail, project=self._project, env=self._env)
-        attributes = {"pipeline": run.pipeline, "status": run.status, "reason": run.reason or "unknown", "severity": "critical"}
+        attributes = {
+            "pipeline": run.pipeline,
+            "run_id": run.run_id,
+            "status": run.status,
+            "reason": run.reason or "unknown",
+            "severity": "critical",
+        }
         self._sns.publish(
             TopicArn=self._topic_arn,
             Subject=notice.subject,

@@ -14,7 +14,7 @@ from cli.errors import CommandError, WrongUseError
 from cli.progress import Progress
 from cli.quarantine import quarantine, readable
 from cli.session import Session
-from cli.sql import query, text_value
+from cli.sql import MAX_POLL_SECONDS, POLL_SECONDS, query, text_value
 
 
 class Athena:
@@ -105,6 +105,20 @@ def test_ctrl_c_cancels_the_query(session: Session, progress: Progress) -> None:
     with pytest.raises(KeyboardInterrupt):
         query(_with(session, athena), statement="SELECT 1", progress=progress)
     assert athena.stopped == ["q-1"]
+
+
+def test_a_query_that_takes_too_long_is_cancelled(session: Session, progress: Progress) -> None:
+    athena, now, pauses = Athena(state="QUEUED"), [0.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    with pytest.raises(CommandError, match=r"query q-1 was still QUEUED after 60 s and is cancelled: read less"):
+        query(_with(session, athena), statement="SELECT 1", progress=progress, timeout_seconds=60, clock=lambda: now[0], sleep=sleep)
+    assert athena.stopped == ["q-1"]
+    assert 60 <= sum(pauses) < 60 + MAX_POLL_SECONDS
+    assert (pauses[0], pauses[-1]) == (POLL_SECONDS, MAX_POLL_SECONDS)
 
 
 @pytest.mark.parametrize(

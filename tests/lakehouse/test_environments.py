@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,15 @@ def test_an_unknown_environment_lists_the_environments(env: str | None) -> None:
     found = faults(CHECKOUT / "config", env)
     assert len(found) == 1
     assert "dev, local, prod, staging" in found[0].fix
+
+
+def test_what_is_deployed_names_no_account_and_no_region() -> None:
+    folders = ("constructs_lib", "contracts", "jobs", "lakehouse", "lambdas", "pipelines", "stacks")
+    sources = [path for folder in folders for path in (CHECKOUT / folder).rglob("*") if path.suffix in {".py", ".yaml"}]
+    naming = re.compile(r"""['"]([0-9]{12}|[a-z]{2}(-[a-z]+)+-[0-9])['"]|arn:aws:\w+:[a-z]""")
+    own = [path for path in (CHECKOUT / "app.py", *sources) if "_bundled" not in path.parts]
+    assert len(own) > 80
+    assert [path.relative_to(CHECKOUT).as_posix() for path in own if naming.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_no_files_at_all(tmp_path: Path) -> None:

@@ -95,6 +95,15 @@ def flat(value: Any) -> str:
     return str(value)
 
 
+def plain(value: Any) -> Any:
+    """A part of a template, CloudFormation's functions inside it spelled out."""
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    if isinstance(value, dict) and not {"Ref", "Fn::Join", "Fn::GetAtt", "Fn::Sub"} & set(value):
+        return {key: plain(part) for key, part in value.items()}
+    return flat(value) if isinstance(value, dict) else value
+
+
 def listed(value: Any) -> list[Any]:
     """IAM writes one thing as itself and several as a list."""
     return value if isinstance(value, list) else [value]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 from lakehouse import metrics
 from lakehouse.naming import TABLE_ZONES, ZONES
-from tests.stacks.conftest import Assembly, flat, listed
+from tests.stacks.conftest import Assembly, flat, listed, plain
 
 MAX_RESOURCES = 500
 ARCHIVE = {"GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"}
@@ -111,29 +112,22 @@ def test_every_function_writes_a_log_group_of_its_own(assembly: Assembly) -> Non
 
 
 def test_jobs_differ_between_environments_in_size_only(assemblies: dict[str, Assembly]) -> None:
-    def shape(assembly: Assembly) -> list[dict[str, Any]]:
-        jobs = []
-        for job in assembly.properties("AWS::Glue::Job"):
-            text = flat(job["DefaultArguments"]).replace(assembly.env, "ENV")
-            plain = {
-                key: value
-                for key, value in job.items()
-                if key in {"GlueVersion", "MaxRetries", "Command", "ExecutionProperty", "JobRunQueuingEnabled"}
-            }
-            jobs.append(
-                {
-                    **plain,
-                    "Command": flat(plain["Command"]).replace(assembly.env, "ENV"),
-                    "Arguments": re.sub(r"[0-9]{12}-us-east-1", "", text),
-                }
-            )
-        return jobs
+    sizes = {"NumberOfWorkers", "Timeout", "WorkerType"}
 
-    shapes = {
-        env: [(job["GlueVersion"], job["MaxRetries"], job["JobRunQueuingEnabled"]) for job in shape(a)] for env, a in assemblies.items()
-    }
-    assert len({tuple(value) for value in shapes.values()}) == 1
-    assert set(shapes["prod"]) == {("6.0", 0, True)}
+    def shape(assembly: Assembly) -> dict[str, dict[str, Any]]:
+        """Everything but the sizes of each job, with ENV for the environment and HERE for its account and region."""
+        jobs = json.dumps({job["Name"]: plain({**job, **dict.fromkeys(sizes)}) for job in assembly.properties("AWS::Glue::Job")})
+        jobs = re.sub(rf"\b{assembly.env}\b", "ENV", jobs)
+        return json.loads(re.sub(r"000000000000|us-east-1|\${AWS::(AccountId|Region)}", "HERE", jobs))
+
+    prod = shape(assemblies["prod"])
+    assert len(prod) == 7
+    for job in prod.values():
+        assert (job["GlueVersion"], job["MaxRetries"], job["JobRunQueuingEnabled"]) == ("6.0", 0, True)
+        assert re.fullmatch(r"s3://cdk-hnb659fds-assets-HERE-HERE/lakehouse-ENV/[0-9a-f]{64}\.py", job["Command"]["ScriptLocation"])
+        assert job["DefaultArguments"]["--env"] == "ENV"
+    for assembly in assemblies.values():
+        assert shape(assembly) == prod, assembly.env
     assert {job["NumberOfWorkers"] for job in assemblies["prod"].properties("AWS::Glue::Job")} == {4}
     assert {job["NumberOfWorkers"] for job in assemblies["local"].properties("AWS::Glue::Job")} == {2}
 
@@ -210,14 +204,6 @@ def test_a_rule_names_the_folder_or_the_machines_that_start_its_pipeline(prod: A
     assert machines == ["lakehouse-prod-orders", "lakehouse-prod-customer", "lakehouse-prod-lineitem"]
 
 
-def test_every_resource_that_can_be_tagged_says_whose_it_is(assembly: Assembly) -> None:
-    for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::Lambda::Function", "AWS::SQS::Queue", "AWS::KMS::Key"):
-        for properties in assembly.properties(kind):
-            tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
-            assert tags["environment"] == assembly.env
-            assert tags["project"] == "lakehouse"
-
-
 def test_tables_carry_their_definition_and_stay_when_the_stack_goes(prod: Assembly) -> None:
     tables = prod.properties("Custom::IcebergTable")
     assert len(tables) == 10
@@ -228,6 +214,7 @@ def test_tables_carry_their_definition_and_stay_when_the_stack_goes(prod: Assemb
 def test_every_table_is_kept_in_order(prod: Assembly) -> None:
     optimizers = [(o["DatabaseName"], o["TableName"], o["Type"]) for o in prod.properties("AWS::Glue::TableOptimizer")]
     assert len(optimizers) == len(set(optimizers)) == 30
+    assert {kind for *_, kind in optimizers} == {"compaction", "retention", "orphan_file_deletion"}
 
 
 def test_what_runs_a_pipeline_is_named_after_it(prod: Assembly) -> None:

@@ -41,13 +41,13 @@ def test_a_batch_of_files_becomes_one_run_with_a_manifest_of_versions(world: Wor
 
 
 def test_redelivered_messages_start_nothing_more(world: World) -> None:
-    events = [world.drop("a.csv", b"a"), world.drop("b.csv", b"b")]
+    events = [world.drop("a b+c%20ü.csv", b"a"), world.drop("b.csv", b"b")]
     world.deliver(events)
 
     assert world.deliver(events) == []
     assert world.deliver([events[1]]) == []
     assert world.deliver([events[0], events[0]]) == []
-    assert world.names() == [["a.csv", "b.csv"]]
+    assert world.names() == [["a b+c%20ü.csv", "b.csv"]]
 
 
 def test_the_same_message_twice_in_a_batch_counts_once(world: World) -> None:
@@ -214,8 +214,20 @@ def test_what_is_not_for_this_function_fails_alone_and_goes_to_the_dead_letters(
     assert world.names() == [["good.csv"]]
 
 
-def test_the_test_event_of_s3_is_taken_and_forgotten(world: World) -> None:
-    assert world.deliver([{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": RAW}]) == []
+def _from_a_topic(event: dict[str, Any]) -> dict[str, Any]:
+    return {"Type": "Notification", "MessageId": "m", "TopicArn": "arn:aws:sns:us-east-1:123456789012:t", "Message": json.dumps(event)}
+
+
+@pytest.mark.parametrize("wrapped", [dict, _from_a_topic])
+def test_the_test_event_of_s3_is_taken_and_forgotten(world: World, wrapped: Any) -> None:
+    assert world.deliver([wrapped({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": RAW})]) == []
+
+
+def test_an_event_that_comes_by_a_topic_is_the_event(world: World) -> None:
+    event = world.drop("a.csv", b"a")
+    assert world.deliver([_from_a_topic(event), event]) == []
+    assert world.deliver([_from_a_topic(event)]) == []
+    assert world.names() == [["a.csv"]]
 
 
 def test_a_version_that_is_gone_stays_in_the_manifest_so_that_the_job_reports_it(world: World) -> None:

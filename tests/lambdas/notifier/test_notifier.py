@@ -73,7 +73,13 @@ def test_the_message_says_what_failed_why_and_what_to_do_next(world: World, sns:
         "drop them again",
     ):
         assert text in message["Message"]
-    assert message["MessageAttributes"]["reason"]["StringValue"] == "files_rejected"
+    assert {name: attribute["StringValue"] for name, attribute in message["MessageAttributes"].items()} == {
+        "pipeline": PIPELINE,
+        "run_id": wish.run_id,
+        "status": "FAILED",
+        "reason": "files_rejected",
+        "severity": "critical",
+    }
 
 
 def test_a_run_is_told_once_whoever_asks(world: World, sns: Sns) -> None:
@@ -131,6 +137,28 @@ def test_a_subject_fits_even_if_everything_has_a_long_name(world: World, sns: Sn
     world.audit.start_run(pipeline=pipeline, run_id=run_id, trigger="arrival")
     world.audit.end_run(pipeline=pipeline, run_id=run_id, status="FAILED", reason="job_failed", message="x")
     assert _notifier(world, sns).notify(Wish(pipeline=pipeline, run_id=run_id))
+
+
+def test_a_message_fits_and_stays_readable_whatever_a_run_has_to_say(world: World, sns: Sns) -> None:
+    run_id, long = new_run_id(), "x" * 2000
+    world.audit.start_run(pipeline=PIPELINE, run_id=run_id, trigger="arrival")
+    for number in range(40):
+        attempt = world.audit.start_step(pipeline=PIPELINE, run_id=run_id, step="ingest", engine="glue", job_run_id=f"jr{number}")
+        world.audit.end_step(pipeline=PIPELINE, run_id=run_id, step="ingest", attempt=attempt, status="FAILED", message=long)
+        world.audit.warn(pipeline=PIPELINE, run_id=run_id, warning=f"{number} {long}")
+        file = FileRecord(source=f"s3://raw/{number}.csv", version="v1", outcome="rejected", reason="missing_column", message=long)
+        world.audit.record_file(pipeline=PIPELINE, run_id=run_id, file=file)
+    world.audit.end_run(pipeline=PIPELINE, run_id=run_id, status="FAILED", reason="job_failed", message=long)
+
+    assert _notifier(world, sns).notify(Wish(pipeline=PIPELINE, run_id=run_id))
+
+    text = sns.published[0]["Message"]
+    assert f"Why:     job_failed: {'x' * 499}…\n" in text
+    assert "  and 30 more\n" in text
+    assert "  30 earlier attempts\n  ingest, attempt 31: FAILED x" in text
+    assert max(map(len, text.splitlines())) < 600
+    assert len(text.encode()) < 32 * 1024
+    assert text.rstrip().endswith("what the jobs said")
 
 
 @pytest.mark.parametrize(
