@@ -70,6 +70,8 @@ _FINAL = (
 
 _MAY_PASS: list[dict[str, Any]] = [
     {"Variable": "$.failure.Error", "StringEquals": "States.TaskFailed"},
+    # The States Language promises an Error, and usually a Cause: a path that is not there ends the machine, and no Catch helps.
+    {"Variable": "$.failure.Cause", "IsPresent": True},
     *({"Not": {"Variable": "$.failure.Cause", "StringMatches": pattern}} for pattern in _FINAL),
 ]
 
@@ -205,14 +207,7 @@ def definition(
         "RecordFailure": _function(
             functions.partition,
             functions.recorder,
-            {
-                "action": "fail",
-                "pipeline": pipeline,
-                "run_id.$": "$.run_id",
-                "step.$": "$.step",
-                "error.$": "$.failure.Error",
-                "cause.$": "$.failure.Cause",
-            },
+            {"action": "fail", "pipeline": pipeline, "run_id.$": "$.run_id", "step.$": "$.step", "failure.$": "$.failure"},
             next_="NotifyFailure",
             on_error="NotifyFailure",
             result_path=None,

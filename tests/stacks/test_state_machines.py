@@ -60,6 +60,16 @@ def test_whatever_fails_is_recorded_and_told_before_the_machine_fails(assembly: 
         assert states["RecordFailure"]["Catch"][0]["Next"] == "NotifyFailure"
 
 
+def test_no_path_of_a_failure_is_read_that_a_timeout_may_lack(assembly: Assembly) -> None:
+    for name, machine in machines(assembly):
+        assert machine["States"]["RecordFailure"]["Parameters"]["Payload"]["failure.$"] == "$.failure", name
+        for id_, state in machine["States"].items():
+            rules = [rule for choice in state.get("Choices", ()) for rule in choice.get("And", ())]
+            causes = [rule for rule in rules if "$.failure.Cause" in json.dumps(rule)]
+            assert not causes or causes[0] == {"Variable": "$.failure.Cause", "IsPresent": True}, (name, id_)
+            assert "$.failure." not in json.dumps(state.get("Parameters")), (name, id_)
+
+
 def test_a_failed_step_is_named(assembly: Assembly) -> None:
     for _, machine in machines(assembly):
         for id_, state in machine["States"].items():
