@@ -194,6 +194,9 @@ def test_arrivals_are_collected_within_lambda_s_bounds(
 @pytest.mark.parametrize(("steps", "message"), [
     ((), "has no steps"),
     (("load", "load"), "two steps of one name"),
+    (("",), "'' is no name of a step"),
+    (("load: failed",), "use 1-50 letters, digits, - and _"),
+    (("a" * 51,), "use 1-50"),
 ])  # fmt: skip
 def test_a_pipeline_has_steps_with_names_of_their_own(
     stack: Stack, names: Names, key: kms.IKey, steps: tuple[str, ...], message: str

@@ -78,7 +78,7 @@ def test_a_failed_step_is_named(assembly: Assembly) -> None:
                 final = machine["States"][catching].get("Default", catching)
                 blamed = machine["States"][final]
                 assert blamed["Type"] == "Pass"
-                assert blamed["Result"] == id_.removesuffix("Again").lower()
+                assert blamed["Result"] == id_.removeprefix("Step ").removesuffix(": second try")
 
 
 def test_only_the_machine_retries_a_job_and_once_at_most(assembly: Assembly) -> None:
@@ -93,7 +93,7 @@ def test_only_the_machine_retries_a_job_and_once_at_most(assembly: Assembly) -> 
 
 def test_a_run_is_told_apart_from_its_attempts(prod: Assembly) -> None:
     machine = dict(machines(prod))["lakehouse-prod-orders"]
-    assert machine["States"]["Ingest"]["Parameters"]["Arguments"] == {
+    assert machine["States"]["Step ingest"]["Parameters"]["Arguments"] == {
         "--run_id.$": "$.run_id",
         "--attempt.$": "States.Format('{}', $.attempt)",
         "--manifest.$": "$.manifest",
@@ -103,7 +103,7 @@ def test_a_run_is_told_apart_from_its_attempts(prod: Assembly) -> None:
 
 def test_a_run_that_follows_others_has_no_manifest(prod: Assembly) -> None:
     machine = dict(machines(prod))["lakehouse-prod-daily_revenue"]
-    assert machine["States"]["Publish"]["Parameters"]["Arguments"]["--manifest"] == "none"
+    assert machine["States"]["Step publish"]["Parameters"]["Arguments"]["--manifest"] == "none"
 
 
 def test_a_run_takes_the_leases_of_all_tables_that_it_writes(prod: Assembly) -> None:
