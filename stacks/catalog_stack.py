@@ -49,11 +49,12 @@ class CatalogStack(PlatformStack):
         databases: dict[str, CatalogDatabase] = {}
         tables: list[IcebergTable] = []
         for definition in definitions:
-            id_ = f"{definition.zone.capitalize()}{_camel(definition.domain)}"
-            if id_ not in databases:
-                databases[id_] = CatalogDatabase(
+            # What people name begins with a small letter, every other id of the stack with a capital: the two never meet.
+            database = f"{definition.zone}.{definition.domain}"
+            if database not in databases:
+                databases[database] = CatalogDatabase(
                     self,
-                    id_,
+                    database,
                     names=names,
                     zone=definition.zone,
                     domain=definition.domain,
@@ -62,10 +63,10 @@ class CatalogStack(PlatformStack):
             tables.append(
                 IcebergTable(
                     self,
-                    f"{id_}{_camel(definition.name)}",
+                    str(definition.dataset),
                     definition=definition,
                     lake=lake,
-                    database=databases[id_],
+                    database=databases[database],
                     function=function,
                     removal_policy=self.removal_policy,
                 )
@@ -82,7 +83,3 @@ class CatalogStack(PlatformStack):
             scan_limit_mb=environment.athena.scan_limit_mb,
             removal_policy=self.removal_policy,
         )
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))

@@ -62,7 +62,8 @@ class PipelinesStack(PlatformStack):
 
     def _pipeline(self, spec: PipelineSpec) -> None:
         environment, names = self.environment_config, self.names
-        scope = Construct(self, "".join(part.capitalize() for part in spec.name.split("_")))
+        # What people name begins with a small letter, every other id of the stack with a capital: the two never meet.
+        scope = Construct(self, spec.name)
         logs = JobLogs(
             scope,
             "JobLogs",
@@ -113,7 +114,7 @@ class PipelinesStack(PlatformStack):
         names, glue = self.names, self.environment_config.glue
         job = GlueSparkJob(
             scope,
-            f"{''.join(part.capitalize() for part in step.name.split('_'))}Job",
+            f"{step.name}Job",
             name=names.job(spec.name, step.name),
             description=f"{step.job} of {spec.name}: writes {step.writes}",
             code=JobCode.from_platform(step.job),
