@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from constructs_lib.processing import GlueSparkJob, JobCode, JobLogs, SecurityCo
 from constructs_lib.security import DataKeys
 from constructs_lib.storage import DataLake, LakeBuckets, RawLifecycle, Transition
 from lakehouse.naming import Names
+from tests.constructs_lib.conftest import Synth, of_type
 
 
 @pytest.mark.parametrize(("option", "good", "bad"), [("rotation_days", (90, 2560), (89, 2561)), ("deletion_days", (7, 30), (6, 31))])
@@ -234,6 +236,20 @@ def test_alarms_have_limits_that_mean_something(stack: Stack, names: Names, key:
 def test_an_address_that_is_no_address_is_refused(stack: Stack, names: Names, key: kms.IKey) -> None:
     with pytest.raises(InvalidProps, match="'nobody' is not an e-mail address"):
         AlertTopics(stack, "Bad", names=names, key=key, emails=["nobody"])
+
+
+def test_an_address_hears_of_every_severity(stack: Stack, names: Names, key: kms.IKey, synth: Synth) -> None:
+    AlertTopics(stack, "Alerts", names=names, key=key, emails=["ann@example.com", "bob@example.com"])
+    subscriptions = [(json.dumps(s["TopicArn"]), s["Endpoint"]) for s in of_type(synth(), "AWS::SNS::Subscription")]
+    for severity in ("critical", "warning"):
+        heard = [endpoint for topic, endpoint in subscriptions if f":lakehouse-test-{severity}" in topic]
+        assert sorted(heard) == ["ann@example.com", "bob@example.com"]
+
+
+def test_old_versions_are_kept_for_a_day_at_least(stack: Stack, names: Names, key: kms.IKey) -> None:
+    DataLake(stack, "Good", names=names, key=key, noncurrent_days=1)
+    with pytest.raises(InvalidProps, match="noncurrent_days must be at least 1, got 0"):
+        DataLake(stack, "Bad", names=names, key=key, noncurrent_days=0)
 
 
 def test_a_database_is_of_a_zone_of_tables(stack: Stack, names: Names) -> None:
