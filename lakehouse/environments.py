@@ -77,8 +77,13 @@ class Lifecycle(_Section):
     glacier_ir_days: int = Field(default=90, ge=1, description="Raw files move to Glacier Instant Retrieval.")
     deep_archive_days: int = Field(default=365, ge=1, description="Raw files move to Deep Archive.")
     expire_days: int = Field(default=2555, ge=1, description="Raw files are deleted.")
-    noncurrent_days: int = Field(default=7, ge=1, description="Overwritten and deleted versions are deleted for good.")
-    logs_expire_days: int = Field(default=365, ge=1, description="Manifests and access logs are deleted.")
+    raw_noncurrent_days: int = Field(
+        default=90,
+        ge=1,
+        description="Raw files that a newer version replaced, or that were deleted, go for good; until then their run can be repeated.",
+    )
+    noncurrent_days: int = Field(default=7, ge=1, description="Overwritten and deleted objects of every other zone go for good.")
+    logs_expire_days: int = Field(default=365, ge=1, description="Manifests and what runs staged are deleted.")
     query_results_expire_days: int = Field(default=30, ge=1, description="Results of Athena queries are deleted.")
 
     @model_validator(mode="after")

@@ -37,6 +37,7 @@ class FoundationStack(PlatformStack):
             names=names,
             key=keys.lake,
             raw_lifecycle=_raw_lifecycle(environment.lifecycle),
+            noncurrent_days=environment.lifecycle.noncurrent_days,
             query_results_days=environment.lifecycle.query_results_expire_days,
             logs_days=environment.lifecycle.logs_expire_days,
             removal_policy=self.removal_policy,
@@ -70,5 +71,5 @@ def _raw_lifecycle(lifecycle: Lifecycle) -> RawLifecycle:
             Transition(storage_class="DEEP_ARCHIVE", after_days=lifecycle.deep_archive_days),
         ),
         expire_after_days=lifecycle.expire_days,
-        noncurrent_after_days=lifecycle.noncurrent_days,
+        noncurrent_after_days=lifecycle.raw_noncurrent_days,
     )

@@ -60,6 +60,18 @@ def test_raw_files_age_down_the_ladder(prod: Assembly) -> None:
     assert ageing["ExpirationInDays"] == 2555
 
 
+def test_a_replaced_raw_file_outlives_its_run_and_a_replaced_file_of_a_table_goes_soon(assembly: Assembly) -> None:
+    kept = {
+        zone: [
+            rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+            for rule in bucket(assembly, zone)["LifecycleConfiguration"]["Rules"]
+            if "NoncurrentVersionExpiration" in rule
+        ]
+        for zone in ZONES
+    }
+    assert kept == {zone: [90] if zone == "raw" else [7] for zone in ZONES}
+
+
 def test_every_bucket_forgets_unfinished_uploads_and_old_versions(assembly: Assembly) -> None:
     for properties in assembly.properties("AWS::S3::Bucket"):
         rules = properties["LifecycleConfiguration"]["Rules"]
