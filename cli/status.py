@@ -55,11 +55,12 @@ def status_of(session: Session) -> Status:
 def stacks(session: Session) -> list[Stack]:
     """Stacks of the environment that exist; they are asked for by name, so that the operator needs no right to list all of an account."""
     client = session.client("cloudformation")
-    domains = sorted({dataset.domain for pipeline in session.pipelines for step in pipeline.steps for dataset in [step.writes]})
-    tiers = ("foundation", "catalog", "operations", *(f"pipelines-{domain.replace('_', '-')}" for domain in domains))
+    catalogs = {f"catalog-{contract.domain}" for contract in session.contracts.values()}
+    pipelines = {f"pipelines-{pipeline.steps[-1].writes.domain}" for pipeline in session.pipelines}
+    tiers = ("foundation", *sorted(catalogs), "operations", *sorted(pipelines))
     found: list[Stack] = []
     for tier in tiers:
-        name = f"{session.names.prefix}-{tier}"
+        name = f"{session.names.prefix}-{tier.replace('_', '-')}"
         try:
             description = client.describe_stacks(StackName=name)["Stacks"][0]
         except client.exceptions.ClientError as error:

@@ -21,10 +21,10 @@ from stacks.synthesis import CONTEXT, ROOT
 CHECKOUT = Project.load(ROOT)
 
 
-def contract(id: str) -> CompiledContract:
+def contract(id: str, *, like: str = "tpch.customer") -> CompiledContract:
     """A dataset of any name."""
     domain, _, dataset = id.partition(".")
-    return replace(CHECKOUT.contracts["tpch.customer"], id=id, domain=domain, dataset=dataset)
+    return replace(CHECKOUT.contracts[like], id=id, domain=domain, dataset=dataset)
 
 
 def pipeline(name: str, contract_id: str) -> PipelineSpec:
@@ -44,10 +44,26 @@ def pipeline(name: str, contract_id: str) -> PipelineSpec:
 
 def templates(outdir: Path, contracts: Sequence[CompiledContract], pipelines: Sequence[PipelineSpec] = ()) -> dict[str, dict[str, Any]]:
     """Template of each stack of production, by tier."""
-    app = App(analytics_reporting=False, builtin_cloud_formation_validation=False, context=CONTEXT, outdir=str(outdir), tree_metadata=False)
+    app = empty_app(outdir)
     project = Project(contracts={contract.id: contract for contract in contracts}, pipelines=pipelines)
     build(app, environment=load_environment(ROOT / "config", "prod"), project=project)
-    app.synth()
+    return synthesized(app)
+
+
+def empty_app(outdir: Path) -> App:
+    """An app that synthesizes as the platform's does."""
+    return App(
+        analytics_reporting=False,
+        builtin_cloud_formation_validation=False,
+        context=CONTEXT,
+        outdir=str(outdir),
+        tree_metadata=False,
+    )
+
+
+def synthesized(app: App) -> dict[str, dict[str, Any]]:
+    """Template of each stack of an app, by tier."""
+    outdir = Path(app.synth().directory)
     return {path.name.removesuffix(".template.json"): json.loads(path.read_text()) for path in outdir.glob("*.template.json")}
 
 
