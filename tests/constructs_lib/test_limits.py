@@ -11,7 +11,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
-from constructs_lib.catalog import AthenaWorkgroup, CatalogDatabase, OptimizerRole
+from constructs_lib.catalog import AthenaWorkgroup, CatalogDatabase, OptimizerRole, TableFunction
 from constructs_lib.checks import InvalidProps
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.ingestion import AfterPipelines, FileArrival
@@ -68,6 +68,13 @@ def test_a_function_stays_within_lambda_s_bounds(stack: Stack, key: kms.IKey, op
             environment={},
             **options,
         )
+
+
+def test_a_domain_may_be_as_long_as_the_name_of_its_function_allows(stack: Stack, names: Names, key: kms.IKey) -> None:
+    room = 64 - len("lakehouse-test-iceberg-table-")
+    assert TableFunction(stack, "Good", names=names, log_key=key, domain="d" * room).function_name.endswith("-iceberg-table-" + "d" * room)
+    with pytest.raises(InvalidProps, match="has 65 characters, Lambda takes 64"):
+        TableFunction(stack, "Bad", names=names, log_key=key, domain="d" * (room + 1))
 
 
 class TestRawLifecycle:
