@@ -55,11 +55,8 @@ def status_of(session: Session) -> Status:
 def stacks(session: Session) -> list[Stack]:
     """Stacks of the environment that exist; they are asked for by name, so that the operator needs no right to list all of an account."""
     client = session.client("cloudformation")
-    domains = sorted({dataset.domain for pipeline in session.pipelines for step in pipeline.steps for dataset in [step.writes]})
-    tiers = ("foundation", "catalog", "operations", *(f"pipelines-{domain.replace('_', '-')}" for domain in domains))
     found: list[Stack] = []
-    for tier in tiers:
-        name = f"{session.names.prefix}-{tier}"
+    for name in stack_names(session):
         try:
             description = client.describe_stacks(StackName=name)["Stacks"][0]
         except client.exceptions.ClientError as error:
@@ -69,6 +66,14 @@ def stacks(session: Session) -> list[Stack]:
             continue
         found.append(Stack(name=name, status=description["StackStatus"]))
     return found
+
+
+def stack_names(session: Session) -> list[str]:
+    """Stacks that the environment is made of, in the order of how seldom they change."""
+    catalogs = {f"catalog-{contract.domain}" for contract in session.contracts.values()}
+    pipelines = {f"pipelines-{pipeline.steps[-1].writes.domain}" for pipeline in session.pipelines}
+    tiers = ("foundation", *sorted(catalogs), "operations", *sorted(pipelines))
+    return [f"{session.names.prefix}-{tier.replace('_', '-')}" for tier in tiers]
 
 
 def alarms(session: Session) -> list[Alarm]:

@@ -25,6 +25,7 @@ ARCHITECTURE = "arm64"
 _RUNTIME = "Deployed code runs on the Pythons that Glue, Lambda and the laptop have in common, of which 3.13 is the newest."
 
 MAX_TIMEOUT_SECONDS = 900
+MAX_NAME = 64
 MIN_MEMORY_MB = 128
 MAX_MEMORY_MB = 10_240
 
@@ -72,6 +73,10 @@ class PlatformFunction(Construct):
             removal_policy: What happens to the log when the stack goes.
         """
         super().__init__(scope, id)
+        require(
+            len(name) <= MAX_NAME,
+            f"the function name {name!r} has {len(name)} characters, Lambda takes {MAX_NAME}: shorten what it is made of",
+        )
         require(
             1 <= timeout_seconds <= MAX_TIMEOUT_SECONDS,
             f"timeout_seconds must be 1-{MAX_TIMEOUT_SECONDS} (Lambda's range), got {timeout_seconds}",

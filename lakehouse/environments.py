@@ -77,8 +77,13 @@ class Lifecycle(_Section):
     glacier_ir_days: int = Field(default=90, ge=1, description="Raw files move to Glacier Instant Retrieval.")
     deep_archive_days: int = Field(default=365, ge=1, description="Raw files move to Deep Archive.")
     expire_days: int = Field(default=2555, ge=1, description="Raw files are deleted.")
-    noncurrent_days: int = Field(default=7, ge=1, description="Overwritten and deleted versions are deleted for good.")
-    logs_expire_days: int = Field(default=365, ge=1, description="Manifests and access logs are deleted.")
+    raw_noncurrent_days: int = Field(
+        default=90,
+        ge=1,
+        description="Raw files that a newer version replaced, or that were deleted, go for good; until then their run can be repeated.",
+    )
+    noncurrent_days: int = Field(default=7, ge=1, description="Overwritten and deleted objects of every other zone go for good.")
+    logs_expire_days: int = Field(default=365, ge=1, description="Manifests and what runs staged are deleted.")
     query_results_expire_days: int = Field(default=30, ge=1, description="Results of Athena queries are deleted.")
 
     @model_validator(mode="after")
@@ -319,10 +324,20 @@ def _shared(mine: Environment, other: Environment, document: Document | None) ->
     if differ(mine.account, other.account):
         return faults
     line = document.line(("name_prefix",)) if document else 0
-    if mine.name_prefix == other.name_prefix and not differ(mine.region, other.region):
-        problem = f"the environments {mine.env!r} and {other.env!r} share the name prefix {mine.name_prefix!r}"
+    shorter, longer = sorted((mine.name_prefix, other.name_prefix), key=len)
+    if f"{longer}-".startswith(f"{shorter}-"):
+        # Roles are the account's whatever the region, and rules on `<prefix>-*` would take the other's runs and alarms for their own.
+        problem = f"the environments {mine.env!r} and {other.env!r} share the name prefix {shorter!r}"
+        if shorter != longer:
+            problem += f": names of {longer!r} begin with it"
         faults.append(
-            Fault(file=file, line=line, place="name_prefix", problem=problem, fix="give each its own name_prefix, or its own account")
+            Fault(
+                file=file,
+                line=line,
+                place="name_prefix",
+                problem=problem,
+                fix="give each its own name_prefix, of which none begins another up to a hyphen, or its own account",
+            )
         )
     same_place = mine.account is not None and mine.account == other.account and mine.region is not None and mine.region == other.region
     if same_place and mine.database_prefix == other.database_prefix:

@@ -17,6 +17,9 @@ RUN_TABLES = ("audit", "control", "watermarks", "lineage")
 CATALOG = "lake"
 """Name of the Iceberg catalog in every Spark session."""
 
+VENDED_LOGS = "/aws/vendedlogs/states"
+"""Where AWS wants the log groups that Step Functions delivers to."""
+
 METRICS_NAMESPACE = "Lakehouse"
 """CloudWatch namespace of every metric that the platform emits."""
 
@@ -127,8 +130,16 @@ class Names:
         return f"{self.prefix}-{severity}"
 
     def log_group(self, kind: str, name: str) -> str:
-        """Log group; kind is `jobs`, `functions` or `pipelines`."""
+        """Log group; kind is `jobs` or `functions`."""
         return f"/{self.project}/{self.env}/{kind}/{name}"
+
+    def state_machine_log_group(self, pipeline: str) -> str:
+        """Log group of the state machine of a pipeline.
+
+        Step Functions lists the groups that it writes to in a policy of the account that holds 5120 characters, a few dozen groups; those under
+        `/aws/vendedlogs/` need no entry.
+        """
+        return f"{VENDED_LOGS}{self.log_group('pipelines', pipeline)}"
 
     def raw_prefix(self, contract_id: str) -> str:
         """Folder of the raw bucket where files of a dataset land."""

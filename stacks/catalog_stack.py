@@ -1,13 +1,12 @@
-"""What follows from contracts: databases, tables and the workgroup that reads them."""
+"""What follows from the contracts of one domain: databases, tables and their upkeep."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from constructs import Construct
 
 from constructs_lib.catalog import (
-    AthenaWorkgroup,
     CatalogDatabase,
     IcebergTable,
     OptimizerRole,
@@ -16,73 +15,73 @@ from constructs_lib.catalog import (
 )
 from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
-from lakehouse.contracts.tables import tables_of
+from lakehouse.contracts.tables import TableDefinition, tables_of
 from lakehouse.environments import Environment
-from stacks.platform_stack import PlatformStack
+from stacks.platform_stack import PlatformStack, of_domain
 
 
 class CatalogStack(PlatformStack):
-    """Databases, tables and workgroup of an environment."""
+    """Databases and tables of one domain of an environment.
+
+    A table takes 4 of the 500 resources that a stack may hold and a piece of the optimizers' policies, so a domain has room for some 30 datasets with
+    bronze, silver and quarantine.
+    """
 
     def __init__(
-        self, scope: Construct, *, environment: Environment, contracts: Mapping[str, CompiledContract], allow_destroy: bool = False
+        self,
+        scope: Construct,
+        *,
+        domain: str,
+        environment: Environment,
+        tables: Sequence[TableDefinition],
+        allow_destroy: bool = False,
     ) -> None:
         """
         Args:
             scope: The app.
+            domain: Domain of data.
             environment: The environment.
-            contracts: Compiled contracts by id.
+            tables: The domain's tables; at least one.
             allow_destroy: Whether the caller unlocked the removal of data.
         """
-        super().__init__(scope, tier="catalog", environment=environment, allow_destroy=allow_destroy)
+        super().__init__(scope, tier=of_domain("catalog", domain), environment=environment, allow_destroy=allow_destroy)
         names = self.names
         lake = LakeBuckets.from_names(names, key_arn=self.key_arn("lake"))
-        definitions = [definition for contract in contracts.values() for definition in tables_of(contract)]
         function = TableFunction(
             self,
             "TableFunction",
             names=names,
             log_key=self.key("logs"),
+            domain=domain,
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
-        databases: dict[str, CatalogDatabase] = {}
-        tables: list[IcebergTable] = []
-        for definition in definitions:
-            id_ = f"{definition.zone.capitalize()}{_camel(definition.domain)}"
-            if id_ not in databases:
-                databases[id_] = CatalogDatabase(
-                    self,
-                    id_,
-                    names=names,
-                    zone=definition.zone,
-                    domain=definition.domain,
-                    removal_policy=self.removal_policy,
-                )
-            tables.append(
-                IcebergTable(
-                    self,
-                    f"{id_}{_camel(definition.name)}",
-                    definition=definition,
-                    lake=lake,
-                    database=databases[id_],
-                    function=function,
-                    removal_policy=self.removal_policy,
-                )
+        # What people name begins with a small letter, every other id of the stack with a capital: the two never meet.
+        databases = {
+            zone: CatalogDatabase(self, zone, names=names, zone=zone, domain=domain, removal_policy=self.removal_policy)
+            for zone in dict.fromkeys(definition.zone for definition in tables)
+        }
+        made = [
+            IcebergTable(
+                self,
+                f"{definition.zone}.{definition.name}",
+                definition=definition,
+                lake=lake,
+                database=databases[definition.zone],
+                function=function,
+                removal_policy=self.removal_policy,
             )
-        if tables:
-            role = OptimizerRole(self, "Optimizer", tables=[table.table for table in tables])
-            for table in tables:
-                TableOptimizers(table, "Optimizers", table=table, role=role)
-        AthenaWorkgroup(
-            self,
-            "Workgroup",
-            name=names.workgroup,
-            lake=lake,
-            scan_limit_mb=environment.athena.scan_limit_mb,
-            removal_policy=self.removal_policy,
-        )
+            for definition in tables
+        ]
+        role = OptimizerRole(self, "Optimizer", tables=[table.table for table in made])
+        for table in made:
+            TableOptimizers(table, "Optimizers", table=table, role=role)
 
 
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
+def tables_by_domain(contracts: Mapping[str, CompiledContract]) -> dict[str, list[TableDefinition]]:
+    """Tables that follow from contracts by their domain, sorted."""
+    domains: dict[str, list[TableDefinition]] = {}
+    for contract in contracts.values():
+        for definition in tables_of(contract):
+            domains.setdefault(definition.domain, []).append(definition)
+    return dict(sorted(domains.items()))

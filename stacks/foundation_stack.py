@@ -1,10 +1,11 @@
-"""What changes least: keys, the buckets of the lake, run tables and topics."""
+"""What changes least: keys, the buckets of the lake, the workgroup that queries it, run tables and topics."""
 
 from __future__ import annotations
 
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from constructs_lib.catalog import AthenaWorkgroup
 from constructs_lib.observability import AlertTopics
 from constructs_lib.orchestration import RunTables
 from constructs_lib.security import DataKeys
@@ -14,7 +15,7 @@ from stacks.platform_stack import KEYS, PlatformStack
 
 
 class FoundationStack(PlatformStack):
-    """Keys, lake, run tables and topics of an environment."""
+    """Keys, lake, workgroup, run tables and topics of an environment."""
 
     def __init__(self, scope: Construct, *, environment: Environment, allow_destroy: bool = False) -> None:
         """
@@ -31,14 +32,23 @@ class FoundationStack(PlatformStack):
             names=names,
             removal_policy=self.removal_policy,
         )
-        DataLake(
+        lake = DataLake(
             self,
             "Lake",
             names=names,
             key=keys.lake,
             raw_lifecycle=_raw_lifecycle(environment.lifecycle),
+            noncurrent_days=environment.lifecycle.noncurrent_days,
             query_results_days=environment.lifecycle.query_results_expire_days,
             logs_days=environment.lifecycle.logs_expire_days,
+            removal_policy=self.removal_policy,
+        )
+        AthenaWorkgroup(
+            self,
+            "Workgroup",
+            name=names.workgroup,
+            lake=lake.by_name,
+            scan_limit_mb=environment.athena.scan_limit_mb,
             removal_policy=self.removal_policy,
         )
         RunTables(
@@ -70,5 +80,5 @@ def _raw_lifecycle(lifecycle: Lifecycle) -> RawLifecycle:
             Transition(storage_class="DEEP_ARCHIVE", after_days=lifecycle.deep_archive_days),
         ),
         expire_after_days=lifecycle.expire_days,
-        noncurrent_after_days=lifecycle.noncurrent_days,
+        noncurrent_after_days=lifecycle.raw_noncurrent_days,
     )

@@ -19,7 +19,7 @@ from lakehouse.contracts.model import CompiledContract
 from lakehouse.environments import Environment
 from lakehouse.naming import DatasetName
 from lakehouse.pipelines.spec import After, PipelineSpec, Step
-from stacks.platform_stack import PlatformStack
+from stacks.platform_stack import PlatformStack, of_domain
 
 
 class PipelinesStack(PlatformStack):
@@ -47,7 +47,7 @@ class PipelinesStack(PlatformStack):
             pipelines: The domain's pipelines.
             allow_destroy: Whether the caller unlocked the removal of data.
         """
-        super().__init__(scope, tier=f"pipelines-{domain.replace('_', '-')}", environment=environment, allow_destroy=allow_destroy)
+        super().__init__(scope, tier=of_domain("pipelines", domain), environment=environment, allow_destroy=allow_destroy)
         self._contracts = contracts
         self._lake_key, self._log_key, self._message_key = self.key("lake"), self.key("logs"), self.key("messaging")
         self._lake = LakeBuckets.from_names(self.names, key_arn=self.key_arn("lake"))
@@ -62,7 +62,8 @@ class PipelinesStack(PlatformStack):
 
     def _pipeline(self, spec: PipelineSpec) -> None:
         environment, names = self.environment_config, self.names
-        scope = Construct(self, "".join(part.capitalize() for part in spec.name.split("_")))
+        # What people name begins with a small letter, every other id of the stack with a capital: the two never meet.
+        scope = Construct(self, spec.name)
         logs = JobLogs(
             scope,
             "JobLogs",
@@ -113,7 +114,7 @@ class PipelinesStack(PlatformStack):
         names, glue = self.names, self.environment_config.glue
         job = GlueSparkJob(
             scope,
-            f"{''.join(part.capitalize() for part in step.name.split('_'))}Job",
+            f"{step.name}Job",
             name=names.job(spec.name, step.name),
             description=f"{step.job} of {spec.name}: writes {step.writes}",
             code=JobCode.from_platform(step.job),

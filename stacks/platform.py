@@ -5,7 +5,7 @@ from __future__ import annotations
 from constructs import Construct
 
 from lakehouse.environments import Environment
-from stacks.catalog_stack import CatalogStack
+from stacks.catalog_stack import CatalogStack, tables_by_domain
 from stacks.foundation_stack import FoundationStack
 from stacks.operations_stack import OperationsStack
 from stacks.pipelines_stack import PipelinesStack, pipelines_by_domain
@@ -26,7 +26,10 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
     """
     foundation = FoundationStack(scope, environment=environment, allow_destroy=allow_destroy)
     tiers: list[PlatformStack] = [
-        CatalogStack(scope, environment=environment, contracts=project.contracts, allow_destroy=allow_destroy),
+        *(
+            CatalogStack(scope, domain=domain, environment=environment, tables=tables, allow_destroy=allow_destroy)
+            for domain, tables in tables_by_domain(project.contracts).items()
+        ),
         OperationsStack(
             scope,
             environment=environment,

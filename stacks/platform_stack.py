@@ -62,6 +62,11 @@ class PlatformStack(Stack):
         return kms.Key.from_key_arn(self, f"{domain.capitalize()}Key", self.key_arn(domain))
 
 
+def of_domain(tier: str, domain: str) -> str:
+    """Tier of a stack that holds one domain; names of stacks know no underscores."""
+    return f"{tier}-{domain.replace('_', '-')}"
+
+
 def removal_policy(environment: Environment, *, allow_destroy: bool) -> RemovalPolicy:
     """RETAIN, unless both the environment and the person at the keyboard say otherwise."""
     return RemovalPolicy.DESTROY if environment.removal == "destroy" and allow_destroy else RemovalPolicy.RETAIN

@@ -20,6 +20,8 @@ CONTEXT = {
     "@aws-cdk/aws-iam:minimizePolicies": True,
     "@aws-cdk/core:checkSecretUsage": True,
     "@aws-cdk/core:enablePartitionLiterals": True,
+    # CloudFormation takes templates of 1 MB, and a third of a large one is indentation.
+    "@aws-cdk/core:suppressTemplateIndentation": True,
     "@aws-cdk/core:target-partitions": ["aws", "aws-cn", "aws-us-gov"],
     "@aws-cdk/aws-sqs:queueArnConditionToken": True,
     "aws:cdk:disable-asset-staging": False,

@@ -30,6 +30,7 @@ class TableFunction(PlatformFunction):
         *,
         names: Names,
         log_key: kms.IKey,
+        domain: str | None = None,
         log_retention_days: int = 30,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
@@ -37,16 +38,18 @@ class TableFunction(PlatformFunction):
         Args:
             names: Names of the environment.
             log_key: Key of its log group.
+            domain: Domain whose tables it makes, if each domain has a function of its own; part of its name.
             log_retention_days: Days for which the log is kept.
             removal_policy: What happens to the log when the stack goes.
         """
+        purpose = PURPOSE if domain is None else f"{PURPOSE}-{domain}"
         super().__init__(
             scope,
             id,
-            name=names.function(PURPOSE),
+            name=names.function(purpose),
             package="iceberg_table",
             description="Creates and evolves Iceberg tables",
-            log_group_name=names.log_group("functions", PURPOSE),
+            log_group_name=names.log_group("functions", purpose),
             log_key=log_key,
             environment={},
             timeout_seconds=120,

@@ -62,7 +62,7 @@ class AlertTopics(Construct):
         Args:
             names: Names of the environment; topics are `<prefix>-<severity>`.
             key: Customer key; its policy must let CloudWatch alarms use it.
-            emails: Addresses that receive critical alerts; each has to confirm.
+            emails: Addresses that receive all alerts; each has to confirm for each topic.
         """
         super().__init__(scope, id)
         for email in emails:
@@ -81,8 +81,10 @@ class AlertTopics(Construct):
                 )
             )
             self.topics[severity] = topic
-        for position, email in enumerate(emails):
-            sns.CfnSubscription(self, f"Email{position}", topic_arn=self.by_name.arn("critical"), protocol="email", endpoint=email)
+            for position, email in enumerate(emails):
+                sns.CfnSubscription(
+                    self, f"{severity.capitalize()}Email{position}", topic_arn=self.by_name.arn(severity), protocol="email", endpoint=email
+                )
         self.grants = self.by_name.grants
 
 

@@ -1,12 +1,13 @@
 """The state machine of a pipeline as plain data.
 
-RecordStart -> AcquireLease (taken: Wait, again) -> each step -> RecordFinish -> done, or NotifyFailure -> fail.
+RecordStart -> AcquireLease (taken: Wait, again) -> Step <name> for each step -> RecordFinish -> done, or NotifyFailure -> fail.
 A job that fails for a reason that may pass (a lost driver, a broken connection) is run once again; one that says why it must stop is not.
 Whatever goes wrong for good: RecordFailure -> NotifyFailure -> fail.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,12 @@ SECOND_TRY_WAIT_SECONDS = 10
 FUNCTION_TIMEOUT_SECONDS = 90
 JOB_GRACE_SECONDS = 300
 """How much longer than the job itself its task may take: starting, queueing and stopping."""
+
+MAX_STEP_NAME = 50
+"""The name of a state has 80 characters at most, and what stands around a step's name takes up to 29."""
+
+_STEP_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_STEP_NAME}}}")
+"""No blanks and no colons, which the names of a step's states are made with: so no step can be called like a state of another."""
 
 _FUNCTION_RETRY = [
     {
@@ -70,6 +77,8 @@ _FINAL = (
 
 _MAY_PASS: list[dict[str, Any]] = [
     {"Variable": "$.failure.Error", "StringEquals": "States.TaskFailed"},
+    # The States Language promises an Error, and usually a Cause: a path that is not there ends the machine, and no Catch helps.
+    {"Variable": "$.failure.Cause", "IsPresent": True},
     *({"Not": {"Variable": "$.failure.Cause", "StringMatches": pattern}} for pattern in _FINAL),
 ]
 
@@ -79,7 +88,7 @@ class JobStep:
     """A step that runs a Glue job.
 
     Attributes:
-        name: Name of the step.
+        name: Name of the step, unique in its pipeline: up to 50 letters, digits, `-` and `_`.
         job_name: Glue job.
         timeout_minutes: Longest run of the job.
         arguments: Arguments of every run besides those that say which run it is.
@@ -89,6 +98,14 @@ class JobStep:
     job_name: str
     timeout_minutes: int
     arguments: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            InvalidProps: The name is none.
+        """
+        is_name = _STEP_NAME.fullmatch(self.name) is not None
+        require(is_name, f"{self.name!r} is no name of a step: use 1-{MAX_STEP_NAME} letters, digits, - and _")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +154,8 @@ def definition(
             f"step {step.name} of pipeline {pipeline} may run for {step.timeout_minutes} minutes, the pipeline only for {timeout_minutes}: "
             "raise the pipeline's timeout_minutes",
         )
-    ids = [_state_id(name) for name in names]
-    following = [*ids[1:], "RecordFinish"]
+    ids = [_StepStates(name) for name in names]
+    following = [*(id_.job for id_ in ids[1:]), "RecordFinish"]
     states: dict[str, Any] = {
         "RecordStart": _recorder(
             functions,
@@ -172,18 +189,17 @@ def definition(
         ),
         "IsLeaseTaken": {
             "Type": "Choice",
-            "Choices": [{"Variable": "$.lease.acquired", "BooleanEquals": True, "Next": ids[0]}],
+            "Choices": [{"Variable": "$.lease.acquired", "BooleanEquals": True, "Next": ids[0].job}],
             "Default": "WaitForLease",
         },
         "WaitForLease": {"Type": "Wait", "Seconds": LEASE_WAIT_SECONDS, "Next": "AcquireLease"},
     }
     for step, id_, next_ in zip(steps, ids, following, strict=True):
-        again, wait, failed, question = f"{id_}Again", f"WaitBefore{id_}", f"{id_}Failed", f"MayTry{id_}Again"
-        states[id_] = _job(functions.partition, step, next_=next_, on_error=question, has_manifest=has_manifest)
-        states[question] = {"Type": "Choice", "Choices": [{"And": _MAY_PASS, "Next": wait}], "Default": failed}
-        states[wait] = {"Type": "Wait", "Seconds": SECOND_TRY_WAIT_SECONDS, "Next": again}
-        states[again] = _job(functions.partition, step, next_=next_, on_error=failed, has_manifest=has_manifest)
-        states[failed] = {"Type": "Pass", "Result": step.name, "ResultPath": "$.step", "Next": "RecordFailure"}
+        states[id_.job] = _job(functions.partition, step, next_=next_, on_error=id_.question, has_manifest=has_manifest)
+        states[id_.question] = {"Type": "Choice", "Choices": [{"And": _MAY_PASS, "Next": id_.wait}], "Default": id_.failed}
+        states[id_.wait] = {"Type": "Wait", "Seconds": SECOND_TRY_WAIT_SECONDS, "Next": id_.again}
+        states[id_.again] = _job(functions.partition, step, next_=next_, on_error=id_.failed, has_manifest=has_manifest)
+        states[id_.failed] = {"Type": "Pass", "Result": step.name, "ResultPath": "$.step", "Next": "RecordFailure"}
     states |= {
         "RecordFinish": _recorder(
             functions,
@@ -205,14 +221,7 @@ def definition(
         "RecordFailure": _function(
             functions.partition,
             functions.recorder,
-            {
-                "action": "fail",
-                "pipeline": pipeline,
-                "run_id.$": "$.run_id",
-                "step.$": "$.step",
-                "error.$": "$.failure.Error",
-                "cause.$": "$.failure.Cause",
-            },
+            {"action": "fail", "pipeline": pipeline, "run_id.$": "$.run_id", "step.$": "$.step", "failure.$": "$.failure"},
             next_="NotifyFailure",
             on_error="NotifyFailure",
             result_path=None,
@@ -234,6 +243,17 @@ def definition(
         "TimeoutSeconds": timeout_minutes * 60,
         "States": states,
     }
+
+
+class _StepStates:
+    """Names of the states of one step."""
+
+    def __init__(self, step: str) -> None:
+        self.job = f"Step {step}"
+        self.question = f"{self.job}: may it be tried again?"
+        self.wait = f"{self.job}: wait"
+        self.again = f"{self.job}: second try"
+        self.failed = f"{self.job}: failed"
 
 
 def _job(partition: str, step: JobStep, *, next_: str, on_error: str, has_manifest: bool) -> dict[str, Any]:
@@ -287,7 +307,3 @@ def _function(
 
 def _catch(next_: str) -> list[dict[str, Any]]:
     return [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": next_}]
-
-
-def _state_id(step: str) -> str:
-    return "".join(part.capitalize() for part in step.replace("-", "_").split("_"))

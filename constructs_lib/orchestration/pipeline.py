@@ -80,7 +80,7 @@ class Pipeline(Construct):
         log_group = LogGroup(
             self,
             "Log",
-            name=names.log_group("pipelines", pipeline),
+            name=names.state_machine_log_group(pipeline),
             key=log_key,
             retention_days=log_retention_days,
             removal_policy=removal_policy,

@@ -25,7 +25,8 @@ class RunBackstop(Construct):
     def __init__(self, scope: Construct, id: str, *, names: Names, functions: Sequence[PlatformFunction]) -> None:
         """
         Args:
-            names: Names of the environment; its machines are those whose name starts with its prefix.
+            names: Names of the environment; its machines are those whose name starts with its prefix and a hyphen, so no other prefix of the account
+                may begin like that.
             functions: Functions that are called with the event.
         """
         super().__init__(scope, id)

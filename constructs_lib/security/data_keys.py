@@ -12,7 +12,7 @@ from constructs import Construct
 from constructs_lib.arns import ACCOUNT, PARTITION, REGION, URL_SUFFIX
 from constructs_lib.checks import require
 from constructs_lib.permissions import account_principal, allow, service_principal, service_principal_conditions
-from lakehouse.naming import Names
+from lakehouse.naming import VENDED_LOGS, Names
 
 MIN_ROTATION_DAYS = 90
 MAX_ROTATION_DAYS = 2560
@@ -115,7 +115,7 @@ class DataKeys(Construct):
             return cast("kms.IKey", created)  # the CDK's stubs do not fit each other, see permissions.service_principal
 
         self.lake = key("Lake", "lake", "Data of the lake", [])
-        self.logs = key("Logs", "logs", "Log groups and run tables", [_logs_statement(f"/{names.project}/{names.env}")])
+        self.logs = key("Logs", "logs", "Log groups and run tables", [_logs_statement(names)])
         self.messaging = key("Messaging", "messaging", "Queues and topics", _messaging_statements())
         self.secrets = key("Secrets", "secrets", "Secrets", [])
         self.grants = DataKeysGrants(self)
@@ -153,14 +153,15 @@ def _account_statement() -> iam.PolicyStatement:
     return iam.PolicyStatement(sid="AccountPoliciesDecide", principals=[account_principal()], actions=list(KEY_ACTIONS), resources=["*"])
 
 
-def _logs_statement(log_group_prefix: str) -> iam.PolicyStatement:
-    arn = f"arn:{PARTITION}:logs:{REGION}:{ACCOUNT}:log-group:{log_group_prefix}/*"
+def _logs_statement(names: Names) -> iam.PolicyStatement:
+    platform = f"/{names.project}/{names.env}/*"
+    arns = [f"arn:{PARTITION}:logs:{REGION}:{ACCOUNT}:log-group:{prefix}" for prefix in (platform, f"{VENDED_LOGS}{platform}")]
     return iam.PolicyStatement(
         sid="LogGroupsOfThisPlatform",
         principals=[service_principal(f"logs.{REGION}.amazonaws.com")],
         actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"],
         resources=["*"],
-        conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn}},
+        conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arns}},
     )
 
 

@@ -13,10 +13,10 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from constructs_lib.arns import bucket_arn
-from constructs_lib.checks import require_one_of
+from constructs_lib.checks import require, require_one_of
 from constructs_lib.permissions import acknowledge, allow
 from constructs_lib.security.data_keys import READ, USE
-from constructs_lib.storage.lifecycle import RawLifecycle, raw_rules, scratch_rules, table_rules
+from constructs_lib.storage.lifecycle import NONCURRENT_DAYS, RawLifecycle, raw_rules, scratch_rules, table_rules
 from lakehouse.naming import TABLE_ZONES, ZONES, Names
 
 MINIMUM_TLS_VERSION = 1.2
@@ -81,6 +81,7 @@ class DataLake(Construct):
         names: Names,
         key: kms.IKey,
         raw_lifecycle: RawLifecycle | None = None,
+        noncurrent_days: int = NONCURRENT_DAYS,
         query_results_days: int = 7,
         logs_days: int = 90,
         access_logs: s3.IBucket | None = None,
@@ -91,20 +92,22 @@ class DataLake(Construct):
             names: Names of the environment; buckets are `<prefix>-<zone>-<account>-<region>`.
             key: Customer key of the data.
             raw_lifecycle: How raw files age; None takes the defaults of `RawLifecycle`.
+            noncurrent_days: Days for which overwritten and deleted objects of the other zones are kept.
             query_results_days: Days for which results of queries are kept.
-            logs_days: Days for which manifests and logs are kept.
+            logs_days: Days for which manifests and what runs staged are kept.
             access_logs: Bucket that receives server access logs; S3 delivers them only to a bucket under its own key (SSE-S3), so none of the lake's can serve.
             removal_policy: What happens to the buckets when the stack goes. DESTROY fails on a bucket that is not empty.
         """
         super().__init__(scope, id)
+        require(noncurrent_days >= 1, f"noncurrent_days must be at least 1, got {noncurrent_days}")
         key_arn = key.key_arn
         self.by_name = LakeBuckets.from_names(names, key_arn=key_arn)
         self.buckets: dict[str, s3.IBucket] = {}
         rules = {
             "raw": raw_rules(raw_lifecycle if raw_lifecycle is not None else RawLifecycle()),
-            "logs": scratch_rules(logs_days),
-            "query-results": scratch_rules(query_results_days),
-            **{zone: table_rules() for zone in TABLE_ZONES},
+            "logs": scratch_rules(logs_days, noncurrent_days=noncurrent_days),
+            "query-results": scratch_rules(query_results_days, noncurrent_days=noncurrent_days),
+            **{zone: table_rules(noncurrent_days=noncurrent_days) for zone in TABLE_ZONES},
         }
         for zone in ZONES:
             bucket = s3.Bucket(

@@ -95,25 +95,25 @@ def raw_rules(lifecycle: RawLifecycle) -> list[s3.LifecycleRule]:
     ]
 
 
-def table_rules() -> list[s3.LifecycleRule]:
+def table_rules(*, noncurrent_days: int = NONCURRENT_DAYS) -> list[s3.LifecycleRule]:
     """Rules of a zone that holds tables: only what no table refers to goes.
 
     There is no way to ask for more: Iceberg decides which files a table needs, and a file that S3 archived or expired under it breaks every query.
     """
     return [
-        s3.LifecycleRule(id="forget-deleted-files", noncurrent_version_expiration=Duration.days(NONCURRENT_DAYS)),
+        s3.LifecycleRule(id="forget-deleted-files", noncurrent_version_expiration=Duration.days(noncurrent_days)),
         *_housekeeping(),
     ]
 
 
-def scratch_rules(expire_after_days: int) -> list[s3.LifecycleRule]:
+def scratch_rules(expire_after_days: int, *, noncurrent_days: int = NONCURRENT_DAYS) -> list[s3.LifecycleRule]:
     """Rules of a zone whose objects can be made again: they go after a while."""
     require(expire_after_days >= 1, f"expire_after_days must be at least 1, got {expire_after_days}")
     return [
         s3.LifecycleRule(
             id="expire-all",
             expiration=Duration.days(expire_after_days),
-            noncurrent_version_expiration=Duration.days(NONCURRENT_DAYS),
+            noncurrent_version_expiration=Duration.days(noncurrent_days),
         ),
         *_housekeeping(expired_markers=False),
     ]

@@ -97,13 +97,7 @@ def request_of(event: Mapping[str, Any]) -> Request:
             case "finish":
                 return FinishRequest(pipeline=event["pipeline"], run_id=event["run_id"])
             case "fail":
-                return FailRequest(
-                    pipeline=event["pipeline"],
-                    run_id=event["run_id"],
-                    step=event.get("step") or "",
-                    error=event.get("error") or "",
-                    cause=event.get("cause") or "",
-                )
+                return _fail(event)
             case other:
                 raise UnknownRequestError(
                     f"action {other!r} is unknown: this function knows {', '.join(ACTIONS)} and EventBridge's aws.states events"
@@ -123,6 +117,18 @@ def _start(document: Mapping[str, Any], *, execution_arn: str | None, started_at
         files=int(document.get("files") or 0),
         execution_arn=execution_arn,
         started_at=None if started_at is None else to_text(from_text(started_at)),
+    )
+
+
+def _fail(event: Mapping[str, Any]) -> FailRequest:
+    """Read what a Catch was given: an Error, and a Cause that a timeout may lack."""
+    failure = cast("dict[str, Any]", event["failure"])
+    return FailRequest(
+        pipeline=event["pipeline"],
+        run_id=event["run_id"],
+        step=event.get("step") or "",
+        error=failure.get("Error") or "",
+        cause=failure.get("Cause") or "",
     )
 
 

@@ -65,6 +65,7 @@ INTEGRATIONS: dict[str, Integration] = {
 }  # fmt: skip
 """Optimised integrations that run here, besides `lambda:invoke`; others fail, and say that they are not implemented."""
 
+_WITHOUT_CAUSE = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
 _FORBIDDEN_STATUS = frozenset({"s3", "sqs", "sns", "lambda", "ec2", "iam", "sts", "rds", "cloudwatch"})
 _MODELS = {"sfn": "stepfunctions", "eventbridge": "events", "cloudwatchlogs": "logs", "rdsdata": "rds-data"}
 _DENIAL_CODES = {"sns": "AuthorizationError", "ec2": "UnauthorizedOperation"}
@@ -135,6 +136,7 @@ def register() -> None:
     seam.replace("services.stepfunctions._invoke_resource", _invoke_resource)
     seam.replace("services.stepfunctions._invoke_resource_with_timeout", _invoke_resource_with_timeout)
     seam.replace("services.stepfunctions._invoke_with_callback", _invoke_with_callback)
+    seam.replace("services.stepfunctions._apply_catcher", _apply_catcher)
     seam.replace("services.stepfunctions._invoke_aws_sdk_integration", _invoke_aws_sdk_integration)
     seam.replace("services.stepfunctions._s3_object_text", _s3_object_text)
     seam.replace("services.stepfunctions._read_map_items", _read_map_items)
@@ -182,6 +184,12 @@ def _invoke_with_callback(resource: str, data: Any, token: str, state: Any) -> A
     if _execution.get() is not None:
         _check(resource, data)
     return seam.original("services.stepfunctions._invoke_with_callback")(resource, data, token, state)
+
+
+def _apply_catcher(catcher: Any, raw_input: Any, context: Any, language: str, failure: dict[str, Any]) -> Any:
+    """Hand a Catch what failed; nobody says why something ran out of time, and MiniStack makes a Cause up."""
+    told = {"Error": failure["Error"]} if failure["Error"] in _WITHOUT_CAUSE else failure
+    return seam.original("services.stepfunctions._apply_catcher")(catcher, raw_input, context, language, told)
 
 
 def _check(resource: str, data: Any) -> None:

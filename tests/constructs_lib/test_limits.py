@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
-from constructs_lib.catalog import AthenaWorkgroup, CatalogDatabase, OptimizerRole
+from constructs_lib.catalog import AthenaWorkgroup, CatalogDatabase, OptimizerRole, TableFunction
 from constructs_lib.checks import InvalidProps
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.ingestion import AfterPipelines, FileArrival
@@ -22,6 +23,7 @@ from constructs_lib.processing import GlueSparkJob, JobCode, JobLogs, SecurityCo
 from constructs_lib.security import DataKeys
 from constructs_lib.storage import DataLake, LakeBuckets, RawLifecycle, Transition
 from lakehouse.naming import Names
+from tests.constructs_lib.conftest import Synth, of_type
 
 
 @pytest.mark.parametrize(("option", "good", "bad"), [("rotation_days", (90, 2560), (89, 2561)), ("deletion_days", (7, 30), (6, 31))])
@@ -66,6 +68,13 @@ def test_a_function_stays_within_lambda_s_bounds(stack: Stack, key: kms.IKey, op
             environment={},
             **options,
         )
+
+
+def test_a_domain_may_be_as_long_as_the_name_of_its_function_allows(stack: Stack, names: Names, key: kms.IKey) -> None:
+    room = 64 - len("lakehouse-test-iceberg-table-")
+    assert TableFunction(stack, "Good", names=names, log_key=key, domain="d" * room).function_name.endswith("-iceberg-table-" + "d" * room)
+    with pytest.raises(InvalidProps, match="has 65 characters, Lambda takes 64"):
+        TableFunction(stack, "Bad", names=names, log_key=key, domain="d" * (room + 1))
 
 
 class TestRawLifecycle:
@@ -194,6 +203,9 @@ def test_arrivals_are_collected_within_lambda_s_bounds(
 @pytest.mark.parametrize(("steps", "message"), [
     ((), "has no steps"),
     (("load", "load"), "two steps of one name"),
+    (("",), "'' is no name of a step"),
+    (("load: failed",), "use 1-50 letters, digits, - and _"),
+    (("a" * 51,), "use 1-50"),
 ])  # fmt: skip
 def test_a_pipeline_has_steps_with_names_of_their_own(
     stack: Stack, names: Names, key: kms.IKey, steps: tuple[str, ...], message: str
@@ -231,6 +243,20 @@ def test_alarms_have_limits_that_mean_something(stack: Stack, names: Names, key:
 def test_an_address_that_is_no_address_is_refused(stack: Stack, names: Names, key: kms.IKey) -> None:
     with pytest.raises(InvalidProps, match="'nobody' is not an e-mail address"):
         AlertTopics(stack, "Bad", names=names, key=key, emails=["nobody"])
+
+
+def test_an_address_hears_of_every_severity(stack: Stack, names: Names, key: kms.IKey, synth: Synth) -> None:
+    AlertTopics(stack, "Alerts", names=names, key=key, emails=["ann@example.com", "bob@example.com"])
+    subscriptions = [(json.dumps(s["TopicArn"]), s["Endpoint"]) for s in of_type(synth(), "AWS::SNS::Subscription")]
+    for severity in ("critical", "warning"):
+        heard = [endpoint for topic, endpoint in subscriptions if f":lakehouse-test-{severity}" in topic]
+        assert sorted(heard) == ["ann@example.com", "bob@example.com"]
+
+
+def test_old_versions_are_kept_for_a_day_at_least(stack: Stack, names: Names, key: kms.IKey) -> None:
+    DataLake(stack, "Good", names=names, key=key, noncurrent_days=1)
+    with pytest.raises(InvalidProps, match="noncurrent_days must be at least 1, got 0"):
+        DataLake(stack, "Bad", names=names, key=key, noncurrent_days=0)
 
 
 def test_a_database_is_of_a_zone_of_tables(stack: Stack, names: Names) -> None:

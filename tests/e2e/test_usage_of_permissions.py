@@ -63,7 +63,13 @@ def test_a_function_misses_what_is_taken_from_its_role(checkout: Checkout, clean
         "execution_arn": "arn:aws:states:us-east-1:000000000000:execution:none:none",
         "started_at": "2026-01-01T00:00:00.000Z",
     }
-    failed = {"action": "fail", "pipeline": finished.pipeline, "run_id": finished.run_id, "step": "ingest", "error": "E", "cause": "c"}
+    failed = {
+        "action": "fail",
+        "pipeline": finished.pipeline,
+        "run_id": finished.run_id,
+        "step": "ingest",
+        "failure": {"Error": "E", "Cause": "c"},
+    }
     request = failed if action == "dynamodb:UpdateItem" else started
     with _without(checkout, role, action):
         answer = checkout.client("lambda").invoke(FunctionName=function["FunctionName"], Payload=json.dumps(request))

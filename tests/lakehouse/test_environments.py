@@ -168,7 +168,8 @@ def test_a_base_that_is_missing_is_told(tmp_path: Path) -> None:
     assert faults(folder)[0].file == "config/base.yaml"
 
 
-SHARED = 'account: "111111111111"\nregion: eu-west-1\n'
+ACCOUNT = 'account: "111111111111"\n'
+SHARED = f"{ACCOUNT}region: eu-west-1\n"
 
 
 @pytest.mark.parametrize(
@@ -176,6 +177,9 @@ SHARED = 'account: "111111111111"\nregion: eu-west-1\n'
     [
         ("name_prefix: shop\n", "name_prefix: shop\n", "name_prefix"),
         (SHARED + "name_prefix: shop\ndatabase_prefix: dev_\n", "name_prefix: shop\n", "name_prefix"),
+        ("name_prefix: shop\n", "name_prefix: shop-prod\n", "name_prefix"),
+        ("name_prefix: shop-live-dev\n", "name_prefix: shop-live\n", "name_prefix"),
+        (ACCOUNT + "name_prefix: shop\nregion: eu-west-1\n", ACCOUNT + "name_prefix: shop\nregion: eu-central-1\n", "name_prefix"),
         (SHARED, SHARED, "database_prefix"),
     ],
 )
@@ -185,6 +189,19 @@ def test_two_environments_that_would_share_names_are_refused(tmp_path: Path, dev
         found = faults(folder, env)
         assert [(fault.file, fault.place) for fault in found] == [(f"config/{other}.yaml", place)]
         assert env in found[0].problem
+
+
+@pytest.mark.parametrize(
+    ("dev", "prod"),
+    [
+        ("name_prefix: shop\n", "name_prefix: shopping-prod\n"),
+        (ACCOUNT + "name_prefix: shop\n", 'account: "222222222222"\nname_prefix: shop-prod\n'),
+    ],
+)
+def test_prefixes_that_no_rule_confuses_are_welcome(tmp_path: Path, dev: str, prod: str) -> None:
+    folder = write(tmp_path, dev=dev, prod=prod)
+    assert load_environment(folder, "dev").env == "dev"
+    assert load_environment(folder, "prod").env == "prod"
 
 
 def test_two_environments_in_one_account_have_their_own_databases(tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ def test_a_job_writes_only_the_tables_of_its_step(prod: Assembly) -> None:
         for name, statement in prod.statements()
         if "JobRole" in name and "s3:PutObject" in listed(statement["Action"])
     }
-    assert {name: resources for name, resources in written.items() if name.startswith("OrdersRefine")} == {
-        "OrdersRefineJobRoleDefaultPolicy": [
+    assert {name: resources for name, resources in written.items() if name.startswith("ordersrefine")} == {
+        "ordersrefineJobRoleDefaultPolicy": [
             "quarantine-<AWS::AccountId>-<AWS::Region>/tpch/orders/*",
             "silver-<AWS::AccountId>-<AWS::Region>/tpch/orders/*",
         ]

@@ -60,6 +60,16 @@ def test_whatever_fails_is_recorded_and_told_before_the_machine_fails(assembly: 
         assert states["RecordFailure"]["Catch"][0]["Next"] == "NotifyFailure"
 
 
+def test_no_path_of_a_failure_is_read_that_a_timeout_may_lack(assembly: Assembly) -> None:
+    for name, machine in machines(assembly):
+        assert machine["States"]["RecordFailure"]["Parameters"]["Payload"]["failure.$"] == "$.failure", name
+        for id_, state in machine["States"].items():
+            rules = [rule for choice in state.get("Choices", ()) for rule in choice.get("And", ())]
+            causes = [rule for rule in rules if "$.failure.Cause" in json.dumps(rule)]
+            assert not causes or causes[0] == {"Variable": "$.failure.Cause", "IsPresent": True}, (name, id_)
+            assert "$.failure." not in json.dumps(state.get("Parameters")), (name, id_)
+
+
 def test_a_failed_step_is_named(assembly: Assembly) -> None:
     for _, machine in machines(assembly):
         for id_, state in machine["States"].items():
@@ -68,7 +78,7 @@ def test_a_failed_step_is_named(assembly: Assembly) -> None:
                 final = machine["States"][catching].get("Default", catching)
                 blamed = machine["States"][final]
                 assert blamed["Type"] == "Pass"
-                assert blamed["Result"] == id_.removesuffix("Again").lower()
+                assert blamed["Result"] == id_.removeprefix("Step ").removesuffix(": second try")
 
 
 def test_only_the_machine_retries_a_job_and_once_at_most(assembly: Assembly) -> None:
@@ -83,7 +93,7 @@ def test_only_the_machine_retries_a_job_and_once_at_most(assembly: Assembly) -> 
 
 def test_a_run_is_told_apart_from_its_attempts(prod: Assembly) -> None:
     machine = dict(machines(prod))["lakehouse-prod-orders"]
-    assert machine["States"]["Ingest"]["Parameters"]["Arguments"] == {
+    assert machine["States"]["Step ingest"]["Parameters"]["Arguments"] == {
         "--run_id.$": "$.run_id",
         "--attempt.$": "States.Format('{}', $.attempt)",
         "--manifest.$": "$.manifest",
@@ -93,7 +103,7 @@ def test_a_run_is_told_apart_from_its_attempts(prod: Assembly) -> None:
 
 def test_a_run_that_follows_others_has_no_manifest(prod: Assembly) -> None:
     machine = dict(machines(prod))["lakehouse-prod-daily_revenue"]
-    assert machine["States"]["Publish"]["Parameters"]["Arguments"]["--manifest"] == "none"
+    assert machine["States"]["Step publish"]["Parameters"]["Arguments"]["--manifest"] == "none"
 
 
 def test_a_run_takes_the_leases_of_all_tables_that_it_writes(prod: Assembly) -> None:

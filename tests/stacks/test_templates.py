@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from fnmatch import fnmatchcase
 from typing import Any
 
 from lakehouse import metrics
@@ -61,6 +62,18 @@ def test_raw_files_age_down_the_ladder(prod: Assembly) -> None:
     assert ageing["ExpirationInDays"] == 2555
 
 
+def test_a_replaced_raw_file_outlives_its_run_and_a_replaced_file_of_a_table_goes_soon(assembly: Assembly) -> None:
+    kept = {
+        zone: [
+            rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+            for rule in bucket(assembly, zone)["LifecycleConfiguration"]["Rules"]
+            if "NoncurrentVersionExpiration" in rule
+        ]
+        for zone in ZONES
+    }
+    assert kept == {zone: [90] if zone == "raw" else [7] for zone in ZONES}
+
+
 def test_every_bucket_forgets_unfinished_uploads_and_old_versions(assembly: Assembly) -> None:
     for properties in assembly.properties("AWS::S3::Bucket"):
         rules = properties["LifecycleConfiguration"]["Rules"]
@@ -101,7 +114,26 @@ def test_every_log_group_forgets_and_is_encrypted(assembly: Assembly) -> None:
     for properties in assembly.properties("AWS::Logs::LogGroup"):
         assert properties["RetentionInDays"] > 0
         assert "KmsKeyId" in properties
-        assert properties["LogGroupName"].startswith(f"/lakehouse/{assembly.env}/")
+        assert f"/lakehouse/{assembly.env}/" in properties["LogGroupName"]
+
+
+def test_the_key_of_logs_serves_every_log_group(assembly: Assembly) -> None:
+    statements = [statement for key in assembly.properties("AWS::KMS::Key") for statement in key["KeyPolicy"]["Statement"]]
+    patterns = [
+        flat(pattern).split(":log-group:")[1]
+        for statement in statements
+        for pattern in listed(statement.get("Condition", {}).get("ArnLike", {}).get("kms:EncryptionContext:aws:logs:arn", []))
+    ]
+    assert len(patterns) == 2
+    for properties in assembly.properties("AWS::Logs::LogGroup"):
+        assert any(fnmatchcase(properties["LogGroupName"], pattern) for pattern in patterns), properties["LogGroupName"]
+
+
+def test_no_state_machine_needs_an_entry_in_the_account_s_policy_of_log_groups(assembly: Assembly) -> None:
+    for machine in assembly.properties("AWS::StepFunctions::StateMachine"):
+        (destination,) = machine["LoggingConfiguration"]["Destinations"]
+        group = flat(destination["CloudWatchLogsLogGroup"]["LogGroupArn"]).split(":log-group:")[1]
+        assert group.startswith(f"/aws/vendedlogs/states/lakehouse/{assembly.env}/")
 
 
 def test_every_function_writes_a_log_group_of_its_own(assembly: Assembly) -> None:

@@ -214,7 +214,7 @@ def test_a_failed_task_fails_the_run_its_running_steps_and_gives_the_leases_back
     _step(world, run_id, "refine", "RUNNING")
     cause = json.dumps({"JobRunState": "FAILED", "ErrorMessage": "RunFailed: quality_gate: no"})
 
-    answer = ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="refine", error="States.TaskFailed", cause=cause)
+    answer = ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="refine", failure={"Error": "States.TaskFailed", "Cause": cause})
 
     assert (answer["status"], answer["reason"], answer["message"]) == ("FAILED", "quality_gate", "step refine: no")
     assert [(step.step, step.status) for step in world.audit.trail(run_id, pipeline=PIPELINE).steps] == [
@@ -227,8 +227,19 @@ def test_a_failed_task_fails_the_run_its_running_steps_and_gives_the_leases_back
 
 def test_a_run_that_could_not_even_begin_is_recorded_as_failed(world: World, ask: Ask) -> None:
     run_id = new_run_id()
-    ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="", error="Lambda.TooManyRequestsException", cause="slow down")
+    ask(
+        action="fail", pipeline=PIPELINE, run_id=run_id, step="", failure={"Error": "Lambda.TooManyRequestsException", "Cause": "slow down"}
+    )
     assert (_run(world, run_id).status, _run(world, run_id).reason) == ("FAILED", "job_failed")
+
+
+def test_a_step_that_ran_out_of_time_is_recorded_though_nobody_says_why(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    _step(world, run_id, "refine", "RUNNING")
+    ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="refine", failure={"Error": "States.Timeout"})
+    run = _run(world, run_id)
+    assert (run.status, run.reason, run.message) == ("TIMED_OUT", "timed_out", "step refine: did not end in the time that it is given")
 
 
 def _ending(run_id: str, status: str, **detail: Any) -> dict[str, Any]:
@@ -280,7 +291,7 @@ def test_an_event_that_comes_after_the_record_changes_nothing(world: World, ask:
         _good_steps(world, run_id)
         _finish(ask, run_id)
     else:
-        ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="x", error="Boom", cause="why")
+        ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="x", failure={"Error": "Boom", "Cause": "why"})
     before, sent = _run(world, run_id), len(cloudwatch.sent)
     ask(**_ending(run_id, "FAILED", error="RunFailed", cause="The audit says why"))
     ask(**_ending(run_id, "FAILED", error="RunFailed", cause="The audit says why"))
@@ -304,7 +315,13 @@ def test_every_crash_between_two_calls_is_made_good_by_asking_again(world: World
         lease = {"action": "lease", "pipeline": PIPELINE, "run_id": run_id, "tables": TABLES, "seconds": 600}
         end = {
             "finish": {"action": "finish", "pipeline": PIPELINE, "run_id": run_id},
-            "fail": {"action": "fail", "pipeline": PIPELINE, "run_id": run_id, "step": "refine", "error": "Boom", "cause": "why"},
+            "fail": {
+                "action": "fail",
+                "pipeline": PIPELINE,
+                "run_id": run_id,
+                "step": "refine",
+                "failure": {"Error": "Boom", "Cause": "why"},
+            },
             "event": _ending(run_id, "TIMED_OUT"),
         }[last]
         return [begin, lease, end]
@@ -368,6 +385,7 @@ def test_a_lease_that_nobody_gave_back_is_free_when_its_run_is_over_or_its_time(
         {},
         {"action": "stop"},
         {"action": "finish", "pipeline": "orders"},
+        {"action": "fail", "pipeline": "orders", "run_id": "r", "step": "refine"},
         {"source": "aws.states", "detail": {"executionArn": "arn", "status": "SUCCEEDED"}},
         {"source": "aws.states", "detail": {"executionArn": "arn", "status": "FAILED"}},
         {"source": "aws.states", "detail": {"executionArn": "arn", "status": "FAILED", "input": "{x"}},

@@ -87,6 +87,16 @@ def test_a_machine_times_out_and_stays_timed_out(local_aws: LocalAws) -> None:
     assert local_aws.client("stepfunctions").describe_execution(executionArn=ended["executionArn"])["status"] == "TIMED_OUT"
 
 
+def test_a_task_that_runs_out_of_time_says_so_and_gives_no_cause(local_aws: LocalAws) -> None:
+    slow = "import time\ndef handler(e, c): time.sleep(5)"
+    function = local_aws.function(slow, role=local_aws.role(LOGS, service="lambda.amazonaws.com"))
+    catch = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Told"}]
+    invoke = task("arn:aws:states:::lambda:invoke", {"FunctionName": function}, TimeoutSeconds=1, Catch=catch)
+    invoke["States"]["Told"] = {"Type": "Pass", "End": True}
+    answer = run(local_aws, invoke, local_aws.role(allow("lambda:InvokeFunction", function), service="states.amazonaws.com"))
+    assert json.loads(answer["output"])["failure"] == {"Error": "States.Timeout"}
+
+
 def test_a_definition_that_aws_would_refuse_is_refused(local_aws: LocalAws) -> None:
     role, states = local_aws.role(service="states.amazonaws.com"), local_aws.client("stepfunctions")
     lost = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}, "C": {"Type": "Succeed"}}}

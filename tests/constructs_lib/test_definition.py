@@ -1,0 +1,51 @@
+"""The state machine of a pipeline as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
+
+FUNCTIONS = MachineFunctions(
+    partition="aws", recorder="arn:aws:lambda:eu-west-1:1:function:r", notifier="arn:aws:lambda:eu-west-1:1:function:n"
+)
+
+
+def machine(*steps: str) -> dict[str, Any]:
+    return definition(
+        functions=FUNCTIONS,
+        pipeline="orders",
+        steps=[JobStep(name=name, job_name=f"job-of-{name}", timeout_minutes=5) for name in steps],
+        tables=["silver_sales.orders"],
+        timeout_minutes=60,
+        has_manifest=True,
+    )
+
+
+def jobs_of_a_good_run(states: dict[str, Any]) -> list[str]:
+    """Jobs in the order in which a run passes them when nothing goes wrong, up to the record of its end."""
+    jobs, here = [], states["IsLeaseTaken"]["Choices"][0]["Next"]
+    while here != "RecordFinish":
+        jobs.append(states[here]["Parameters"]["JobName"])
+        here = states[here]["Next"]
+    return jobs
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ("refine", "done", "publish"),
+        ("failed", "record_start", "record_finish", "machine_failed"),
+        ("refine", "refine_again", "refine_failed", "may_try_refine_again", "wait_before_refine"),
+        ("load_data", "load-data", "load_Data", "LoadData"),
+        ("RecordStart", "NotifyFailure", "Done"),
+        ("a" * 50,),
+    ],
+)
+def test_whatever_steps_are_called_each_has_states_of_its_own(steps: tuple[str, ...]) -> None:
+    states = machine(*steps)["States"]
+    assert len(states) == len(machine("one")["States"]) + 5 * (len(steps) - 1)
+    assert jobs_of_a_good_run(states) == [f"job-of-{name}" for name in steps]
+    assert all(len(name) <= 80 for name in states)
