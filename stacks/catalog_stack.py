@@ -57,6 +57,7 @@ class CatalogStack(PlatformStack):
                     names=names,
                     zone=definition.zone,
                     domain=definition.domain,
+                    lake=lake,
                     removal_policy=self.removal_policy,
                 )
             tables.append(
