@@ -43,6 +43,8 @@ TRACING = ("xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:PutTelemetr
 """What Step Functions does with the machine's role to write traces; X-Ray knows no resource."""
 
 MAX_TIMEOUT_MINUTES = 365 * 24 * 60
+MAX_MACHINE_NAME = 80
+_PIPELINE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _STEP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}")
 _TABLE_NAME = re.compile(r"\S+\.\S+")
 _RUN_ARGUMENTS = ("--attempt", "--batch_id", "--manifest", "--run_id")
@@ -90,6 +92,7 @@ class Pipeline(Construct):
         require_range(
             timeout_minutes, name="timeout_minutes", at_least=1, at_most=MAX_TIMEOUT_MINUTES, why="a year, Step Functions' longest"
         )
+        _check_name(pipeline, names.state_machine(pipeline))
         _check_tables(tables)
         for step in steps:
             _check_step(step)
@@ -163,6 +166,18 @@ class PipelineGrants:
             resources=[execution_arn(self._machine)],
             because=EXECUTIONS,
         )
+
+
+def _check_name(pipeline: str, machine: str) -> None:
+    require(
+        _PIPELINE_NAME.fullmatch(pipeline) is not None,
+        f"the name of a pipeline is made of lower-case letters, digits, hyphens and underscores, a letter first, got {pipeline!r}",
+    )
+    require(
+        len(machine) <= MAX_MACHINE_NAME or "${Token[" in machine,
+        f"the name of a state machine has at most {MAX_MACHINE_NAME} characters (Step Functions' limit), got {machine!r} with {len(machine)}: "
+        "shorten the pipeline's name or the prefix",
+    )
 
 
 def _check_tables(tables: Sequence[str]) -> None:

@@ -304,12 +304,16 @@ def pipeline(stack: Stack, names: Names, key: kms.IKey) -> Callable[..., Pipelin
 @pytest.mark.parametrize(("options", "message"), [
     ({"timeout_minutes": 0}, "timeout_minutes must be 1-525600"),
     ({"timeout_minutes": 525_601}, "timeout_minutes must be 1-525600"),
+    ({"pipeline": "Orders of today"}, "the name of a pipeline is made of lower-case letters, .* got 'Orders of today'"),
+    ({"pipeline": "a" * 66}, "at most 80 characters .* with 81"),
     ({"tables": []}, "tables is empty"),
     ({"tables": ["orders"]}, "<database>.<table>, such as silver_sales.orders, got 'orders'"),
 ])  # fmt: skip
-def test_a_pipeline_ends_and_says_what_it_writes(pipeline: Callable[..., Pipeline], options: dict[str, Any], message: str) -> None:
+def test_a_pipeline_has_a_name_an_end_and_tables_that_it_writes(
+    pipeline: Callable[..., Pipeline], options: dict[str, Any], message: str
+) -> None:
     pipeline("Short", timeout_minutes=1)
-    pipeline("Long", timeout_minutes=525_600)
+    pipeline("Long", timeout_minutes=525_600, pipeline="a" * 65)
     with pytest.raises(InvalidProps, match=message):
         pipeline("Bad", **options)
 
