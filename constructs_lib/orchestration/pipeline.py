@@ -45,7 +45,6 @@ TRACING = ("xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:PutTelemetr
 MAX_TIMEOUT_MINUTES = 365 * 24 * 60
 MAX_MACHINE_NAME = 80
 _PIPELINE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_STEP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}")
 _TABLE_NAME = re.compile(r"\S+\.\S+")
 _RUN_ARGUMENTS = ("--attempt", "--batch_id", "--manifest", "--run_id")
 """Arguments by which a job learns which run it is."""
@@ -191,10 +190,6 @@ def _check_tables(tables: Sequence[str]) -> None:
 
 
 def _check_step(step: JobStep) -> None:
-    require(
-        _STEP_NAME.fullmatch(step.name) is not None,
-        f"the name of a step is up to 60 lower-case letters, digits, hyphens and underscores, a letter first, got {step.name!r}",
-    )
     require(bool(step.job_name), f"step {step.name} has no job_name: give the name of a Glue job, such as GlueSparkJob's job_name")
     require_range(step.timeout_minutes, name=f"timeout_minutes of step {step.name}", at_least=1)
     for name in step.arguments:
