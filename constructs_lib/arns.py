@@ -7,6 +7,8 @@ from weakref import WeakKeyDictionary
 from aws_cdk import Aws
 from aws_cdk import aws_kms as kms
 
+from constructs_lib.checks import require
+
 PARTITION = Aws.PARTITION
 REGION = Aws.REGION
 ACCOUNT = Aws.ACCOUNT_ID
@@ -83,10 +85,26 @@ def bucket_arn(bucket: str) -> str:
 
 
 def key_arn(key: kms.IKey) -> str:
-    """ARN of a key, read once: every log group and queue of a stack asks for it."""
+    """ARN of a key, read once: every log group and queue of a stack asks for it.
+
+    Raises:
+        InvalidProps: It is an alias.
+    """
     if key not in _KEYS:
-        _KEYS[key] = key.key_arn
+        _KEYS[key] = refuse_alias(key.key_arn)
     return _KEYS[key]
+
+
+def refuse_alias(arn: str) -> str:
+    """The ARN, unless it is that of an alias: permissions on an alias are permissions on nothing, whatever the alias points to.
+
+    Raises:
+        InvalidProps: It is an alias.
+    """
+    # An alias that the same app makes is spelled with a token after the account, so what tells it is that it is no key.
+    is_alias = ":kms:" in arn and ":key/" not in arn
+    require(not is_alias, f"{readable(arn)} is an alias, and IAM matches keys only: pass the key itself, such as Key.from_key_arn(...)")
+    return arn
 
 
 def readable(text: str) -> str:

@@ -13,7 +13,7 @@ from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from constructs_lib.arns import arn
-from constructs_lib.checks import require
+from constructs_lib.checks import require, require_range
 from constructs_lib.log_group import LogGroup
 from constructs_lib.packaging import function_bundle
 from constructs_lib.permissions import acknowledge, allow, service_principal
@@ -24,12 +24,13 @@ ARCHITECTURE = "arm64"
 
 _RUNTIME = "Deployed code runs on the Pythons that Glue, Lambda and the laptop have in common, of which 3.13 is the newest."
 
-MAX_TIMEOUT_SECONDS = 900
 MAX_NAME = 64
+MAX_TIMEOUT_SECONDS = 900
 MIN_MEMORY_MB = 128
 MAX_MEMORY_MB = 10_240
 
-_CODE = "FunctionCode"
+_CODE = "Lakehouse::FunctionCode"
+"""Id of the code in its stack; nobody calls a construct of their own so by chance."""
 
 
 class PlatformFunction(Construct):
@@ -74,17 +75,11 @@ class PlatformFunction(Construct):
         """
         super().__init__(scope, id)
         require(
-            len(name) <= MAX_NAME,
-            f"the function name {name!r} has {len(name)} characters, Lambda takes {MAX_NAME}: shorten what it is made of",
+            len(name) <= MAX_NAME or "${Token[" in name,
+            f"name must have at most {MAX_NAME} characters (Lambda's limit), got {name!r} with {len(name)}: shorten the pipeline's name or the prefix",
         )
-        require(
-            1 <= timeout_seconds <= MAX_TIMEOUT_SECONDS,
-            f"timeout_seconds must be 1-{MAX_TIMEOUT_SECONDS} (Lambda's range), got {timeout_seconds}",
-        )
-        require(
-            MIN_MEMORY_MB <= memory_mb <= MAX_MEMORY_MB,
-            f"memory_mb must be {MIN_MEMORY_MB}-{MAX_MEMORY_MB} (Lambda's range), got {memory_mb}",
-        )
+        require_range(timeout_seconds, name="timeout_seconds", at_least=1, at_most=MAX_TIMEOUT_SECONDS, why="Lambda's range")
+        require_range(memory_mb, name="memory_mb", at_least=MIN_MEMORY_MB, at_most=MAX_MEMORY_MB, why="Lambda's range")
         log_group = LogGroup(
             self, "Log", name=log_group_name, key=log_key, retention_days=log_retention_days, removal_policy=removal_policy
         )
@@ -135,7 +130,8 @@ def _shared_code(scope: Construct) -> assets.Asset:
     """The one code asset of a stack: staged once, not once a function."""
     stack = Stack.of(scope)
     existing = stack.node.try_find_child(_CODE)
-    if existing is not None:
-        return cast("assets.Asset", existing)
-    bundle = function_bundle()
-    return assets.Asset(stack, _CODE, path=str(bundle.path), asset_hash=bundle.content_hash)
+    if existing is None:
+        bundle = function_bundle()
+        return assets.Asset(stack, _CODE, path=str(bundle.path), asset_hash=bundle.content_hash)
+    require(isinstance(existing, assets.Asset), f"the id {_CODE!r} belongs to the code of functions: give your own construct another id")
+    return cast("assets.Asset", existing)

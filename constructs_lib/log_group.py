@@ -9,7 +9,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from constructs_lib.arns import arn, key_arn
-from constructs_lib.checks import require
+from constructs_lib.checks import require, shown
 from constructs_lib.permissions import allow
 
 RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
@@ -49,7 +49,7 @@ class LogGroup(Construct):
         super().__init__(scope, id)
         require(
             retention_days in RETENTION_DAYS,
-            f"retention_days must be one of {', '.join(map(str, RETENTION_DAYS))} (CloudWatch Logs knows no other), got {retention_days}",
+            f"retention_days must be one of {', '.join(map(str, RETENTION_DAYS))} (CloudWatch Logs knows no other), got {shown(retention_days)}",
         )
         self.resource = logs.CfnLogGroup(self, "Resource", log_group_name=name, kms_key_id=key_arn(key), retention_in_days=retention_days)
         self.resource.apply_removal_policy(removal_policy)

@@ -47,7 +47,7 @@ def function_bundle() -> CodeBundle:
     files = {
         **_tree(_deployed("lambdas"), "lambdas/"),
         **_without(_library(), (*AUTHORING_ONLY, *SPARK_ONLY)),
-        **(_tree(BUNDLED / "python", "") if (BUNDLED / "python").is_dir() else {}),
+        **_packages(BUNDLED / "python"),
     }
     return _zip("functions", files)
 
@@ -124,6 +124,13 @@ def _deployed(name: str) -> Path:
         f"the code of {name} is neither at {bundled} nor at {checkout}: install the wheel of the project again, or check it out whole",
     )
     return folder
+
+
+def _packages(folder: Path) -> dict[str, Path]:
+    """Third-party packages of functions; without them every function would fail at its first import."""
+    files = _tree(folder, "")
+    require(bool(files), f"the packages of functions are not at {folder}: run `make setup` in the checkout, or install the wheel again")
+    return files
 
 
 def _tree(folder: Path, prefix: str) -> dict[str, Path]:

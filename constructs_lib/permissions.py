@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Acknowledgment, Validations
+from aws_cdk import Acknowledgment, Stack, Token, Validations
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from constructs_lib.arns import readable
+from constructs_lib.arns import readable, refuse_alias
 from constructs_lib.checks import require
 
 NO_METRIC_RESOURCE = "CloudWatch knows no resource for putting metrics; the condition on the namespace is the limit."
@@ -44,10 +44,13 @@ def allow(
         because: Why a resource has to be a pattern; needed if one is, and shown to whoever runs a policy check.
 
     Raises:
-        InvalidProps: An action holds a wildcard, or a resource does and nobody said why.
+        InvalidProps: An action holds a wildcard, or a resource does and nobody said why; a resource is the alias of a key; the grantee has no policy
+            that this stack could add to.
     """
     for action in actions:
         require("*" not in action, f"name the actions one by one: {action!r} holds a wildcard")
+    for resource in resources:
+        refuse_alias(resource)
     patterns = [resource for resource in resources if "*" in resource]
     if patterns:
         require(because is not None, f"{readable(patterns[0])!r} is a pattern: name the resource, or say `because` why nobody can")
@@ -58,8 +61,29 @@ def allow(
     if statement in given:
         return given[statement]
     grant = iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=list(resources), conditions=conditions)
+    if not isinstance(grantee, iam.Role):
+        _require_effect(grant, grantee)
     given[statement] = grant
     return grant
+
+
+def _require_effect(grant: iam.Grant, grantee: iam.IGrantable) -> None:
+    """Refuse a grant that the CDK took and dropped: a role of the stack's own always takes it, others may not."""
+    who = type(grantee).__name__
+    require(
+        grant.success,
+        f"{who} has no policy that a permission could be added to, so nothing would be granted: pass the role, user or function that acts; "
+        "another account gets in by a role of this one that it may assume",
+    )
+    stack, account = getattr(grantee, "stack", None), grantee.grant_principal.principal_account
+    if isinstance(stack, Stack) and account is not None:
+        # For a role of another account the CDK reports success and adds nothing.
+        foreign = not Token.is_unresolved(account) and not Token.is_unresolved(stack.account) and account != stack.account
+        require(
+            not foreign,
+            f"the principal is of account {account}, and a stack of account {stack.account} cannot change its policy, so nothing would be granted: pass a role "
+            "of this account that it may assume",
+        )
 
 
 def acknowledge(scope: object, *findings: str, reason: str) -> None:

@@ -11,16 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lakehouse.contracts.compiler.documents import Document, Place, dotted, nearest, read_document
 from lakehouse.errors import ConfigurationError, Fault
-from lakehouse.naming import METRICS_NAMESPACE, Names
+from lakehouse.naming import DATABASE_PREFIX, MAX_PREFIX, METRICS_NAMESPACE, PREFIX, PROJECT, Names
 
 BASE = "base"
 """Name of the file that every environment starts from."""
 
 LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 """Retention periods that CloudWatch Logs offers."""
-
-MAX_PREFIX = 20
-"""Longest name prefix: the longest bucket name, `<prefix>-query-results-<account>-ap-southeast-1`, then has 62 of the 63 characters allowed."""
 
 MIN_SCAN_LIMIT_MB = 10
 """Athena's floor."""
@@ -112,18 +109,16 @@ class Environment(_Section):
     """One environment: what differs from the others."""
 
     env: str = Field(description="Name of the environment; it is the name of its file and is not written into it.")
-    project: str = Field(
-        pattern=r"^[a-z][a-z0-9-]{0,19}$", description="Name of the project, first part of parameter paths and log groups."
-    )
+    project: str = Field(pattern=PROJECT, description="Name of the project, first part of parameter paths and log groups.")
     name_prefix: str = Field(
         default="",
-        pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$",
+        pattern=PREFIX,
         max_length=MAX_PREFIX,
         description="First part of every physical name; `<project>-<env>` if left out.",
     )
     database_prefix: str = Field(
         default="",
-        pattern=r"^([a-z][a-z0-9_]*_)?$",
+        pattern=DATABASE_PREFIX,
         description="Put before every catalog database, for environments that share an account and region.",
     )
     account: str | None = Field(

@@ -23,7 +23,21 @@ VENDED_LOGS = "/aws/vendedlogs/states"
 METRICS_NAMESPACE = "Lakehouse"
 """CloudWatch namespace of every metric that the platform emits."""
 
+PROJECT = r"^[a-z][a-z0-9-]{0,19}$"
+"""Pattern of a project's name."""
+
+PREFIX = r"^[a-z][a-z0-9-]*[a-z0-9]$"
+"""Pattern of a name prefix: what bucket names may hold, which are the strictest."""
+
+MAX_PREFIX = 20
+"""Longest name prefix: the longest bucket name, `<prefix>-query-results-<account>-ap-southeast-1`, then has 62 of the 63 characters allowed."""
+
+DATABASE_PREFIX = r"^([a-z][a-z0-9_]*_)?$"
+"""Pattern of what stands before every catalog database."""
+
 _PART = re.compile(r"[a-z][a-z0-9_]*")
+_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+"""Partitions by the beginning of their regions' names; every other region is in the standard one."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -67,7 +81,7 @@ class DatasetName:
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """Names of one environment; account and region may be CloudFormation tokens.
+    """Names of one environment; whatever may be a CloudFormation token is not looked at.
 
     Attributes:
         project: Name of the project, first part of every parameter path.
@@ -84,6 +98,22 @@ class Names:
     account: str
     region: str
     database_prefix: str = ""
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: A part would give a name that AWS refuses.
+        """
+        _check("project", self.project, PROJECT, "up to 20 lower-case letters, digits and hyphens, a letter first")
+        _check("env", self.env, r"^[A-Za-z0-9_-]+$", "letters, digits, hyphens and underscores")
+        _check(
+            "prefix", self.prefix, PREFIX, "lower-case letters, digits and hyphens, a letter first and no hyphen last, as in bucket names"
+        )
+        _check("database_prefix", self.database_prefix, DATABASE_PREFIX, "lower-case letters, digits and underscores, an underscore last")
+        if len(self.prefix) > MAX_PREFIX and not _is_token(self.prefix):
+            raise ValueError(
+                f"prefix must have at most {MAX_PREFIX} characters, or the names of buckets get too long, got {self.prefix!r} with {len(self.prefix)}"
+            )
 
     def bucket(self, zone: str) -> str:
         """Bucket of a zone."""
@@ -157,5 +187,16 @@ class Names:
 
     @property
     def operator_role_arn(self) -> str:
-        """ARN of the operator's role, in the standard partition."""
-        return f"arn:aws:iam::{self.account}:role/{self.operator_role}"
+        """ARN of the operator's role, in the partition that the region is in."""
+        partition = next((name for beginning, name in _PARTITIONS.items() if self.region.startswith(beginning)), "aws")
+        return f"arn:{partition}:iam::{self.account}:role/{self.operator_role}"
+
+
+def _check(name: str, value: str, pattern: str, allowed: str) -> None:
+    if not re.fullmatch(pattern, value) and not _is_token(value):
+        raise ValueError(f"{name} is made of {allowed}, got {value!r}")
+
+
+def _is_token(value: str) -> bool:
+    """Whether only the deployment knows it; this is how the CDK spells such a text."""
+    return "${Token[" in value

@@ -58,7 +58,7 @@ class CatalogStack(PlatformStack):
         )
         # What people name begins with a small letter, every other id of the stack with a capital: the two never meet.
         databases = {
-            zone: CatalogDatabase(self, zone, names=names, zone=zone, domain=domain, removal_policy=self.removal_policy)
+            zone: CatalogDatabase(self, zone, names=names, zone=zone, domain=domain, lake=lake, removal_policy=self.removal_policy)
             for zone in dict.fromkeys(definition.zone for definition in tables)
         }
         made = [

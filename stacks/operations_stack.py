@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from constructs import Construct
 
-from constructs_lib.arns import catalog_arn, database_arn, queue_arn, table_arn
+from constructs_lib.arns import queue_arn
+from constructs_lib.catalog import CatalogGrants
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
 from constructs_lib.observability import AlertTopicNames, FunctionAlarms, OperatorRole
 from constructs_lib.orchestration import Notifier, RunBackstop, RunRecorder, RunTableNames
@@ -17,7 +18,6 @@ from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.environments import Environment
-from lakehouse.naming import TABLE_ZONES
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
 from stacks.platform_stack import PlatformStack
 
@@ -92,17 +92,5 @@ class OperationsStack(PlatformStack):
         tables.grants.use(role, "audit", actions=("GetItem", "Query"), indexes=("by_run", "by_status"))
         tables.grants.use(role, "control", actions=("GetItem",))
         AthenaWorkgroupGrants(names.workgroup, lake).run_queries(role)
-        for zone in TABLE_ZONES:
-            lake.grants.read(role, zone)
-        allow(role, actions=["s3:GetBucketLocation", "s3:ListBucket"], resources=[lake.bucket_arn(zone) for zone in TABLE_ZONES])
         databases = sorted({d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)})
-        allow(
-            role,
-            actions=["glue:GetDatabase", "glue:GetTable"],
-            resources=[
-                catalog_arn(),
-                *(database_arn(database) for database in databases),
-                *(table_arn(database, "*") for database in databases),
-            ],
-            because="Whoever operates the platform may look at every table of its databases.",
-        )
+        CatalogGrants(lake, databases).query(role)

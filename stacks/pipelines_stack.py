@@ -168,9 +168,7 @@ class PipelinesStack(PlatformStack):
             return AfterPipelines(machines=tuple(self.names.state_machine(name) for name in spec.trigger.pipelines))
         contract = self._contracts[spec.trigger.dataset]
         assert contract.source is not None
-        return FilesLanded(
-            lake=self._lake, contract_id=contract.id, prefix=self.names.raw_prefix(contract.id), formats=contract.source.formats
-        )
+        return FilesLanded(lake=self._lake, contract_id=contract.id, formats=contract.source.formats)
 
 
 def pipelines_by_domain(pipelines: Sequence[PipelineSpec]) -> dict[str, list[PipelineSpec]]:

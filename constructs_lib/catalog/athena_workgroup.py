@@ -10,8 +10,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from constructs_lib.arns import workgroup_arn
-from constructs_lib.checks import require
+from constructs_lib.arns import catalog_arn, database_arn, workgroup_arn
+from constructs_lib.checks import require_range
 from constructs_lib.permissions import allow
 from constructs_lib.security.data_keys import USE
 from constructs_lib.storage.data_lake import OBJECTS, LakeBuckets
@@ -26,6 +26,8 @@ RUN_QUERIES = (
     "athena:StopQueryExecution",
 )
 
+DEFAULT_DATABASE = "default"
+"""Database that Athena looks up for every query, whatever it names."""
 
 RESULTS_BUCKET = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
 """What Athena does with the caller's rights to the bucket that receives results."""
@@ -62,9 +64,7 @@ class AthenaWorkgroup(Construct):
             removal_policy: What happens to it, its named queries and its history when the stack goes.
         """
         super().__init__(scope, id)
-        require(
-            scan_limit_mb >= MIN_SCAN_LIMIT_MB, f"scan_limit_mb must be at least {MIN_SCAN_LIMIT_MB} (Athena's floor), got {scan_limit_mb}"
-        )
+        require_range(scan_limit_mb, name="scan_limit_mb", at_least=MIN_SCAN_LIMIT_MB, why="Athena's floor")
         self.results_location = f"s3://{lake.bucket_name('query-results')}/{name}/"
         resource = athena.CfnWorkGroup(
             self,
@@ -89,7 +89,7 @@ class AthenaWorkgroup(Construct):
 
 
 class AthenaWorkgroupGrants:
-    """Permissions on a workgroup; what a query reads has to be granted besides."""
+    """Permissions on a workgroup; what a query reads is granted by the table's `query`."""
 
     def __init__(self, name: str, lake: LakeBuckets) -> None:
         self._name = name
@@ -101,6 +101,7 @@ class AthenaWorkgroupGrants:
         allow(grantee, actions=RESULTS_BUCKET, resources=[self._lake.bucket_arn("query-results")])
         objects = f"{self._lake.bucket_arn('query-results')}/{self._name}/*"
         allow(grantee, actions=RESULTS_OBJECTS, resources=[objects], because=OBJECTS)
+        allow(grantee, actions=["glue:GetDatabase"], resources=[catalog_arn(), database_arn(DEFAULT_DATABASE)])
         return allow(grantee, actions=RUN_QUERIES, resources=[workgroup_arn(self._name)])
 
 

@@ -8,6 +8,7 @@ from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, catalog_arn, database_arn
 from constructs_lib.checks import require_one_of
+from constructs_lib.storage.data_lake import LakeBuckets
 from lakehouse.naming import TABLE_ZONES, Names
 
 
@@ -29,6 +30,7 @@ class CatalogDatabase(Construct):
         names: Names,
         zone: str,
         domain: str,
+        lake: LakeBuckets,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         """
@@ -36,6 +38,7 @@ class CatalogDatabase(Construct):
             names: Names of the environment; the database is `<zone>_<domain>`, with the environment's prefix if it has one.
             zone: Zone of its tables.
             domain: Domain of data.
+            lake: Buckets of the lake; its tables live in that of the zone.
             removal_policy: What happens to it when the stack goes; a database takes its tables along.
         """
         super().__init__(scope, id)
@@ -46,7 +49,7 @@ class CatalogDatabase(Construct):
             "Resource",
             catalog_id=ACCOUNT,
             database_input=glue.CfnDatabase.DatabaseInputProperty(
-                name=name, description=f"Tables of {domain} in {zone}", location_uri=f"s3://{names.bucket(zone)}/{domain}"
+                name=name, description=f"Tables of {domain} in {zone}", location_uri=f"s3://{lake.bucket_name(zone)}/{domain}"
             ),
         )
         self.resource.apply_removal_policy(removal_policy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import aws_iam as iam
@@ -9,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from constructs_lib.arns import catalog_arn, database_arn, table_arn
 from constructs_lib.permissions import allow
 from constructs_lib.storage.data_lake import LakeBuckets
-from lakehouse.naming import DatasetName
+from lakehouse.naming import TABLE_ZONES, DatasetName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,36 @@ class CatalogTable:
         return [catalog_arn(), database_arn(self.database), table_arn(self.database, self.dataset.dataset)]
 
 
+class CatalogGrants:
+    """Permissions on whole databases of a lake, for roles that no list of tables could keep up with."""
+
+    def __init__(self, lake: LakeBuckets, databases: Sequence[str]) -> None:
+        """
+        Args:
+            lake: Buckets that hold the files.
+            databases: Names of the databases.
+        """
+        self._lake = lake
+        self._databases = tuple(databases)
+
+    def query(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it query every table that there is or will be in Athena; the workgroup's `run_queries` gives the rest."""
+        for zone in TABLE_ZONES:
+            self._lake.grants.read(grantee, zone)
+        buckets = [self._lake.bucket_arn(zone) for zone in TABLE_ZONES]
+        allow(grantee, actions=["s3:GetBucketLocation", "s3:ListBucket"], resources=buckets)
+        return allow(
+            grantee,
+            actions=["glue:GetDatabase", "glue:GetTable"],
+            resources=[
+                catalog_arn(),
+                *(database_arn(database) for database in self._databases),
+                *(table_arn(database, "*") for database in self._databases),
+            ],
+            because="Tables come and go with contracts; the database is the limit.",
+        )
+
+
 class CatalogTableGrants:
     """Permissions on an Iceberg table."""
 
@@ -58,9 +89,17 @@ class CatalogTableGrants:
         self._table = table
 
     def read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let it read rows."""
+        """Let it read rows from code that knows the table, such as a Spark job; `query` is for SQL in Athena."""
         self._table.lake.grants.read(grantee, self._table.dataset.zone, prefix=self._table.prefix)
         return allow(grantee, actions=["glue:GetTable"], resources=self._table.catalog_resources())
+
+    def query(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it query rows in Athena, which looks up database and bucket besides; the workgroup's `run_queries` gives the rest."""
+        lake, zone = self._table.lake, self._table.dataset.zone
+        self.read(grantee)
+        lake.grants.list(grantee, zone, prefix=self._table.prefix)
+        allow(grantee, actions=["s3:GetBucketLocation"], resources=[lake.bucket_arn(zone)])
+        return allow(grantee, actions=["glue:GetDatabase"], resources=[catalog_arn(), database_arn(self._table.database)])
 
     def write(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let it read and commit rows, branches included; old metadata files that a commit retires are deleted."""

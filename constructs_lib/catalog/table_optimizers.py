@@ -11,12 +11,16 @@ from constructs import Construct
 from constructs_lib.arns import ACCOUNT
 from constructs_lib.catalog.iceberg_table import IcebergTable
 from constructs_lib.catalog.table_grants import CatalogTable
-from constructs_lib.checks import require
+from constructs_lib.checks import require, require_range
 from constructs_lib.log_group import STREAMS, log_group_arn
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 
-OPTIMIZER_LOG_GROUP = "/aws-glue/iceberg-compaction/logs"
-"""Log group that Glue's optimizers write to; the name is Glue's own."""
+OPTIMIZER_LOG_GROUPS = (
+    "/aws-glue/iceberg-compaction/logs",
+    "/aws-glue/iceberg-orphan-file-deletion/logs",
+    "/aws-glue/iceberg-retention/logs",
+)
+"""Log groups that Glue's optimizers write to, one a kind; the names are Glue's own."""
 
 
 class OptimizerRole(Construct):
@@ -43,11 +47,11 @@ class OptimizerRole(Construct):
         for table in tables:
             table.grants.write(self.role)
             table.lake.grants.list(self.role, table.dataset.zone, prefix=table.prefix)
-        arn = log_group_arn(OPTIMIZER_LOG_GROUP)
+        log_groups = [log_group_arn(name) for name in OPTIMIZER_LOG_GROUPS]
         self.grant = allow(
             self.role,
             actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            resources=[arn, f"{arn}:*"],
+            resources=[*log_groups, *(f"{arn}:*" for arn in log_groups)],
             because=STREAMS,
         )
 
@@ -75,12 +79,9 @@ class TableOptimizers(Construct):
             orphan_files_after_days: Age from which a file that no snapshot refers to is deleted; a younger one may belong to a commit under way.
         """
         super().__init__(scope, id)
-        require(keep_snapshots_days >= 1, f"keep_snapshots_days must be at least 1, got {keep_snapshots_days}")
-        require(keep_snapshots >= 1, f"keep_snapshots must be at least 1, got {keep_snapshots}")
-        require(
-            orphan_files_after_days >= 1,
-            f"orphan_files_after_days must be at least 1 (a commit under way may own a younger file), got {orphan_files_after_days}",
-        )
+        require_range(keep_snapshots_days, name="keep_snapshots_days", at_least=1)
+        require_range(keep_snapshots, name="keep_snapshots", at_least=1)
+        require_range(orphan_files_after_days, name="orphan_files_after_days", at_least=1, why="a commit under way may own a younger file")
         role_arn = role.role.role_arn
         configurations = {
             "Compaction": ("compaction", {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,12 +16,13 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, key_arn, queue_arn, rule_arn, state_machine_arn
-from constructs_lib.checks import require
+from constructs_lib.checks import require, require_one_of, require_range
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.orchestration.run_tables import RunTableNames
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from constructs_lib.security.data_keys import READ
 from constructs_lib.storage.data_lake import LakeBuckets
+from lakehouse.contracts.model import Source
 from lakehouse.naming import Names
 
 MAX_BATCH_SECONDS = 300
@@ -30,6 +32,8 @@ DEAD_LETTER_DAYS = 14
 STARTER_TIMEOUT_SECONDS = 120
 STARTER_CONCURRENCY = 2
 """Least that Lambda allows for an event source mapping; arrivals of one dataset gain nothing from more."""
+
+_CONTRACT_ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 
 
 class Trigger(Protocol):
@@ -55,21 +59,37 @@ class Trigger(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FilesLanded:
-    """Files of one dataset land in raw.
+    """Files of one dataset land in raw, in its folder `<domain>/<dataset>/`.
 
     Attributes:
         lake: Buckets of the lake.
         contract_id: Dataset, `<domain>.<dataset>`.
-        prefix: Folder of the raw bucket where its files land.
-        formats: File formats that the dataset accepts.
+        formats: File formats that the dataset accepts; files of others are skipped.
         kind: Word for it in runs.
     """
 
     lake: LakeBuckets
     contract_id: str
-    prefix: str
-    formats: tuple[str, ...]
+    formats: tuple[str, ...] = Source.formats
     kind: str = "arrival"
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            InvalidProps: The dataset is malformed, or no file could be of its formats.
+        """
+        require(
+            _CONTRACT_ID.fullmatch(self.contract_id) is not None,
+            f"contract_id must be <domain>.<dataset>, such as sales.orders, got {self.contract_id!r}",
+        )
+        require(bool(self.formats), f"formats is empty, so every file would be skipped: name some of {', '.join(Source.formats)}")
+        for word in self.formats:
+            require_one_of(word, Source.formats, name="formats")
+
+    @property
+    def prefix(self) -> str:
+        """Folder of the raw bucket where its files land; the starter reads no other."""
+        return f"{self.contract_id.replace('.', '/')}/"
 
     def event_pattern(self) -> dict[str, Any]:
         """Objects created under the dataset's folder."""
@@ -94,7 +114,7 @@ class FilesLanded:
         tables.grants.use(starter, "control", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
         self.lake.grants.read_versions(starter, "raw", prefix=self.prefix)
         self.lake.grants.tell_missing(starter, "raw")
-        self.lake.grants.put(starter, "logs", prefix=f"manifests/{self.contract_id.replace('.', '/')}/")
+        self.lake.grants.put(starter, "logs", prefix=f"manifests/{self.prefix}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +128,16 @@ class AfterPipelines:
 
     machines: tuple[str, ...]
     kind: str = "after"
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            InvalidProps: There is no machine to wait for.
+        """
+        require(
+            bool(self.machines),
+            "machines is empty, and EventBridge takes no empty list: name the state machines whose success starts the pipeline",
+        )
 
     def event_pattern(self) -> dict[str, Any]:
         """Executions of those machines that succeeded."""
@@ -169,10 +199,8 @@ class FileArrival(Construct):
             removal_policy: What happens to the log when the stack goes.
         """
         super().__init__(scope, id)
-        require(
-            0 <= batch_seconds <= MAX_BATCH_SECONDS, f"batch_seconds must be 0-{MAX_BATCH_SECONDS} (Lambda's range), got {batch_seconds}"
-        )
-        require(1 <= batch_size <= MAX_BATCH_SIZE, f"batch_size must be 1-{MAX_BATCH_SIZE} (Lambda's range), got {batch_size}")
+        require_range(batch_seconds, name="batch_seconds", at_least=0, at_most=MAX_BATCH_SECONDS, why="Lambda's range")
+        require_range(batch_size, name="batch_size", at_least=1, at_most=MAX_BATCH_SIZE, why="Lambda's range")
         require(
             batch_size <= 10 or batch_seconds >= 1,
             f"batch_seconds must be at least 1 for batches of more than 10, got batch_size {batch_size}",

@@ -12,8 +12,6 @@ from constructs_lib.log_group import STREAMS
 from constructs_lib.permissions import account_principal, allow
 from lakehouse.naming import Names
 
-SESSION_HOURS = 4
-
 
 class OperatorRole(Construct):
     """Role that this account's own principals may assume if their own policies let them; it sees and drops, and changes no resource.

@@ -8,7 +8,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from constructs_lib.checks import require
+from constructs_lib.checks import require_range
 from constructs_lib.observability.alert_topics import AlertTopicNames
 from constructs_lib.observability.watching import Watch, alarm
 from lakehouse.metrics import ENVIRONMENT, PIPELINE, ROWS_QUARANTINED, RUNS_FAILED, RUNS_TIMED_OUT, Metric
@@ -60,8 +60,8 @@ class PipelineAlarms(Construct):
             max_quarantined_rows: Most rows that may go to quarantine in five minutes without anybody being told.
         """
         super().__init__(scope, id)
-        require(max_wait_minutes >= 1, f"max_wait_minutes must be at least 1, got {max_wait_minutes}")
-        require(max_quarantined_rows >= 0, f"max_quarantined_rows must be at least 0, got {max_quarantined_rows}")
+        require_range(max_wait_minutes, name="max_wait_minutes", at_least=1)
+        require_range(max_quarantined_rows, name="max_quarantined_rows", at_least=0)
 
         def run_metric(metric: Metric) -> cloudwatch.Metric:
             return cloudwatch.Metric(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 from aws_cdk import RemovalPolicy
@@ -12,6 +13,7 @@ from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, PARTITION, execution_arn, job_arn, state_machine_arn
+from constructs_lib.checks import require, require_range
 from constructs_lib.functions import function_arn
 from constructs_lib.log_group import LogGroup
 from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
@@ -31,11 +33,21 @@ LOG_DELIVERY = (
 )
 """What Step Functions does with the machine's role to write its log; none of them knows a resource."""
 
+RUN_JOBS = ("glue:BatchStopJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:StartJobRun")
+"""What Step Functions asks for to run a Glue job and wait for it, as its guide lists it; the laptop's needs no GetJobRuns."""
+
 EXECUTIONS = "Executions are named after what started them; the state machine is the limit."
 """Why permissions on executions end in a star."""
 
 TRACING = ("xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:PutTelemetryRecords", "xray:PutTraceSegments")
 """What Step Functions does with the machine's role to write traces; X-Ray knows no resource."""
+
+MAX_TIMEOUT_MINUTES = 365 * 24 * 60
+MAX_MACHINE_NAME = 80
+_PIPELINE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_TABLE_NAME = re.compile(r"\S+\.\S+")
+_RUN_ARGUMENTS = ("--attempt", "--batch_id", "--manifest", "--run_id")
+"""Arguments by which a job learns which run it is."""
 
 
 class Pipeline(Construct):
@@ -76,6 +88,13 @@ class Pipeline(Construct):
             removal_policy: What happens to the log when the stack goes.
         """
         super().__init__(scope, id)
+        require_range(
+            timeout_minutes, name="timeout_minutes", at_least=1, at_most=MAX_TIMEOUT_MINUTES, why="a year, Step Functions' longest"
+        )
+        _check_name(pipeline, names.state_machine(pipeline))
+        _check_tables(tables)
+        for step in steps:
+            _check_step(step)
         machine = names.state_machine(pipeline)
         log_group = LogGroup(
             self,
@@ -97,11 +116,7 @@ class Pipeline(Construct):
             notifier=function_arn(names.function(NOTIFIER)),
         )
         grant = allow(self.role, actions=["lambda:InvokeFunction"], resources=[functions.recorder, functions.notifier])
-        allow(
-            self.role,
-            actions=["glue:BatchStopJobRun", "glue:GetJobRun", "glue:StartJobRun"],
-            resources=[job_arn(step.job_name) for step in steps],
-        )
+        allow(self.role, actions=RUN_JOBS, resources=[job_arn(step.job_name) for step in steps])
         allow(self.role, actions=LOG_DELIVERY, resources=["*"], because="CloudWatch Logs knows no resource for log deliveries.")
         allow(self.role, actions=TRACING, resources=["*"], because="X-Ray knows no resource for traces.")
         document = definition(
@@ -150,3 +165,33 @@ class PipelineGrants:
             resources=[execution_arn(self._machine)],
             because=EXECUTIONS,
         )
+
+
+def _check_name(pipeline: str, machine: str) -> None:
+    require(
+        _PIPELINE_NAME.fullmatch(pipeline) is not None,
+        f"the name of a pipeline is made of lower-case letters, digits, hyphens and underscores, a letter first, got {pipeline!r}",
+    )
+    require(
+        len(machine) <= MAX_MACHINE_NAME or "${Token[" in machine,
+        f"the name of a state machine has at most {MAX_MACHINE_NAME} characters (Step Functions' limit), got {machine!r} with {len(machine)}: "
+        "shorten the pipeline's name or the prefix",
+    )
+
+
+def _check_tables(tables: Sequence[str]) -> None:
+    require(
+        bool(tables), "tables is empty, so nothing would keep two runs from writing at once: name what the run writes, <database>.<table>"
+    )
+    for table in tables:
+        require(
+            _TABLE_NAME.fullmatch(table) is not None, f"tables are written <database>.<table>, such as silver_sales.orders, got {table!r}"
+        )
+
+
+def _check_step(step: JobStep) -> None:
+    require(bool(step.job_name), f"step {step.name} has no job_name: give the name of a Glue job, such as GlueSparkJob's job_name")
+    require_range(step.timeout_minutes, name=f"timeout_minutes of step {step.name}", at_least=1)
+    for name in step.arguments:
+        require(name.startswith("--"), f"job arguments start with `--`: write --{name.lstrip('-')} for {name!r} in step {step.name}")
+        require(name not in _RUN_ARGUMENTS, f"{name} says which run it is, and the machine fills it in: leave it out of step {step.name}")

@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib.arns import run_table_arn
+from constructs_lib.arns import key_arn, run_table_arn
 from constructs_lib.checks import require_one_of
 from constructs_lib.permissions import allow
 from constructs_lib.security.data_keys import READ, through
@@ -109,7 +109,7 @@ class RunTables(Construct):
             removal_policy: What happens to them when the stack goes.
         """
         super().__init__(scope, id)
-        self.by_name = RunTableNames.from_names(names, key_arn=key.key_arn)
+        self.by_name = RunTableNames.from_names(names, key_arn=key_arn(key))
         self.tables: dict[str, dynamodb.Table] = {}
         for kind, shape in SHAPES.items():
             table = dynamodb.Table(

@@ -14,13 +14,12 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, job_arn
-from constructs_lib.checks import require, require_one_of
+from constructs_lib.checks import require, require_one_of, require_range
 from constructs_lib.log_group import LogGroup
 from constructs_lib.permissions import NO_METRIC_RESOURCE, acknowledge, allow, service_principal, service_principal_conditions
 from constructs_lib.processing.job_code import CodeAssets, JobCode
 from constructs_lib.processing.security_configuration import SecurityConfiguration
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument
-from lakehouse.naming import METRICS_NAMESPACE
 
 GLUE_VERSIONS = ("5.0", "5.1", "6.0")
 """Releases that run Spark on Python 3.11 or later."""
@@ -38,9 +37,16 @@ _LOGS_ENCRYPTED = (
     "The log groups are encrypted with a customer key by themselves; encryption in the security configuration would move logs to groups that Glue names by "
     "role, with no retention."
 )
-_SECRET = re.compile(r"passw|passphrase|pwd|secret|token|credential|api[-_]?key|access[-_]?key|private[-_]?key", re.IGNORECASE)
+_SECRET = re.compile(r"passw|passphrase|pwd|secret|token(?!s|iz)|credential|api[-_]?key|access[-_]?key|private[-_]?key", re.IGNORECASE)
+"""Names of secrets; `--max_tokens` and `--tokenizer` are none."""
+
 _SECRET_REFERENCE = re.compile(r"[-_](arn|name|id)$", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"://[^/@\s:]*:[^/@\s]+@|[?&;](password|pwd|secret|token)=[^&;]", re.IGNORECASE)
+"""An address that carries its password: `jdbc:postgresql://user:word@host`, `...;password=word`."""
+
 _OWNED = ("--conf", "--datalake-formats", "--extra-py-files", "--job-language", "--custom-logGroup-prefix")
+_GLUE_S_OWN = ("--JOB_ID", "--JOB_NAME", "--JOB_RUN_ID", "--debug", "--endpoint", "--mode")
+"""Arguments that Glue sets by itself and asks everybody else never to set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +67,7 @@ class SparkSize:
             InvalidProps: Glue has no such worker, or the number is out of range.
         """
         require_one_of(self.worker_type, WORKER_TYPES, name="worker_type")
-        require(
-            MIN_WORKERS <= self.workers <= MAX_WORKERS,
-            f"workers must be {MIN_WORKERS}-{MAX_WORKERS} (one of them is the driver), got {self.workers}",
-        )
+        require_range(self.workers, name="workers", at_least=MIN_WORKERS, at_most=MAX_WORKERS, why="one of them is the driver")
 
 
 class JobLogs(Construct):
@@ -146,11 +149,8 @@ class GlueSparkJob(Construct):
         """
         super().__init__(scope, id)
         require_one_of(glue_version, GLUE_VERSIONS, name="glue_version")
-        require(
-            1 <= timeout_minutes <= MAX_TIMEOUT_MINUTES,
-            f"timeout_minutes must be 1-{MAX_TIMEOUT_MINUTES} (seven days, Glue's longest), got {timeout_minutes}",
-        )
-        require(max_concurrent_runs >= 1, f"max_concurrent_runs must be at least 1, got {max_concurrent_runs}")
+        require_range(timeout_minutes, name="timeout_minutes", at_least=1, at_most=MAX_TIMEOUT_MINUTES, why="seven days, Glue's longest")
+        require_range(max_concurrent_runs, name="max_concurrent_runs", at_least=1)
         arguments = arguments if arguments is not None else {}
         _check_arguments(arguments)
         size = size if size is not None else SparkSize()
@@ -163,7 +163,7 @@ class GlueSparkJob(Construct):
         code_assets = CodeAssets.of(self)
         script = code_assets.file(code.script)
         bundle = code_assets.file(code.bundle, code.bundle_hash)
-        code_assets.grants.read(self.role)
+        code_assets.grants.read(self.role, [script, bundle])
         logs.output.grants.write(self.role)
         logs.error.grants.write(self.role)
         allow(
@@ -171,7 +171,7 @@ class GlueSparkJob(Construct):
             actions=["cloudwatch:PutMetricData"],
             resources=["*"],
             because=NO_METRIC_RESOURCE,
-            conditions={"StringEquals": {"cloudwatch:namespace": ["Glue", METRICS_NAMESPACE]}},
+            conditions={"StringEquals": {"cloudwatch:namespace": "Glue"}},
         )
         self.resource = glue.CfnJob(
             self,
@@ -227,11 +227,17 @@ class GlueSparkJobGrants:
 
 
 def _check_arguments(arguments: Mapping[str, str]) -> None:
-    for name in arguments:
+    for name, value in arguments.items():
         require(name.startswith("--"), f"job arguments start with `--`: write --{name.lstrip('-')} for {name!r}")
         require(name not in _OWNED, f"{name} belongs to the construct: use `settings` for Spark settings, `code` and `logs` for the others")
+        require(name not in _GLUE_S_OWN, f"{name} is set by Glue itself: call your own argument something else")
         require(
             not _SECRET.search(name) or bool(_SECRET_REFERENCE.search(name)),
             f"{name} looks like a secret, and job arguments are visible to everybody who may see the job: store it in Secrets Manager, pass its ARN as "
-            f"{name}_arn and read it in the job",
+            f"{name}_arn and read it in the job; if it is none, call it something else",
+        )
+        require(
+            not _SECRET_VALUE.search(value),
+            f"the value of {name} holds a password, and job arguments are visible to everybody who may see the job: store the address in Secrets Manager, "
+            f"pass its ARN as {name}_secret_arn and read it in the job",
         )

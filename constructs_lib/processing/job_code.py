@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +20,8 @@ from constructs_lib.permissions import allow
 VERSIONS = "Code lies under the hash of its content; naming one version would break runs that are under way when the next is deployed."
 """Why permissions on code end in a star."""
 
-_ID = "JobCode"
+_ID = "Lakehouse::JobCode"
+"""Id of the code in its stack; nobody calls a construct of their own so by chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,7 @@ class CodeAssets(Construct):
     Old versions stay where they are, so a stack that is rolled back finds the code that its template names.
 
     Attributes:
+        folder: ARN of the folder that holds the code of this environment and nothing else; None if there is none.
         grants: Permissions on the files.
     """
 
@@ -73,12 +76,16 @@ class CodeAssets(Construct):
         """The one of the stack that a construct belongs to."""
         stack = Stack.of(scope)
         existing = stack.node.try_find_child(_ID)
-        return existing if isinstance(existing, cls) else cls(stack, _ID)
+        if existing is None:
+            return cls(stack, _ID)
+        require(isinstance(existing, cls), f"the id {_ID!r} belongs to the code of jobs: give your own construct another id")
+        return cast("CodeAssets", existing)
 
     def __init__(self, scope: Construct, id: str) -> None:
         """Start with no file; `of` is the way to get one."""
         super().__init__(scope, id)
         self._addresses: dict[str, str] = {}
+        self._arns: dict[str, str] = {}
         self.folder: str | None = None
         self.grants = CodeAssetsGrants(self)
 
@@ -95,16 +102,26 @@ class CodeAssets(Construct):
             asset = assets.Asset(self, f"File{key[:16]}", path=str(path), asset_hash=key)
             bucket = asset.s3_bucket_name
             object_key = asset.s3_object_key
-            if self.folder is None:
+            if not self._addresses:
                 self.folder = _folder(Stack.of(self), bucket, object_key)
             address = f"s3://{bucket}/{object_key}"
             self._addresses[key] = address
+            self._arns[address] = f"{bucket_arn(bucket)}/{object_key}"
         return address
 
     def text(self, name: str, content: str) -> str:
         """`s3://` address that a generated text has after deployment."""
         written = write_file(name, content)
         return self.file(written.path, written.content_hash)
+
+    def arn(self, address: str) -> str:
+        """ARN of a file by its address.
+
+        Raises:
+            InvalidProps: The stack has no such file.
+        """
+        require(address in self._arns, f"{address} is no code of this stack: take the address from CodeAssets.of(...).file or .text")
+        return self._arns[address]
 
 
 class CodeAssetsGrants:
@@ -113,16 +130,27 @@ class CodeAssetsGrants:
     def __init__(self, code: CodeAssets) -> None:
         self._code = code
 
-    def read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let it read the code of this environment, any version of it."""
-        require(self._code.folder is not None, "there is no code yet: add the job's files before you grant them")
+    def read(self, grantee: iam.IGrantable, addresses: Sequence[str]) -> iam.Grant:
+        """Let it read files of code: any version if the environment has a folder of its own, otherwise these, as the bucket is everybody's.
+
+        Args:
+            grantee: Who receives the permission.
+            addresses: The files, as `file` and `text` gave them.
+        """
+        files = [self._code.arn(address) for address in addresses]
+        if self._code.folder is None:
+            return allow(grantee, actions=["s3:GetObject"], resources=files)
         return allow(grantee, actions=["s3:GetObject"], resources=[f"{self._code.folder}*"], because=VERSIONS)
 
 
-def _folder(stack: Stack, bucket: str, object_key: str) -> str:
-    """ARN of the folder of an asset; what the CDK gives as opaque tokens is spelled out, so that checkers can name it."""
+def _folder(stack: Stack, bucket: str, object_key: str) -> str | None:
+    """ARN of the folder of an asset, if the stack's synthesizer has one; what the CDK gives as opaque tokens is spelled out, so that checkers can name it."""
+    key: Any = stack.resolve(object_key)
+    folder = key.rpartition("/")[0] if isinstance(key, str) else ""
+    if not folder:
+        return None
     name: Any = stack.resolve(bucket)
-    if isinstance(name, dict):
-        name = str(cast("dict[str, Any]", name)["Fn::Sub"]).replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
-    folder, _, _ = str(stack.resolve(object_key)).rpartition("/")
-    return f"{bucket_arn(name)}/{folder}/" if folder else f"{bucket_arn(name)}/"
+    pattern = cast("dict[str, Any]", name).get("Fn::Sub") if isinstance(name, dict) else name
+    if isinstance(pattern, str):
+        bucket = pattern.replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
+    return f"{bucket_arn(bucket)}/{folder}/"

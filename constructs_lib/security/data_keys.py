@@ -10,7 +10,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, PARTITION, REGION, URL_SUFFIX
-from constructs_lib.checks import require
+from constructs_lib.checks import require_range
 from constructs_lib.permissions import account_principal, allow, service_principal, service_principal_conditions
 from lakehouse.naming import VENDED_LOGS, Names
 
@@ -53,7 +53,10 @@ KEY_ACTIONS = (
     "kms:UpdateAlias",
     "kms:UpdateKeyDescription",
 )
-"""What the account's own IAM policies may give on a key: everything that a symmetric key knows, named one by one."""
+"""What the account's own IAM policies may give on a key, named one by one: the use and the care of a symmetric key that KMS made.
+
+Left out: data key pairs, imported material and replicas in other regions, which these keys have no use for.
+"""
 
 USE = ("kms:Decrypt", "kms:GenerateDataKey")
 """What a writer of encrypted data needs."""
@@ -91,14 +94,8 @@ class DataKeys(Construct):
             removal_policy: What happens to the keys when the stack goes; data under a destroyed key is lost.
         """
         super().__init__(scope, id)
-        require(
-            MIN_ROTATION_DAYS <= rotation_days <= MAX_ROTATION_DAYS,
-            f"rotation_days must be {MIN_ROTATION_DAYS}-{MAX_ROTATION_DAYS} (KMS's range), got {rotation_days}",
-        )
-        require(
-            MIN_DELETION_DAYS <= deletion_days <= MAX_DELETION_DAYS,
-            f"deletion_days must be {MIN_DELETION_DAYS}-{MAX_DELETION_DAYS} (KMS's range), got {deletion_days}",
-        )
+        require_range(rotation_days, name="rotation_days", at_least=MIN_ROTATION_DAYS, at_most=MAX_ROTATION_DAYS, why="KMS's range")
+        require_range(deletion_days, name="deletion_days", at_least=MIN_DELETION_DAYS, at_most=MAX_DELETION_DAYS, why="KMS's range")
 
         def key(id: str, domain: str, description: str, statements: list[iam.PolicyStatement]) -> kms.IKey:
             created = kms.Key(

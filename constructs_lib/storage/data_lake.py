@@ -12,9 +12,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from constructs_lib.arns import bucket_arn
-from constructs_lib.checks import require, require_one_of
-from constructs_lib.permissions import acknowledge, allow
+from constructs_lib.arns import ACCOUNT, bucket_arn, key_arn
+from constructs_lib.checks import require, require_one_of, require_range
+from constructs_lib.permissions import acknowledge, allow, service_principal, service_principal_conditions
 from constructs_lib.security.data_keys import READ, USE
 from constructs_lib.storage.lifecycle import NONCURRENT_DAYS, RawLifecycle, raw_rules, scratch_rules, table_rules
 from lakehouse.naming import TABLE_ZONES, ZONES, Names
@@ -96,12 +96,16 @@ class DataLake(Construct):
             query_results_days: Days for which results of queries are kept.
             logs_days: Days for which manifests and what runs staged are kept.
             access_logs: Bucket that receives server access logs; S3 delivers them only to a bucket under its own key (SSE-S3), so none of the lake's can serve.
+                One that this app makes is given the policy for it; one that it only names must have it.
             removal_policy: What happens to the buckets when the stack goes. DESTROY fails on a bucket that is not empty.
         """
         super().__init__(scope, id)
-        require(noncurrent_days >= 1, f"noncurrent_days must be at least 1, got {noncurrent_days}")
-        key_arn = key.key_arn
-        self.by_name = LakeBuckets.from_names(names, key_arn=key_arn)
+        require_range(noncurrent_days, name="noncurrent_days", at_least=1)
+        require(
+            access_logs is None or access_logs.encryption_key is None,
+            "access_logs is under a customer key, and S3 delivers server access logs only to a bucket under its own (SSE-S3): give it one of those",
+        )
+        self.by_name = LakeBuckets.from_names(names, key_arn=key_arn(key))
         self.buckets: dict[str, s3.IBucket] = {}
         rules = {
             "raw": raw_rules(raw_lifecycle if raw_lifecycle is not None else RawLifecycle()),
@@ -124,14 +128,14 @@ class DataLake(Construct):
                 minimum_tls_version=MINIMUM_TLS_VERSION,
                 object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
                 removal_policy=removal_policy,
-                server_access_logs_bucket=access_logs,
-                server_access_logs_prefix=None if access_logs is None else f"{zone}/",
                 versioned=True,
             )
-            for statement in _encryption_denies(self.by_name.bucket_arn(zone), key_arn):
+            for statement in _encryption_denies(self.by_name.bucket_arn(zone), self.by_name.key_arn):
                 bucket.add_to_resource_policy(iam.PolicyStatement.from_json(statement))
             if access_logs is None:
                 acknowledge(bucket, "AwsSolutions-S1", reason=_NO_ACCESS_LOGS)
+            else:
+                self._log_access(bucket, zone, access_logs)
             self.buckets[zone] = bucket
             if zone == "raw":
                 # The L2's event_bridge_enabled adds a custom resource with a function and a wide role; the property alone does the same.
@@ -139,6 +143,25 @@ class DataLake(Construct):
                 assert isinstance(resource, s3.CfnBucket)
                 resource.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)  # noqa: FBT003
         self.grants = self.by_name.grants
+
+    def _log_access(self, bucket: s3.Bucket, zone: str, receiver: s3.IBucket) -> None:
+        """Have access to a bucket logged, by a bucket policy: the L2 would do it by an ACL, which a bucket that enforces its owner refuses."""
+        resource = bucket.node.default_child
+        assert isinstance(resource, s3.CfnBucket)
+        resource.logging_configuration = s3.CfnBucket.LoggingConfigurationProperty(
+            destination_bucket_name=receiver.bucket_name, log_file_prefix=f"{zone}/"
+        )
+        result = receiver.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid=f"AccessLogsOf{_construct_id(zone)}",
+                principals=[service_principal("logging.s3.amazonaws.com")],
+                actions=["s3:PutObject"],
+                resources=[f"{receiver.bucket_arn}/{zone}/*"],
+                conditions=service_principal_conditions(account=ACCOUNT, source_arn=self.by_name.bucket_arn(zone)),
+            )
+        )
+        if result.policy_dependable is not None:
+            bucket.node.add_dependency(result.policy_dependable)
 
 
 class DataLakeGrants:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aws_cdk import Duration
 from aws_cdk import aws_s3 as s3
 
-from constructs_lib.checks import require, require_one_of
+from constructs_lib.checks import require, require_one_of, require_range
 
 STORAGE_CLASSES = {
     "STANDARD_IA": s3.StorageClass.INFREQUENT_ACCESS,
@@ -16,7 +16,10 @@ STORAGE_CLASSES = {
     "GLACIER": s3.StorageClass.GLACIER,
     "DEEP_ARCHIVE": s3.StorageClass.DEEP_ARCHIVE,
 }
-"""Storage classes that objects may age into, by S3's own names; One Zone-IA is left out, as raw files cannot be made again."""
+"""Storage classes that objects may age into, by S3's own names; One Zone-IA is left out, as raw files cannot be made again.
+
+The order is S3's waterfall: objects flow down it, over as many steps as one likes, and never up.
+"""
 
 MIN_INFREQUENT_ACCESS_DAYS = 30
 ABORT_MULTIPART_DAYS = 7
@@ -57,9 +60,9 @@ class RawLifecycle:
     def __post_init__(self) -> None:
         """
         Raises:
-            InvalidProps: A step does not exist, comes too early or out of order.
+            InvalidProps: A step does not exist, comes too early or out of order, or leads up.
         """
-        previous = 0
+        above, below, previous = "STANDARD", [*STORAGE_CLASSES], 0
         for step in self.transitions:
             require_one_of(step.storage_class, STORAGE_CLASSES, name="storage_class of a transition")
             require(
@@ -70,12 +73,16 @@ class RawLifecycle:
                 step.after_days > previous,
                 f"transitions must be in the order of age: {step.storage_class} comes after {step.after_days} days, the step before it after {previous}",
             )
-            previous = step.after_days
+            require(
+                step.storage_class in below,
+                f"S3 moves nothing from {above} to {step.storage_class}: objects only move down, from {above} to {', '.join(below) or 'no other class'}",
+            )
+            above, below, previous = step.storage_class, below[below.index(step.storage_class) + 1 :], step.after_days
         require(
             self.expire_after_days is None or self.expire_after_days > previous,
             f"expire_after_days must be more than the last transition's {previous} days, got {self.expire_after_days}",
         )
-        require(self.noncurrent_after_days >= 1, f"noncurrent_after_days must be at least 1, got {self.noncurrent_after_days}")
+        require_range(self.noncurrent_after_days, name="noncurrent_after_days", at_least=1)
 
 
 def raw_rules(lifecycle: RawLifecycle) -> list[s3.LifecycleRule]:
@@ -108,7 +115,7 @@ def table_rules(*, noncurrent_days: int = NONCURRENT_DAYS) -> list[s3.LifecycleR
 
 def scratch_rules(expire_after_days: int, *, noncurrent_days: int = NONCURRENT_DAYS) -> list[s3.LifecycleRule]:
     """Rules of a zone whose objects can be made again: they go after a while."""
-    require(expire_after_days >= 1, f"expire_after_days must be at least 1, got {expire_after_days}")
+    require_range(expire_after_days, name="expire_after_days", at_least=1)
     return [
         s3.LifecycleRule(
             id="expire-all",

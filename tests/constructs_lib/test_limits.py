@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from aws_cdk import Stack
+from aws_cdk import CfnParameter, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from constructs_lib.catalog import AthenaWorkgroup, CatalogDatabase, OptimizerRole, TableFunction
 from constructs_lib.checks import InvalidProps
 from constructs_lib.functions import PlatformFunction
-from constructs_lib.ingestion import AfterPipelines, FileArrival
+from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded
 from constructs_lib.log_group import LogGroup
 from constructs_lib.observability import AlertTopicNames, AlertTopics, PipelineAlarms
 from constructs_lib.orchestration import JobStep, Pipeline, RunTableNames
 from constructs_lib.permissions import allow
 from constructs_lib.processing import GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize, conf_argument
 from constructs_lib.security import DataKeys
-from constructs_lib.storage import DataLake, LakeBuckets, RawLifecycle, Transition
+from constructs_lib.storage import STORAGE_CLASSES, DataLake, LakeBuckets, RawLifecycle, Transition
 from lakehouse.naming import Names
+from lambdas.arrival_starter.judging import FileJudge
 from tests.constructs_lib.conftest import Synth, of_type
 
 
@@ -49,18 +51,27 @@ def test_a_log_group_keeps_events_as_long_as_cloudwatch_knows(stack: Stack, key:
         LogGroup(stack, "Bad", name="/lakehouse/test/b", key=key, retention_days=15)
 
 
+def test_a_number_that_only_the_deployment_knows_is_called_so(stack: Stack, key: kms.IKey) -> None:
+    days: Any = CfnParameter(stack, "Days", type="Number").value_as_number
+    with pytest.raises(InvalidProps, match="got one that only the deployment knows"):
+        LogGroup(stack, "Bad", name="/lakehouse/test/c", key=key, retention_days=days)
+    with pytest.raises(InvalidProps, match=r"workers must be 2-299 .* got one that only the deployment knows"):
+        SparkSize(workers=days)
+
+
 @pytest.mark.parametrize(("options", "message"), [
     ({"timeout_seconds": 0}, "1-900"),
     ({"timeout_seconds": 901}, "1-900"),
     ({"memory_mb": 127}, "128-10240"),
     ({"memory_mb": 10_241}, "128-10240"),
+    ({"name": "f" * 65}, "at most 64 characters"),
 ])  # fmt: skip
 def test_a_function_stays_within_lambda_s_bounds(stack: Stack, key: kms.IKey, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidProps, match=message):
+    def function(id: str, *, name: str = "f" * 64, **options: Any) -> None:
         PlatformFunction(
             stack,
-            "Bad",
-            name="f",
+            id,
+            name=name,
             package="notifier",
             description="",
             log_group_name="/lakehouse/test/f",
@@ -68,6 +79,10 @@ def test_a_function_stays_within_lambda_s_bounds(stack: Stack, key: kms.IKey, op
             environment={},
             **options,
         )
+
+    function("Good")
+    with pytest.raises(InvalidProps, match=message):
+        function("Bad", **options)
 
 
 def test_a_domain_may_be_as_long_as_the_name_of_its_function_allows(stack: Stack, names: Names, key: kms.IKey) -> None:
@@ -101,6 +116,22 @@ class TestRawLifecycle:
         RawLifecycle(expire_after_days=None)
         with pytest.raises(InvalidProps, match="more than the last transition's 365"):
             RawLifecycle(expire_after_days=365)
+
+    @pytest.mark.parametrize(("upper", "lower"), itertools.pairwise(STORAGE_CLASSES))
+    def test_objects_move_down_s3_s_waterfall_and_never_up(self, upper: str, lower: str) -> None:
+        RawLifecycle(transitions=(Transition(storage_class=upper, after_days=30), Transition(storage_class=lower, after_days=90)))
+        for storage_class in (upper, lower):
+            with pytest.raises(InvalidProps, match=f"S3 moves nothing from {lower} to {storage_class}"):
+                RawLifecycle(
+                    transitions=(Transition(storage_class=lower, after_days=30), Transition(storage_class=storage_class, after_days=90))
+                )
+
+    def test_objects_do_not_come_back_by_a_detour(self) -> None:
+        classes = ("GLACIER_IR", "DEEP_ARCHIVE", "GLACIER")
+        with pytest.raises(InvalidProps, match="from DEEP_ARCHIVE to no other class"):
+            RawLifecycle(
+                transitions=tuple(Transition(storage_class=word, after_days=30 * number) for number, word in enumerate(classes, start=1))
+            )
 
     def test_a_ladder_may_be_empty(self) -> None:
         RawLifecycle(transitions=(), expire_after_days=1)
@@ -140,8 +171,27 @@ def test_a_job_argument_that_looks_like_a_secret_is_refused_with_the_way_out(job
         job("Bad", arguments={name: "x"})
 
 
-@pytest.mark.parametrize("name", ["--secret_arn", "--password_secret_name", "--key_columns", "--monkey"])
-def test_a_reference_to_a_secret_is_welcome(job: Callable[..., GlueSparkJob], name: str) -> None:
+@pytest.mark.parametrize("value", [
+    "jdbc:postgresql://user:word@host:5432/db", "jdbc:sqlserver://host;user=u;password=word", "mysql://host/db?user=u&Password=word",
+])  # fmt: skip
+def test_an_address_that_carries_its_password_is_refused(job: Callable[..., GlueSparkJob], value: str) -> None:
+    with pytest.raises(InvalidProps, match="--source_secret_arn"):
+        job("Bad", arguments={"--source": value})
+
+
+@pytest.mark.parametrize("value", ["jdbc:postgresql://host:5432/db", "s3://bucket/a:b@c", "jdbc:sqlserver://host;user=u", '{"a": "b@c"}'])
+def test_an_address_without_one_is_welcome(job: Callable[..., GlueSparkJob], value: str) -> None:
+    job("Good", arguments={"--source": value})
+
+
+@pytest.mark.parametrize("name", ["--JOB_NAME", "--debug", "--mode"])
+def test_an_argument_that_glue_sets_is_refused(job: Callable[..., GlueSparkJob], name: str) -> None:
+    with pytest.raises(InvalidProps, match="set by Glue itself"):
+        job("Bad", arguments={name: "x"})
+
+
+@pytest.mark.parametrize("name", ["--secret_arn", "--password_secret_name", "--key_columns", "--monkey", "--max_tokens", "--tokenizer"])
+def test_a_reference_to_a_secret_and_what_only_sounds_like_one_are_welcome(job: Callable[..., GlueSparkJob], name: str) -> None:
     job("Good", arguments={name: "x"})
 
 
@@ -200,6 +250,36 @@ def test_arrivals_are_collected_within_lambda_s_bounds(
         )
 
 
+@pytest.mark.parametrize(("options", "message"), [
+    ({"contract_id": "orders"}, "<domain>.<dataset>, such as sales.orders, got 'orders'"),
+    ({"contract_id": "silver.sales.orders"}, "got 'silver.sales.orders'"),
+    ({"formats": ()}, "every file would be skipped"),
+    ({"formats": ("xlsx",)}, "formats must be one of csv, json, parquet, got 'xlsx'"),
+])  # fmt: skip
+def test_files_are_of_a_dataset_and_of_formats_that_ingest_reads(lake: LakeBuckets, options: dict[str, Any], message: str) -> None:
+    def landed(*, contract_id: str = "sales.orders", **options: Any) -> FilesLanded:
+        return FilesLanded(lake=lake, contract_id=contract_id, **options)
+
+    assert landed().formats == ("csv", "json", "parquet")
+    with pytest.raises(InvalidProps, match=message):
+        landed(**options)
+
+
+def test_rule_and_starter_look_into_the_same_folder(lake: LakeBuckets) -> None:
+    trigger = FilesLanded(lake=lake, contract_id="sales.orders", formats=("csv",))
+    assert trigger.event_pattern()["detail"]["object"] == {"key": [{"prefix": trigger.prefix}]}
+    nothing = cast("Any", None)
+    judge = FileJudge(
+        claims=nothing, audit=nothing, s3=nothing, manifests=nothing, bucket="raw", dataset=trigger.environment()["DATASET"], formats=()
+    )
+    assert judge._prefix == trigger.prefix
+
+
+def test_a_pipeline_that_follows_others_names_them() -> None:
+    with pytest.raises(InvalidProps, match="machines is empty"):
+        AfterPipelines(machines=())
+
+
 @pytest.mark.parametrize(("steps", "message"), [
     ((), "has no steps"),
     (("load", "load"), "two steps of one name"),
@@ -217,19 +297,55 @@ def test_a_pipeline_has_steps_with_names_of_their_own(
             names=names,
             pipeline="orders",
             steps=[JobStep(name=name, job_name=name, timeout_minutes=5) for name in steps],
-            tables=[],
+            tables=["silver_sales.orders"],
             log_key=key,
         )
 
 
-def test_a_step_does_not_outlive_its_pipeline(stack: Stack, names: Names, key: kms.IKey) -> None:
-    def pipeline(id: str, minutes: int) -> Pipeline:
-        steps = [JobStep(name="load", job_name="load", timeout_minutes=minutes)]
-        return Pipeline(stack, id, names=names, pipeline=id.lower(), steps=steps, tables=[], log_key=key, timeout_minutes=60)
+@pytest.fixture
+def pipeline(stack: Stack, names: Names, key: kms.IKey) -> Callable[..., Pipeline]:
+    def make(id: str, *, step: dict[str, Any] | None = None, **options: Any) -> Pipeline:
+        usual: dict[str, Any] = {"name": "load", "job_name": "j", "timeout_minutes": 1, "arguments": {"--day": "1"}}
+        steps = [JobStep(**usual | (step or {}))]
+        given: dict[str, Any] = {"names": names, "pipeline": id.lower(), "steps": steps, "tables": ["silver_sales.orders"], "log_key": key}
+        return Pipeline(stack, id, **given | options)
 
-    pipeline("Good", 60)
+    return make
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"timeout_minutes": 0}, "timeout_minutes must be 1-525600"),
+    ({"timeout_minutes": 525_601}, "timeout_minutes must be 1-525600"),
+    ({"pipeline": "Orders of today"}, "the name of a pipeline is made of lower-case letters, .* got 'Orders of today'"),
+    ({"pipeline": "a" * 66}, "at most 80 characters .* with 81"),
+    ({"tables": []}, "tables is empty"),
+    ({"tables": ["orders"]}, "<database>.<table>, such as silver_sales.orders, got 'orders'"),
+])  # fmt: skip
+def test_a_pipeline_has_a_name_an_end_and_tables_that_it_writes(
+    pipeline: Callable[..., Pipeline], options: dict[str, Any], message: str
+) -> None:
+    pipeline("Short", timeout_minutes=1)
+    pipeline("Long", timeout_minutes=525_600, pipeline="a" * 65)
+    with pytest.raises(InvalidProps, match=message):
+        pipeline("Bad", **options)
+
+
+@pytest.mark.parametrize(("step", "message"), [
+    ({"job_name": ""}, "step load has no job_name"),
+    ({"timeout_minutes": 0}, "timeout_minutes of step load must be at least 1, got 0"),
+    ({"arguments": {"--run_id": "mine"}}, "--run_id says which run it is"),
+    ({"arguments": {"day": "1"}}, "write --day for 'day' in step load"),
+])  # fmt: skip
+def test_a_step_says_what_it_runs_and_for_how_long(pipeline: Callable[..., Pipeline], step: dict[str, Any], message: str) -> None:
+    pipeline("Good", step={"timeout_minutes": 1})
+    with pytest.raises(InvalidProps, match=message):
+        pipeline("Bad", step=step)
+
+
+def test_a_step_does_not_outlive_its_pipeline(pipeline: Callable[..., Pipeline]) -> None:
+    pipeline("Good", step={"timeout_minutes": 60}, timeout_minutes=60)
     with pytest.raises(InvalidProps, match="raise the pipeline's timeout_minutes"):
-        pipeline("Bad", 61)
+        pipeline("Bad", step={"timeout_minutes": 61}, timeout_minutes=60)
 
 
 def test_alarms_have_limits_that_mean_something(stack: Stack, names: Names, key: kms.IKey) -> None:
@@ -259,9 +375,9 @@ def test_old_versions_are_kept_for_a_day_at_least(stack: Stack, names: Names, ke
         DataLake(stack, "Bad", names=names, key=key, noncurrent_days=0)
 
 
-def test_a_database_is_of_a_zone_of_tables(stack: Stack, names: Names) -> None:
+def test_a_database_is_of_a_zone_of_tables(stack: Stack, names: Names, lake: LakeBuckets) -> None:
     with pytest.raises(InvalidProps, match="bronze, gold, quarantine, silver, got 'raw'"):
-        CatalogDatabase(stack, "Bad", names=names, zone="raw", domain="sales")
+        CatalogDatabase(stack, "Bad", names=names, zone="raw", domain="sales", lake=lake)
 
 
 def test_an_optimizer_looks_after_something(stack: Stack) -> None:

@@ -67,6 +67,12 @@ def test_a_native_library_is_refused_with_the_way_out(tmp_path: Path) -> None:
         packaging._zip("x", {"fast.so": tmp_path / "fast.so"})
 
 
+def test_functions_are_not_packed_without_the_packages_that_they_import(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(InvalidProps, match="run `make setup`"):
+            packaging._packages(folder)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's wheel, unpacked as pip would."""

@@ -25,10 +25,15 @@ def test_only_what_knows_no_resource_is_given_on_everything(assembly: Assembly) 
     assert {action for action in actions if action.startswith("cloudwatch:")} <= {"cloudwatch:PutMetricData", "cloudwatch:DescribeAlarms"}
 
 
-def test_metrics_are_limited_to_a_namespace(assembly: Assembly) -> None:
-    for name, statement in assembly.statements():
-        if "cloudwatch:PutMetricData" in listed(statement["Action"]):
-            assert "Lakehouse" in flat(statement["Condition"]["StringEquals"]["cloudwatch:namespace"]), name
+def test_metrics_of_runs_come_from_the_recorder_alone_and_those_of_jobs_are_glue_s(assembly: Assembly) -> None:
+    found = {
+        name: statement["Condition"]["StringEquals"]["cloudwatch:namespace"]
+        for name, statement in assembly.statements()
+        if "cloudwatch:PutMetricData" in listed(statement["Action"])
+    }
+    assert set(found.values()) == {"Glue", "Lakehouse"}
+    assert {"Recorder" in name for name, namespace in found.items() if namespace == "Lakehouse"} == {True}
+    assert {"Job" in name for name, namespace in found.items() if namespace == "Glue"} == {True}
 
 
 def test_no_role_trusts_a_service_of_another_account(assembly: Assembly) -> None:

@@ -21,7 +21,7 @@ keys = DataKeys(stack, "Keys", names=names)
 lake = DataLake(stack, "Lake", names=names, key=keys.lake)
 
 definition = table_of(compile_contracts(HERE / "contracts")["weather.stations"], "gold")
-database = CatalogDatabase(stack, "Gold", names=names, zone="gold", domain="weather")
+database = CatalogDatabase(stack, "Gold", names=names, zone="gold", domain="weather", lake=lake.by_name)
 function = TableFunction(stack, "Tables", names=names, log_key=keys.logs)
 table = IcebergTable(stack, "Stations", definition=definition, lake=lake.by_name, database=database, function=function)
 
