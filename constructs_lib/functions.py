@@ -76,7 +76,7 @@ class PlatformFunction(Construct):
         super().__init__(scope, id)
         require(
             len(name) <= MAX_NAME or "${Token[" in name,
-            f"name must have at most {MAX_NAME} characters (Lambda's limit), got {name!r} with {len(name)}: shorten the pipeline's name or the prefix",
+            f"name must have at most {MAX_NAME} characters (Lambda's limit), got {name!r} with {len(name)}: shorten the prefix, or the pipeline or domain that it is named after",
         )
         require_range(timeout_seconds, name="timeout_seconds", at_least=1, at_most=MAX_TIMEOUT_SECONDS, why="Lambda's range")
         require_range(memory_mb, name="memory_mb", at_least=MIN_MEMORY_MB, at_most=MAX_MEMORY_MB, why="Lambda's range")

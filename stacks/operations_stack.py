@@ -88,9 +88,11 @@ class OperationsStack(PlatformStack):
             if isinstance(spec.trigger, Arrival):
                 lake.grants.put(role, "raw", prefix=names.raw_prefix(spec.trigger.dataset))
         queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
-        allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])
+        if queues:
+            allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])
         tables.grants.use(role, "audit", actions=("GetItem", "Query"), indexes=("by_run", "by_status"))
         tables.grants.use(role, "control", actions=("GetItem",))
         AthenaWorkgroupGrants(names.workgroup, lake).run_queries(role)
         databases = sorted({d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)})
-        CatalogGrants(lake, databases).query(role)
+        if databases:
+            CatalogGrants(lake, databases).query(role)

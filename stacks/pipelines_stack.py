@@ -26,6 +26,9 @@ class PipelinesStack(PlatformStack):
     """Pipelines of one domain of an environment.
 
     A stack holds at most 500 resources and a pipeline takes about 30, so a domain has room for some 15 pipelines; domains deploy side by side.
+
+    Attributes:
+        written_domains: Domains whose tables the pipelines write.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class PipelinesStack(PlatformStack):
         self._security = SecurityConfiguration(
             self, "Security", name_prefix=f"{self.names.prefix}-{domain.replace('_', '-')}", key=self._lake_key
         )
+        self.written_domains = tuple(sorted({dataset.domain for spec in pipelines for dataset in spec.outputs}))
         for spec in pipelines:
             self._pipeline(spec)
 
@@ -145,6 +149,7 @@ class PipelinesStack(PlatformStack):
             self._table(dataset).grants.write(job.role)
         if step.job == "ingest":
             self._lake.grants.read_versions(job.role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
+            self._lake.grants.tell_missing(job.role, "raw")
             self._staging(job.role, f"staging/{spec.name}/")
         if not isinstance(spec.trigger, After):
             self._lake.grants.read(job.role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")

@@ -16,7 +16,8 @@ from stacks.project import Project
 def build(scope: Construct, *, environment: Environment, project: Project, allow_destroy: bool = False) -> list[PlatformStack]:
     """Put every stack of an environment into an app.
 
-    The foundation comes first; the other tiers know each other by name only, so they deploy side by side.
+    The foundation comes first; the other tiers know each other by name only, so they deploy side by side, but for pipelines: tables must have a column
+    before a job writes it.
 
     Args:
         scope: The app.
@@ -25,30 +26,23 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         allow_destroy: Whether the caller unlocked the removal of data.
     """
     foundation = FoundationStack(scope, environment=environment, allow_destroy=allow_destroy)
-    tiers: list[PlatformStack] = [
-        *(
-            CatalogStack(scope, domain=domain, environment=environment, tables=tables, allow_destroy=allow_destroy)
-            for domain, tables in tables_by_domain(project.contracts).items()
-        ),
-        OperationsStack(
-            scope,
-            environment=environment,
-            contracts=project.contracts,
-            pipelines=project.pipelines,
-            allow_destroy=allow_destroy,
-        ),
-        *(
-            PipelinesStack(
-                scope,
-                domain=domain,
-                environment=environment,
-                contracts=project.contracts,
-                pipelines=pipelines,
-                allow_destroy=allow_destroy,
-            )
-            for domain, pipelines in pipelines_by_domain(project.pipelines).items()
-        ),
-    ]
+    catalogs = {
+        domain: CatalogStack(scope, domain=domain, environment=environment, tables=tables, allow_destroy=allow_destroy)
+        for domain, tables in tables_by_domain(project.contracts).items()
+    }
+    operations = OperationsStack(
+        scope, environment=environment, contracts=project.contracts, pipelines=project.pipelines, allow_destroy=allow_destroy
+    )
+    pipelines = {
+        domain: PipelinesStack(
+            scope, domain=domain, environment=environment, contracts=project.contracts, pipelines=specs, allow_destroy=allow_destroy
+        )
+        for domain, specs in pipelines_by_domain(project.pipelines).items()
+    }
+    tiers: list[PlatformStack] = [*catalogs.values(), operations, *pipelines.values()]
     for tier in tiers:
         tier.add_stack_dependency(foundation)
+    for stack in pipelines.values():
+        for domain in stack.written_domains:
+            stack.add_stack_dependency(catalogs[domain])
     return [foundation, *tiers]

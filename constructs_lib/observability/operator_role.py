@@ -46,9 +46,10 @@ class OperatorRole(Construct):
             resources=[arn("cloudformation", f"stack/{names.prefix}-*/*")],
             because="Stacks end in an id that CloudFormation gives; the environment's prefix is the limit.",
         )
-        allow(
-            self.role,
-            actions=["logs:FilterLogEvents"],
-            resources=[arn("logs", f"log-group:{names.log_group('jobs', pipeline)}/*") for pipeline in pipelines],
-            because=STREAMS,
-        )
+        if pipelines:
+            allow(
+                self.role,
+                actions=["logs:FilterLogEvents"],
+                resources=[arn("logs", f"log-group:{names.log_group('jobs', pipeline)}/*") for pipeline in pipelines],
+                because=STREAMS,
+            )

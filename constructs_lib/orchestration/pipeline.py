@@ -82,7 +82,7 @@ class Pipeline(Construct):
             steps: Steps in order.
             tables: Tables that the run writes, `<database>.<table>`; one run at a time writes a table.
             log_key: Key of the machine's log group.
-            timeout_minutes: Longest run, waiting for other runs included.
+            timeout_minutes: Longest that a step may run; a run waits at most 10 hours more for others of its tables.
             has_manifest: Whether runs are given a manifest of files.
             log_retention_days: Days for which the machine's log is kept.
             removal_policy: What happens to the log when the stack goes.

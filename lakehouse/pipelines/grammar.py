@@ -51,7 +51,7 @@ PIPELINE_KEYS = (
         type=int,
         form=f"1-{MAX_TIMEOUT_MINUTES}",
         required=False,
-        meaning=f"A run that takes longer is stopped and TIMED_OUT; {DEFAULT_TIMEOUT_MINUTES} if left out.",
+        meaning=f"A step that takes longer is stopped and the run is TIMED_OUT; waiting for other runs of its tables does not count. {DEFAULT_TIMEOUT_MINUTES} if left out.",
     ),
     Key(
         name="steps",

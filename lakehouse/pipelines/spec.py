@@ -73,7 +73,7 @@ class PipelineSpec:
         owner: Team that answers for it.
         description: Sentence for people.
         trigger: What starts it.
-        timeout_minutes: A run that takes longer is stopped and TIMED_OUT.
+        timeout_minutes: A step that takes longer is stopped and the run is TIMED_OUT; waiting for other runs does not count.
         steps: Jobs in order.
     """
 

@@ -49,3 +49,11 @@ def test_whatever_steps_are_called_each_has_states_of_its_own(steps: tuple[str, 
     assert len(states) == len(machine("one")["States"]) + 5 * (len(steps) - 1)
     assert jobs_of_a_good_run(states) == [f"job-of-{name}" for name in steps]
     assert all(len(name) <= 80 for name in states)
+
+
+def test_a_run_s_time_does_not_pass_while_it_waits_and_its_lease_outlasts_it() -> None:
+    found = machine("refine")
+    assert found["TimeoutSeconds"] == 60 * 60 + 10 * 3600
+    assert found["States"]["AcquireLease"]["Parameters"]["Payload"]["seconds"] == found["TimeoutSeconds"]
+    looks = 10 * 3600 / found["States"]["WaitForLease"]["Seconds"]
+    assert 9 * looks < 25_000  # what an execution's history holds

@@ -198,7 +198,7 @@ def test_every_alarm_watches_a_metric_that_somebody_emits(assembly: Assembly) ->
 
 def test_every_alarm_tells_a_topic_and_what_to_do_next(assembly: Assembly) -> None:
     alarms = assembly.properties("AWS::CloudWatch::Alarm")
-    assert len(alarms) == 4 * 6 + 2
+    assert len(alarms) == 4 * 6 + 2 * 2
     for alarm in alarms:
         assert len(alarm["AlarmActions"]) == 1
         assert "Next: lake " in alarm["AlarmDescription"]
