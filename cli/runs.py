@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from cli.errors import WrongUseError, nearest
 from cli.results import Counts, FileResult, Files, QualityResult, Run, RunDetail, Runs, Step
 from cli.session import Session
-from lakehouse.audit import ACCOUNTED, RunRecord, RunTrail, StepRecord
+from lakehouse.audit_records import ACCOUNTED, RunRecord, RunTrail, StepRecord
 
 SHOWN = 50
 """Most runs that `lake runs` lists."""

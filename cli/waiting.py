@@ -15,7 +15,7 @@ from cli.queues import queues
 from cli.results import Dropped, Queue, Waited
 from cli.runs import run_of
 from cli.session import Session
-from lakehouse.audit import UNSUCCESSFUL, RunRecord
+from lakehouse.audit_records import UNSUCCESSFUL, RunRecord
 from lakehouse.claims import AFTER, Claim, Claims
 
 POLL_SECONDS = 1.0

@@ -22,7 +22,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Literal
 
-from lakehouse.audit import TTL_DAYS, UNSUCCESSFUL, AuditTrail
+from lakehouse.audit import TTL_DAYS, AuditTrail
+from lakehouse.audit_records import UNSUCCESSFUL
 from lakehouse.clock import Clock, from_text, to_text, utc_now
 from lakehouse.run_ids import moment_of
 from lakehouse.state_table import Item, StateTable

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from lakehouse.audit import UNSUCCESSFUL, AuditTrail, UnknownRunError
+from lakehouse.audit import AuditTrail, UnknownRunError
+from lakehouse.audit_records import UNSUCCESSFUL
 from lakehouse.errors import TerminalError, TransientError
 from lambdas.notifier.message import notice_of
 

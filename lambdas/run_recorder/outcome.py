@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from lakehouse.audit import ACCOUNTED, FileRecord, RunTrail, Status, StepRecord
+from lakehouse.audit_records import ACCOUNTED, FileRecord, RunTrail, Status, StepRecord
 
 SHOWN_FILES = 5
 """Files that a message names; the others are counted."""

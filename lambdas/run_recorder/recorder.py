@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from lakehouse.audit import AuditTrail, RunRecord, UnknownRunError
+from lakehouse.audit import AuditTrail, UnknownRunError
+from lakehouse.audit_records import RunRecord
 from lakehouse.clock import Clock, from_text, utc_now
 from lakehouse.leases import Holder, Leases
 from lakehouse.metrics import (

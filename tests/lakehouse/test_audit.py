@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.audit import MAX_WARNINGS, AuditTrail, FileRecord, QualityRecord, UnknownRunError
+from lakehouse.audit import MAX_WARNINGS, AuditTrail, UnknownRunError
+from lakehouse.audit_records import FileRecord, QualityRecord
 from lakehouse.run_ids import new_run_id
 from lakehouse.state_table import StateTable, from_attributes, to_attributes
 from tests.lakehouse.state_tables import state_tables

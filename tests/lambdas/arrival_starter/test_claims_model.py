@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lakehouse.audit import FileRecord
+from lakehouse.audit_records import FileRecord
 from tests.lambdas.world import FOLDER, PIPELINE, Crash, Execution, Trap, World, a_world, client, make_tables
 
 KEYS = ("a.csv", "b.csv")

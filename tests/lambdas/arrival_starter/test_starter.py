@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.audit import FileRecord
+from lakehouse.audit_records import FileRecord
 from lakehouse.clock import from_text
 from lambdas.arrival_starter.starter import Message
 from tests.lambdas.world import AUDIT, FOLDER, LOGS, MACHINE, PIPELINE, RAW, Crash, Trap, World, make_tables

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse.audit import AuditTrail, FileRecord
+from lakehouse.audit import AuditTrail
+from lakehouse.audit_records import FileRecord
 from lakehouse.errors import TerminalError, TransientError
 from lakehouse.run_ids import new_run_id
 from lambdas.notifier.notifier import Notifier, Wish

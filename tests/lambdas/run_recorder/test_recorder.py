@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse.audit import AuditTrail, FileRecord, RunRecord
+from lakehouse.audit import AuditTrail
+from lakehouse.audit_records import FileRecord, RunRecord
 from lakehouse.leases import Leases
 from lakehouse.metrics import RUN_METRICS, MetricsEmitter
 from lakehouse.run_ids import new_run_id
