@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal
+
+from lakehouse.clock import from_text
 
 Status = Literal["RUNNING", "SUCCEEDED", "FAILED", "SKIPPED", "TIMED_OUT"]
 FileOutcome = Literal["loaded", "skipped", "rejected"]
@@ -16,6 +19,12 @@ UNSUCCESSFUL: tuple[Status, ...] = ("FAILED", "TIMED_OUT")
 
 ACCOUNTED = ("rows_in", "silver", "superseded", "quarantined")
 """Counts of a run whose sum is checked: rows_in = silver + superseded + quarantined."""
+
+LONGEST_RUN = timedelta(days=1)
+"""Longest that a run may take whose machine did not say so: the longest that a pipeline spec allows."""
+
+RECORDING = timedelta(minutes=15)
+"""Time that the record of an end may need, retries and backstop included."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +41,7 @@ class RunRecord:
         attempt: 1, or more if arrivals of a failed run were taken again.
         started_at: UTC text.
         ended_at: UTC text, None while it runs.
+        due_at: When Step Functions stops it at the latest, UTC text; None if that is not known.
         manifest: `s3://` address of the files to load, or None.
         batch_id: Identity of the collected files, or None.
         execution_arn: Step Functions execution, or None for a run that never started.
@@ -56,6 +66,7 @@ class RunRecord:
     attempt: int = 1
     started_at: str = ""
     ended_at: str | None = None
+    due_at: str | None = None
     manifest: str | None = None
     batch_id: str | None = None
     execution_arn: str | None = None
@@ -74,6 +85,17 @@ class RunRecord:
     def is_ended(self) -> bool:
         """Whether nothing can change its status any more."""
         return self.status != "RUNNING"
+
+    def is_lost(self, now: datetime) -> bool:
+        """Whether it stands RUNNING although it must be over: the record of its end is lost, and nobody knows what it did.
+
+        Args:
+            now: The present moment.
+        """
+        if self.is_ended:
+            return False
+        due = from_text(self.started_at) + LONGEST_RUN if self.due_at is None else from_text(self.due_at)
+        return now > due + RECORDING
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON."""
