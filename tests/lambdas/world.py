@@ -229,11 +229,6 @@ class World:
             execution_arn=f"arn:{execution.name}",
         )
 
-    def lose(self, execution: Execution) -> None:
-        """The execution is over, and nobody records it; more time passes than any run may take."""
-        execution.status = "FAILED"
-        self.clock.pass_seconds(25 * 3600)
-
     def end(self, execution: Execution, status: Any = "SUCCEEDED", reason: str = "") -> None:
         """End an execution and its run."""
         self.record_start(execution)
