@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
@@ -12,8 +11,10 @@ from pathlib import Path
 
 from cli.errors import CommandError, WrongUseError, nearest
 from cli.progress import Progress
+from cli.remembered import append_line, read_lines
 from cli.results import Dropped
-from cli.session import Session, read_json_lines
+from cli.session import Session
+from cli.terminal import visible
 from lakehouse.clock import to_text, utc_now
 
 MAX_BYTES = 5 * 1024**3
@@ -31,7 +32,8 @@ def drop(session: Session, *, dataset: str, files: Sequence[Path], day: date | N
         progress: Where to show what goes on.
 
     Raises:
-        WrongUseError: No pipeline starts on arrivals of that dataset, or a file is missing, a folder, too large, or named like another one.
+        WrongUseError: No pipeline starts on arrivals of that dataset, or a file is missing, a folder, too large, named like another one, or
+            has a name that is no text.
     """
     check(session, dataset=dataset, files=files)
     folder = raw_folder(session, dataset=dataset, day=day or utc_now().date())
@@ -60,6 +62,10 @@ def check(session: Session, *, dataset: str, files: Sequence[Path]) -> None:
             )
         raise WrongUseError(f"there is no dataset {dataset!r} to drop files of: {nearest(dataset, arrivals)}")
     for path in files:
+        if visible(path.name) != path.name:
+            raise WrongUseError(
+                f"the name of {visible(str(path))} holds bytes that are not UTF-8, or control characters: rename it, keys are text"
+            )
         if path.is_dir():
             raise WrongUseError(f"{path} is a folder: name the files in it, such as {path}/*")
         if not path.exists():
@@ -78,12 +84,12 @@ def check(session: Session, *, dataset: str, files: Sequence[Path]) -> None:
 
 def raw_folder(session: Session, *, dataset: str, day: date) -> str:
     """Folder of a day in the raw bucket, with a slash at its end."""
-    return f"{session.names.raw_prefix(dataset)}year={day:%Y}/month={day:%m}/day={day:%d}/"
+    return f"{session.names.raw_prefix(dataset)}year={day.year:04}/month={day.month:02}/day={day.day:02}/"
 
 
 def journal(session: Session) -> list[Dropped]:
     """Every drop so far, oldest first."""
-    return [Dropped(**record) for record in read_json_lines(session.state / "drops.jsonl")]
+    return [Dropped(**record) for record in read_lines(session.state / "drops.jsonl")]
 
 
 def _put(session: Session, *, dataset: str, path: Path, bucket: str, key: str) -> Dropped:
@@ -119,6 +125,9 @@ def _put(session: Session, *, dataset: str, path: Path, bucket: str, key: str) -
 
 
 def _remember(session: Session, item: Dropped) -> None:
-    session.state.mkdir(parents=True, exist_ok=True)
-    with (session.state / "drops.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(item), sort_keys=True) + "\n")
+    try:
+        append_line(session.state / "drops.jsonl", asdict(item))
+    except CommandError as error:
+        raise CommandError(
+            f"{item.file} is in raw as {item.key} and will be loaded, but `lake wait` does not know of it: {error}"
+        ) from error

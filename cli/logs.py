@@ -10,7 +10,7 @@ from cli.progress import Progress
 from cli.results import LogLine
 from cli.runs import trail
 from cli.session import Session
-from lakehouse.audit import StepRecord
+from lakehouse.audit_records import StepRecord
 from lakehouse.clock import to_text
 
 

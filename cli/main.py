@@ -17,6 +17,7 @@ from cli.output import JsonOutput, Output, TextOutput
 from cli.progress import Progress
 from cli.results import Waited
 from cli.session import open_session, project_root
+from cli.terminal import visible
 from lakehouse.errors import LakehouseError
 
 DEFAULT_TIMEOUT_SECONDS = 1800.0
@@ -173,14 +174,18 @@ def down(
     TextOutput().show(done)
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], *, application: typer.Typer = app) -> int:
     """Run one command line.
+
+    Args:
+        arguments: Its words.
+        application: What understands them.
 
     Returns:
         Its exit code.
     """
     try:
-        typer.main.get_command(app)(args=arguments, prog_name="lake")
+        typer.main.get_command(application)(args=arguments, prog_name="lake")
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             return _fail("interrupted; what runs in the environment goes on: see `lake status`", code=FAILED)
@@ -207,7 +212,7 @@ def main() -> None:
 def _fail(message: str, *, code: int) -> int:
     if os.environ.get("LAKE_DEBUG"):
         traceback.print_exc()
-    sys.stderr.write(f"lake: {message}\n")
+    sys.stderr.write(f"lake: {visible(message)}\n")
     return code
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as without_markup
 from rich.table import Table as Grid
 
 from cli.results import Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Waited
+from cli.terminal import visible
 from lakehouse.clock import from_text
 
 PIPE_WIDTH = 240
@@ -92,11 +93,11 @@ class TextOutput:
     def log_lines(self, lines: Iterable[LogLine]) -> None:
         """Write log lines as they come."""
         for line in lines:
-            self._console.out(f"{line.at} {line.text}", highlight=False)
+            self._console.out(f"{line.at} {visible(line.text)}", highlight=False)
 
     def heading(self, text: str) -> None:
         """Write a line that begins a part."""
-        self._console.print(f"\n[bold]{escape(text)}[/bold]", soft_wrap=True)
+        self._console.print(f"\n[bold]{_plain(text)}[/bold]", soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
         """Write a table.
@@ -108,13 +109,13 @@ class TextOutput:
         """
         grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for name in columns:
-            grid.add_column(escape(name), justify="right" if name in numbers else "left", overflow="fold")
+            grid.add_column(_plain(name), justify="right" if name in numbers else "left", overflow="fold")
         for row in rows:
             grid.add_row(*(_cell(value) for value in row))
         self._console.print(grid)
 
     def _line(self, text: str) -> None:
-        self._console.print(escape(text), soft_wrap=True)
+        self._console.print(_plain(text), soft_wrap=True)
 
     def _dropped(self, items: Sequence[Dropped]) -> None:
         for item in items:
@@ -158,7 +159,7 @@ class TextOutput:
             if value not in {None, ""}:
                 self._console.print(f"{name:<{width}}  {_cell(value)}", soft_wrap=True)
         for warning in detail.warnings:
-            self._console.print(f"{'warning':<{width}}  [yellow]{escape(warning)}[/yellow]", soft_wrap=True)
+            self._console.print(f"{'warning':<{width}}  [yellow]{_plain(warning)}[/yellow]", soft_wrap=True)
         if detail.steps:
             self.heading("steps")
             self.table(
@@ -188,8 +189,11 @@ class TextOutput:
             self.heading(f"quality: {len(detail.quality) - len(broken)} of {len(detail.quality)} rules hold")
             if broken:
                 self.table(
-                    ("broken rule", "severity", "action", "value", "threshold", "failed rows"),
-                    ((rule.rule, rule.severity, rule.action, rule.value, rule.threshold, rule.failed_rows) for rule in broken),
+                    ("broken rule", "severity", "action", "value", "threshold", "failed rows", "message"),
+                    (
+                        (rule.rule, rule.severity, rule.action, rule.value, rule.threshold, rule.failed_rows, rule.message)
+                        for rule in broken
+                    ),
                     numbers=("value", "threshold", "failed rows"),
                 )
 
@@ -209,9 +213,9 @@ class TextOutput:
             null = "[dim]NULL[/dim]"
             grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
             for column in result.columns:
-                grid.add_column(escape(column.name), justify="right" if column.name in numbers else "left", overflow="fold")
+                grid.add_column(_plain(column.name), justify="right" if column.name in numbers else "left", overflow="fold")
             for row in result.rows:
-                grid.add_row(*(null if value is None else escape(_text(value)) for value in row))
+                grid.add_row(*(null if value is None else _plain(_text(value)) for value in row))
             self._console.print(grid)
         self._line(
             f"{len(result.rows)} row{'s' if len(result.rows) != 1 else ''}, {result.scanned_bytes} bytes read, {result.seconds:.1f} s"
@@ -226,7 +230,7 @@ class TextOutput:
             for reason in row.reasons:
                 about = " ".join(part for part in (reason.column, f"({reason.rule})" if reason.rule else "") if part)
                 self._console.print(
-                    f"  [red]{reason.code}[/red] {escape(about)}{': ' if about and reason.message else ''}{escape(reason.message or '')}",
+                    f"  [red]{reason.code}[/red] {_plain(about)}{': ' if about and reason.message else ''}{_plain(reason.message or '')}",
                     soft_wrap=True,
                 )
             content = (
@@ -268,10 +272,15 @@ class TextOutput:
             self.table(("table", "updated"), ((f"{table.database}.{table.name}", table.updated_at) for table in found.tables))
 
 
+def _plain(text: str) -> str:
+    """Text as it is: data is no markup, and no command to the terminal."""
+    return without_markup(visible(text))
+
+
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    text = escape(_text(value))
+    text = _plain(_text(value))
     colour = _COLOURS.get(text)
     return f"[{colour}]{text}[/{colour}]" if colour else text
 
@@ -287,6 +296,9 @@ def _pairs(values: Mapping[str, object]) -> str:
 def _accounting(run: Run) -> str:
     if run.counts is None:
         return ""
+    known = {name: count for name, count in asdict(run.counts).items() if count is not None}
+    if len(known) < len(fields(run.counts)):
+        return f"{_pairs(known)}; the rest is not known"
     counts = run.counts
     return f"{counts.rows_in} = {counts.silver} silver + {counts.superseded} superseded + {counts.quarantined} quarantined"
 

@@ -9,6 +9,8 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
+from cli.terminal import visible
+
 LINE_SECONDS = 2.0
 """Least time between two lines where there is no terminal: a deployment has hundreds of steps."""
 
@@ -30,7 +32,7 @@ class Progress:
             console: Where to write; stderr if None.
         """
         self._console = console or Console(stderr=True, highlight=False)
-        self._text = text
+        self._text = visible(text)
         self._started = time.monotonic()
         self._told = self._started
         self._live: Status | None = None
@@ -50,6 +52,7 @@ class Progress:
 
     def update(self, text: str) -> None:
         """Show a new text; the same text again is no news, but on a terminal its seconds go on."""
+        text = visible(text)
         if self._live is not None:
             self._live.update(f"{text} ({time.monotonic() - self._started:.0f} s)")
         elif time.monotonic() - self._told >= (LINE_SECONDS if text != self._text else SIGN_SECONDS):
@@ -58,7 +61,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Write a line that stays."""
-        self._line(text)
+        self._line(visible(text))
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)

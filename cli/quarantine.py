@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from typing import Any
 
 from cli.errors import WrongUseError
@@ -12,6 +11,7 @@ from cli.progress import Progress
 from cli.results import Quarantine, QuarantinedRow, QueryResult, Reason
 from cli.session import Session
 from cli.sql import Value, query
+from cli.terminal import visible
 from lakehouse.naming import TABLE_ZONES
 
 SHOWN = 1000
@@ -97,5 +97,4 @@ def _bytes(text: str) -> bytes:
 
 def readable(record: bytes) -> str:
     r"""Bytes as text: what is not UTF-8, and control characters, as `\xNN`; nothing that a terminal would obey."""
-    text = record.decode("utf-8", errors="backslashreplace")
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", lambda match: f"\\x{ord(match.group()):02x}", text)
+    return visible(record.decode("utf-8", errors="backslashreplace"))

@@ -15,7 +15,7 @@ class ReasonCode:
     Attributes:
         code: The code; it never changes its meaning.
         scope: What it is about.
-        outcome: What became of it: quarantined (row), loaded, skipped or rejected (file), FAILED, TIMED_OUT or SKIPPED (run).
+        outcome: What became of it: quarantined (row), loaded, skipped or rejected (file), FAILED, TIMED_OUT, SKIPPED or RUNNING (run).
         meaning: What was found.
         remedy: What to do.
     """
@@ -43,7 +43,12 @@ def _failed(code: str, meaning: str, remedy: str, *, outcome: str = "FAILED") ->
     return ReasonCode(code=code, scope="run", outcome=outcome, meaning=meaning, remedy=remedy)
 
 
+END_NOT_RECORDED = "end_not_recorded"
+"""Code of a run that stands RUNNING though it must be over; `lake` finds it out, the audit does not hold it."""
+
 _RESEND = "Correct the row at its source and drop it again in a new file."
+_REPEAT = "repeat the run (docs/operating.md): the same bytes again would be `same_content`."
+_DROP_ALL = "drop every file of the run again, those of its manifest, or repeat the run (docs/operating.md)."
 
 REASON_CODES: tuple[ReasonCode, ...] = (
     _row("unparseable_record", "The record does not follow the format of the file: an open quote, broken JSON.", _RESEND),
@@ -51,14 +56,30 @@ REASON_CODES: tuple[ReasonCode, ...] = (
     _row("column_count", "The record has more or fewer values than the header has columns.", _RESEND),
     _row("missing_value", "A required column or a part of the key is empty.", _RESEND),
     _row("invalid_value", "A value cannot be read as its type: an impossible date, a word for a number, too many digits.", _RESEND),
-    _row("not_in_set", "A value is none of those that the contract lists.", "Correct the row, or add the value to the contract's `enum`."),
-    _row("pattern", "A text does not match the contract's pattern.", "Correct the row, or the pattern in the contract."),
-    _row("out_of_range", "A number or date lies outside the contract's limits.", "Correct the row, or the limits in the contract."),
-    _row("length", "A text is shorter or longer than the contract allows.", "Correct the row, or the length in the contract."),
+    _row(
+        "not_in_set",
+        "A value is none of those that the contract lists.",
+        f"{_RESEND} Or add the value to the contract's `enum`, deploy and {_REPEAT}",
+    ),
+    _row(
+        "pattern",
+        "A text does not match the contract's pattern.",
+        f"{_RESEND} Or correct the pattern in the contract, deploy and {_REPEAT}",
+    ),
+    _row(
+        "out_of_range",
+        "A number or date lies outside the contract's limits.",
+        f"{_RESEND} Or correct the limits in the contract, deploy and {_REPEAT}",
+    ),
+    _row(
+        "length",
+        "A text is shorter or longer than the contract allows.",
+        f"{_RESEND} Or correct the length in the contract, deploy and {_REPEAT}",
+    ),
     _row(
         "rule",
         "A condition of the contract over several columns does not hold.",
-        "The row's `rule` names the condition: correct the row or it.",
+        f"The row's `rule` names the condition. {_RESEND} Or correct the condition, deploy and {_REPEAT}",
     ),
     _row("duplicate_key", "Another row of the same file has the same key and other content; the last one won.", _RESEND),
     _skipped("empty_file", "The file has no bytes.", "Nothing, if the producer had nothing to say."),
@@ -68,13 +89,17 @@ REASON_CODES: tuple[ReasonCode, ...] = (
         "unknown_suffix", "The name ends in none of the dataset's formats.", "Drop it as .csv, .json or .parquet, with .gz if compressed."
     ),
     _skipped("outside_layout", "The key is not `<domain>/<dataset>/year=YYYY/month=MM/day=DD/<name>`.", "Drop it with `lake drop`."),
-    _skipped("same_content", "The same bytes have arrived before.", "Nothing: the first arrival was loaded, or will be."),
+    _skipped(
+        "same_content",
+        "The same bytes have arrived before, under a name of the same format.",
+        "Nothing: the first arrival was loaded, or will be. To judge it anew, repeat its run (docs/operating.md).",
+    ),
     ReasonCode(
         code="extra_column",
         scope="file",
         outcome="loaded",
         meaning="A column that the contract does not know; its values are kept in `_extra`, the run warns.",
-        remedy="Add the column to the contract, or have the producer leave it out.",
+        remedy="Have the producer leave it out, or add the column to the contract; then files that come are read with it.",
     ),
     _rejected(
         "missing_column", "A column that the contract reads is not in the file.", "Have the producer add it and drop the file again."
@@ -90,31 +115,42 @@ REASON_CODES: tuple[ReasonCode, ...] = (
     _failed(
         "files_rejected",
         "A file was rejected; the good files of the run are published.",
-        "`lake show RUN` lists the files and their reasons.",
+        "`lake show RUN` lists the files and their reasons: correct those and drop them again; the others are loaded.",
     ),
     _failed(
         "quality_gate",
         "A rule over the table failed; nothing of the run is published.",
-        "`lake show RUN` lists the rules; correct the data.",
+        f"`lake show RUN` lists the rules. Correct the data at its source and drop all files of the run anew, or correct the rule, deploy and {_DROP_ALL}",
     ),
     _failed(
         "too_many_quarantined",
         "More rows went to quarantine than the contract allows; nothing is published.",
-        "`lake quarantine DATASET` shows the rows.",
+        "`lake quarantine DATASET` shows the rows. Correct them at their source and drop all files of the run anew, or raise"
+        f" `maxQuarantinePercent` in the contract, deploy and {_DROP_ALL}",
     ),
     _failed(
         "row_accounting",
         "Rows in are not silver + superseded + quarantined; a fault of the platform.",
         "Keep `lake logs RUN` and report it.",
     ),
-    _failed("access_denied", "A permission is missing; the message names role and action.", "Deploy anew, or undo the change to the role."),
-    _failed("job_failed", "A step's job ended with an error.", "`lake logs RUN` has it; drop a file again to repeat the run."),
+    _failed(
+        "access_denied",
+        "A permission is missing; the message names role and action.",
+        f"Undo the change to the role, or deploy anew; then {_DROP_ALL}",
+    ),
+    _failed("job_failed", "A step's job ended with an error.", f"`lake logs RUN` has it: mend that, then {_DROP_ALL}"),
     _failed(
         "timed_out",
         "A step or the run took longer than it may.",
-        "Raise `timeout_minutes` of the pipeline, or the workers.",
+        f"Raise `timeout_minutes` of the pipeline, or the workers, deploy and {_DROP_ALL}",
         outcome="TIMED_OUT",
     ),
-    _failed("aborted", "Somebody stopped the execution.", "Drop a file again to repeat the run."),
+    _failed("aborted", "Somebody stopped the execution.", f"When that is in order, {_DROP_ALL}"),
+    _failed(
+        END_NOT_RECORDED,
+        "The run must be over, but the record of its end is lost: nobody knows what it did.",
+        f"See how its execution ended (`lake show RUN` names it), then {_DROP_ALL}",
+        outcome="RUNNING",
+    ),
 )
 """Every code there is, by scope, in the order in which they are looked for."""

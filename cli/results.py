@@ -38,19 +38,19 @@ class Dropped:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Where the records of a run went; `rows_in` is the sum of the other three.
+    """Where the records of a run went; `rows_in` is the sum of the other three. Of a run that failed, those that were counted before it did.
 
     Attributes:
         rows_in: Records of the run's file versions.
-        silver: Rows that are in silver.
-        superseded: Rows that gave way to a newer or identical one of their key.
-        quarantined: Rows in quarantine.
+        silver: Rows that are in silver; null if the run failed before it published.
+        superseded: Rows that gave way to a newer or identical one of their key; null if the run failed before it published.
+        quarantined: Rows in quarantine; null if the run failed before they were counted.
     """
 
     rows_in: int
-    silver: int
-    superseded: int
-    quarantined: int
+    silver: int | None
+    superseded: int | None
+    quarantined: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +76,13 @@ class Run:
         run_id: UUID of version 7: sorts by time.
         pipeline: Pipeline that ran.
         status: RUNNING, SUCCEEDED, FAILED, SKIPPED or TIMED_OUT.
-        reason: Reason code of a run that did not succeed, or "".
+        reason: Reason code of a run that did not succeed, or of one that is RUNNING though it must be over; else "".
         message: The same for people, or "".
         trigger: What started it: arrival, after, schedule or manual.
         attempt: 1 for the first try of a batch of files.
         started_at: UTC, ISO 8601.
         ended_at: UTC, ISO 8601; null while it runs.
-        counts: Where its records went; null if it did not get that far.
+        counts: Where its records went; null if they were not counted.
         files: What became of its files; null if it did not get that far.
         source: The file that a SKIPPED run is about, or "".
     """
@@ -149,6 +149,7 @@ class QualityResult:
         value: What was measured, or null.
         threshold: What it was compared with, or null.
         failed_rows: Rows that broke it, or null.
+        message: What else there is to say, such as why nothing could be measured, or "".
     """
 
     rule: str
@@ -161,6 +162,7 @@ class QualityResult:
     value: float | None
     threshold: float | None
     failed_rows: int | None
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +192,7 @@ class RunDetail:
         run: The run.
         manifest: `s3://` address of the list of its file versions, or null.
         batch_id: Hash of that list, or null.
+        file_count: Number of file versions in that list.
         execution_arn: Execution of the state machine, or "".
         reasons: Quarantined rows by reason code.
         warnings: Sentences for people.
@@ -201,6 +204,7 @@ class RunDetail:
     run: Run
     manifest: str | None
     batch_id: str | None
+    file_count: int
     execution_arn: str
     reasons: dict[str, int]
     warnings: list[str]
@@ -230,7 +234,7 @@ class Waited:
         env: Environment.
         drops: Drops that ended since the last wait.
         runs: Runs since the last wait, oldest first.
-        failed: Those of them that failed.
+        failed: Those of them that failed, or are RUNNING though they must be over.
         dead_letters: Arrivals that no run could be started for, by queue, since the last wait.
     """
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from cli.errors import WrongUseError, nearest
+from cli.reasons import END_NOT_RECORDED
 from cli.results import Counts, FileResult, Files, QualityResult, Run, RunDetail, Runs, Step
 from cli.session import Session
-from lakehouse.audit import ACCOUNTED, RunRecord, RunTrail, StepRecord
+from lakehouse.audit_records import ACCOUNTED, RunRecord, RunTrail, StepRecord
+from lakehouse.clock import utc_now
 
 SHOWN = 50
 """Most runs that `lake runs` lists."""
@@ -18,7 +21,8 @@ LATEST = "latest"
 
 def runs(session: Session) -> Runs:
     """The newest runs of every pipeline."""
-    return Runs(env=session.env, runs=[run_of(record) for record in session.audit.runs(limit=SHOWN)])
+    now = utc_now()
+    return Runs(env=session.env, runs=[run_of(record, now=now) for record in session.audit.runs(limit=SHOWN)])
 
 
 def show(session: Session, *, run: str) -> RunDetail:
@@ -27,7 +31,7 @@ def show(session: Session, *, run: str) -> RunDetail:
     Raises:
         WrongUseError: There is no such run.
     """
-    return detail_of(trail(session, run=run))
+    return detail_of(trail(session, run=run), now=utc_now())
 
 
 def trail(session: Session, *, run: str) -> RunTrail:
@@ -40,30 +44,42 @@ def trail(session: Session, *, run: str) -> RunTrail:
     return session.audit.trail(record.run_id, pipeline=record.pipeline)
 
 
-def run_of(record: RunRecord) -> Run:
-    """A run as `lake` shows it."""
+def run_of(record: RunRecord, *, now: datetime) -> Run:
+    """A run as `lake` shows it.
+
+    Args:
+        record: What the audit holds of it.
+        now: The present moment.
+    """
+    is_lost = record.is_lost(now)
     return Run(
         run_id=record.run_id,
         pipeline=record.pipeline,
         status=record.status,
-        reason=record.reason,
-        message=record.message,
+        reason=END_NOT_RECORDED if is_lost else record.reason,
+        message=_lost(record) if is_lost else record.message,
         trigger=record.trigger,
         attempt=record.attempt,
         started_at=record.started_at,
         ended_at=record.ended_at,
-        counts=Counts(**{name: record.counts.get(name, 0) for name in ACCOUNTED}) if set(ACCOUNTED) & set(record.counts) else None,
+        counts=_counts(record),
         files=Files(**{name: record.files.get(name, 0) for name in ("loaded", "skipped", "rejected")}) if record.files else None,
         source=record.source or "",
     )
 
 
-def detail_of(found: RunTrail) -> RunDetail:
-    """An audit trail as `lake` shows it."""
+def detail_of(found: RunTrail, *, now: datetime) -> RunDetail:
+    """An audit trail as `lake` shows it.
+
+    Args:
+        found: What the audit holds.
+        now: The present moment.
+    """
     return RunDetail(
-        run=run_of(found.run),
+        run=run_of(found.run, now=now),
         manifest=found.run.manifest,
         batch_id=found.run.batch_id,
+        file_count=found.run.file_count,
         execution_arn=found.run.execution_arn or "",
         reasons=found.run.reasons,
         warnings=list(found.run.warnings),
@@ -80,6 +96,7 @@ def detail_of(found: RunTrail) -> RunDetail:
                 value=result.value,
                 threshold=result.threshold,
                 failed_rows=result.failed_rows,
+                message=result.message,
             )
             for result in found.quality
         ],
@@ -87,6 +104,23 @@ def detail_of(found: RunTrail) -> RunDetail:
             FileResult(file=file.source, version_id=file.version, outcome=file.outcome, reason=file.reason, message=file.message)
             for file in found.files
         ],
+    )
+
+
+def _counts(record: RunRecord) -> Counts | None:
+    rows_in, *others = (record.counts.get(name) for name in ACCOUNTED)
+    if rows_in is None:
+        return None
+    silver, superseded, quarantined = others
+    return Counts(rows_in=rows_in, silver=silver, superseded=superseded, quarantined=quarantined)
+
+
+def _lost(record: RunRecord) -> str:
+    execution = f"execution {record.execution_arn}" if record.execution_arn else "its execution"
+    files = "drop every file of its manifest again or " if record.manifest else ""
+    return (
+        f"RUNNING since {record.started_at}, longer than it may run: the record of its end is lost. See how {execution} ended; then {files}"
+        "repeat the run (docs/operating.md)"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import re
 from dataclasses import dataclass, field
@@ -84,6 +83,10 @@ class Session:
         if service not in self._clients:
             self._clients[service] = self._operator.client(service, **_client_options(self.access))
         return self._clients[service]
+
+    def client_as_user(self, service: str) -> Any:
+        """A boto3 client that acts as whoever runs the command, for what the operator role may not do."""
+        return _user(self.access).client(service, **_client_options(self.access))
 
     @cached_property
     def audit(self) -> AuditTrail:
@@ -265,10 +268,3 @@ def _assumed(fetcher: AssumeRoleCredentialFetcher, session: Session) -> dict[str
 def _session_name() -> str:
     """Name under which CloudTrail shows who ran `lake`."""
     return f"lake-{re.sub(r'[^A-Za-z0-9_=,.@-]', '-', getpass.getuser())}"[:64]
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Records of a file of one JSON document a line; none if the file is missing."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

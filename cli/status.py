@@ -9,7 +9,7 @@ from pathlib import Path
 from cli.queues import queues
 from cli.results import Alarm, Stack, Status, Table
 from cli.session import LOCAL, Session, load_config, open_session
-from lakehouse.audit import STATUSES
+from lakehouse.audit_records import STATUSES
 from lakehouse.clock import to_text, utc_now
 from lakehouse.naming import TABLE_ZONES
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from datetime import datetime
 
 from cli.drops import journal
 from cli.errors import CommandError
 from cli.progress import Progress
 from cli.queues import queues
+from cli.reasons import END_NOT_RECORDED
+from cli.remembered import read_document, write_document
 from cli.results import Dropped, Queue, Waited
 from cli.runs import run_of
 from cli.session import Session
-from lakehouse.audit import UNSUCCESSFUL, RunRecord
+from lakehouse.audit_records import UNSUCCESSFUL, RunRecord
 from lakehouse.claims import AFTER, Claim, Claims
+from lakehouse.clock import Clock, utc_now
 
 POLL_SECONDS = 1.0
 """Pause between two looks."""
 
 QUIET_LOOKS = 2
 """Looks in a row that must find nothing under way: an event is in no queue while it travels from one to the next."""
+
+
+_BOOKMARK = "wait.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,7 @@ class Look:
         executions: Executions that are running, by pipeline.
         queues: Arrivals by pipeline.
         owed: Pipelines that have not dealt with the success of one that they follow.
+        at: When it was taken.
     """
 
     open_drops: tuple[Dropped, ...]
@@ -57,6 +63,7 @@ class Look:
     executions: dict[str, int]
     queues: tuple[Queue, ...]
     owed: tuple[str, ...]
+    at: datetime
 
     def dead_since(self, bookmark: Bookmark) -> dict[str, int]:
         """Messages that reached a dead-letter queue since the bookmark, by pipeline."""
@@ -64,8 +71,10 @@ class Look:
 
     @property
     def running(self) -> tuple[str, ...]:
-        """Pipelines with a run or an execution under way."""
-        names = {run.pipeline for run in self.runs if run.status == "RUNNING"} | {name for name, count in self.executions.items() if count}
+        """Pipelines with a run or an execution under way; a run whose end was not recorded is none."""
+        names = {run.pipeline for run in self.runs if not (run.is_ended or run.is_lost(self.at))} | {
+            name for name, count in self.executions.items() if count
+        }
         return tuple(sorted(names))
 
     @property
@@ -94,6 +103,7 @@ def wait(
     timeout_seconds: float,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
+    now: Clock = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Waited:
     """Wait until nothing is under way.
@@ -103,6 +113,7 @@ def wait(
         timeout_seconds: Longest to wait.
         progress: Where to show what is under way.
         clock: Seconds that only go forward.
+        now: Gives the present moment.
         sleep: Waits some seconds.
 
     Raises:
@@ -116,7 +127,7 @@ def wait(
     quiet = 0
     still_open: Sequence[Dropped] = drops[bookmark.drops :]
     while True:
-        look = _look(session, drops=still_open, bookmark=bookmark)
+        look = _look(session, drops=still_open, bookmark=bookmark, now=now())
         still_open = look.open_drops
         dead = look.dead_since(bookmark)
         # What went to the dead-letter queue will never have a run.
@@ -129,49 +140,53 @@ def wait(
             raise CommandError(_overdue(look, timeout_seconds, session))
         sleep(POLL_SECONDS)
     _write(session, look, drops=len(drops), bookmark=bookmark)
-    runs = [run_of(run) for run in reversed(look.runs)]
+    runs = [run_of(run, now=look.at) for run in reversed(look.runs)]
     return Waited(
         env=session.env,
         drops=len(drops) - bookmark.drops,
         runs=runs,
-        failed=[run for run in runs if run.status in UNSUCCESSFUL],
+        failed=[run for run in runs if run.status in UNSUCCESSFUL or run.reason == END_NOT_RECORDED],
         dead_letters={session.names.dead_letter_queue(pipeline): count for pipeline, count in dead.items()},
     )
 
 
-def _look(session: Session, *, drops: Sequence[Dropped], bookmark: Bookmark) -> Look:
+def _look(session: Session, *, drops: Sequence[Dropped], bookmark: Bookmark, now: datetime) -> Look:
     since = tuple(run for run in session.audit.runs(since=bookmark.newest_run or None, limit=None) if run.started_at > bookmark.newest_run)
-    # What still runs from before the bookmark counts too.
+    # What still runs from before the bookmark counts too; a lost run was told of by the wait that set it.
     known = {run.run_id for run in since}
-    runs = since + tuple(run for run in session.audit.runs(statuses=("RUNNING",), limit=None) if run.run_id not in known)
+    running = session.audit.runs(statuses=("RUNNING",), limit=None)
+    runs = since + tuple(run for run in running if run.run_id not in known and not run.is_lost(now))
     claims = Claims(client=session.client("dynamodb"), table=session.names.run_table("control"), audit=session.audit)
     return Look(
         open_drops=tuple(
-            drop for drop in drops if not _has_ended(session, claims.get(bucket=drop.bucket, key=drop.key, version_id=drop.version_id))
+            drop
+            for drop in drops
+            if not _has_ended(session, claims.get(bucket=drop.bucket, key=drop.key, version_id=drop.version_id), now=now)
         ),
         runs=runs,
         executions={pipeline.name: _executions(session, pipeline.name) for pipeline in session.pipelines},
         queues=tuple(queues(session)),
-        owed=tuple(_owed(session, claims, runs)),
+        owed=tuple(_owed(session, claims, runs, now=now)),
+        at=now,
     )
 
 
-def _owed(session: Session, claims: Claims, runs: Sequence[RunRecord]) -> Iterator[str]:
+def _owed(session: Session, claims: Claims, runs: Sequence[RunRecord], *, now: datetime) -> Iterator[str]:
     """Pipelines that have not dealt with the success of one that they follow."""
     succeeded = [run for run in runs if run.status == "SUCCEEDED" and run.execution_arn is not None]
     for pipeline, upstream in session.follows.items():
         told = [run.execution_arn or "" for run in succeeded if run.pipeline in upstream]
-        if not all(_has_ended(session, claims.get(bucket=AFTER, key=pipeline, version_id=execution)) for execution in told):
+        if not all(_has_ended(session, claims.get(bucket=AFTER, key=pipeline, version_id=execution), now=now) for execution in told):
             yield pipeline
 
 
-def _has_ended(session: Session, claim: Claim | None) -> bool:
+def _has_ended(session: Session, claim: Claim | None, *, now: datetime) -> bool:
     if claim is None:
         return False
     if claim.status == "SKIPPED":
         return True
     run = session.audit.get_run(claim.run_id, pipeline=claim.pipeline)
-    return run is not None and run.is_ended
+    return run is not None and (run.is_ended or run.is_lost(now))
 
 
 def _executions(session: Session, pipeline: str) -> int:
@@ -195,15 +210,11 @@ def _overdue(look: Look, seconds: float, session: Session) -> str:
 
 
 def _read(session: Session) -> Bookmark:
-    path = session.state / "wait.json"
-    if not path.exists():
-        return Bookmark()
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return Bookmark(**document)
+    document = read_document(session.state / _BOOKMARK)
+    return Bookmark() if document is None else Bookmark(**document)
 
 
 def _write(session: Session, look: Look, *, drops: int, bookmark: Bookmark) -> None:
     newest = max((run.started_at for run in look.runs), default=bookmark.newest_run)
-    session.state.mkdir(parents=True, exist_ok=True)
     mark = Bookmark(drops=drops, newest_run=max(newest, bookmark.newest_run), dead={queue.pipeline: queue.dead for queue in look.queues})
-    (session.state / "wait.json").write_text(json.dumps(asdict(mark)), encoding="utf-8")
+    write_document(session.state / _BOOKMARK, asdict(mark))

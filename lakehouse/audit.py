@@ -1,8 +1,8 @@
 """The audit trail: what each run did, one DynamoDB item a run, step attempt, quality rule and unusual file.
 
 Keys: partition `pipeline`; sort `sk` = `<run_id>#run`, `<run_id>#step#<name>#<attempt>`, `<run_id>#quality#<dataset>.<rule>`,
-`<run_id>#file#<16 hex>`. Every item carries `kind` (run, step, quality, file) and `expires_at` (TTL). Indexes, all attributes projected:
-`by_run` (run_id, sk) and `by_status` (status, started_at).
+`<run_id>#file#<16 hex>`. Every item carries `kind` (run, step, quality, file) and `expires_at` (TTL); those of a run go when the run goes.
+Indexes, all attributes projected: `by_run` (run_id, sk) and `by_status` (status, started_at).
 
 Life of a run and of a step attempt: RUNNING, then exactly one of SUCCEEDED, FAILED, SKIPPED, TIMED_OUT; who comes second changes nothing.
 
@@ -22,33 +22,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from heapq import merge
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from lakehouse.clock import Clock, to_text, utc_now
+from lakehouse.audit_records import STATUSES, FileRecord, QualityRecord, RunRecord, RunTrail, Status, StepRecord
+from lakehouse.clock import Clock, from_text, to_text, utc_now
 from lakehouse.errors import TerminalError
-from lakehouse.state_table import Item, StateTable
-
-Status = Literal["RUNNING", "SUCCEEDED", "FAILED", "SKIPPED", "TIMED_OUT"]
-FileOutcome = Literal["loaded", "skipped", "rejected"]
-
-STATUSES: tuple[Status, ...] = ("RUNNING", "SUCCEEDED", "FAILED", "SKIPPED", "TIMED_OUT")
-"""Every status that a run or a step attempt can have."""
-
-UNSUCCESSFUL: tuple[Status, ...] = ("FAILED", "TIMED_OUT")
-"""Statuses that people are told of, and after which the same arrivals may be taken again."""
+from lakehouse.state_table import Item, StateTable, is_storable
 
 BY_RUN = "by_run"
 """Index by run_id and sk."""
 
 BY_STATUS = "by_status"
 """Index by status and started_at; holds runs and steps."""
-
-ACCOUNTED = ("rows_in", "silver", "superseded", "quarantined")
-"""Counts of a run whose sum is checked: rows_in = silver + superseded + quarantined."""
 
 TTL_DAYS = 90
 """Days that an item is kept, unless the caller says otherwise."""
@@ -59,192 +48,11 @@ MAX_MESSAGE = 2000
 MAX_WARNINGS = 100
 """Most different warnings that a run keeps."""
 
+MAX_WARNING_BYTES = 2000
+"""Longest warning, in bytes of UTF-8: a hundred of them stay well below the 400 KB that an item may have."""
+
 NOTIFICATION_SECONDS = 60
 """How long one sender of a notification keeps others from sending it too."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """One run of a pipeline.
-
-    Attributes:
-        run_id: UUID of version 7.
-        pipeline: Name of the pipeline.
-        status: Where it stands.
-        reason: Code of docs/cli.md, or "".
-        message: Sentence for people, or "".
-        trigger: arrival, after, schedule or manual.
-        attempt: 1, or more if arrivals of a failed run were taken again.
-        started_at: UTC text.
-        ended_at: UTC text, None while it runs.
-        manifest: `s3://` address of the files to load, or None.
-        batch_id: Identity of the collected files, or None.
-        execution_arn: Step Functions execution, or None for a run that never started.
-        source: Key of the file that was skipped, or None.
-        source_version: Its version, or None.
-        file_count: Number of files in the manifest.
-        counts: Rows; `rows_in`, `silver`, `superseded`, `quarantined` and what the steps add.
-        reasons: Quarantined rows by reason code.
-        files: Files by outcome: loaded, skipped, rejected.
-        warnings: Sentences for people, sorted.
-        notified_at: When people were told, or None.
-        metered_at: When its metrics were sent, or None.
-        expires_at: When DynamoDB may delete it, seconds since 1970.
-    """
-
-    run_id: str
-    pipeline: str
-    status: Status
-    reason: str = ""
-    message: str = ""
-    trigger: str = ""
-    attempt: int = 1
-    started_at: str = ""
-    ended_at: str | None = None
-    manifest: str | None = None
-    batch_id: str | None = None
-    execution_arn: str | None = None
-    source: str | None = None
-    source_version: str | None = None
-    file_count: int = 0
-    counts: dict[str, int] = field(default_factory=dict[str, int])
-    reasons: dict[str, int] = field(default_factory=dict[str, int])
-    files: dict[str, int] = field(default_factory=dict[str, int])
-    warnings: list[str] = field(default_factory=list[str])
-    notified_at: str | None = None
-    metered_at: str | None = None
-    expires_at: int = 0
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether nothing can change its status any more."""
-        return self.status != "RUNNING"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepRecord:
-    """One attempt of a step of a run.
-
-    Attributes:
-        run_id: Run.
-        pipeline: Pipeline.
-        step: Name of the step.
-        attempt: From 1; each start of the step's job is an attempt.
-        status: Where it stands.
-        engine: glue, emr-serverless or athena.
-        job_run_id: Id by which the engine knows it.
-        log_group: CloudWatch Logs group of the driver.
-        log_stream: Stream in it.
-        started_at: UTC text.
-        ended_at: UTC text, None while it runs.
-        message: Sentence for people, or "".
-        counts: Rows and files that the step counted.
-        reasons: Quarantined rows by reason code.
-    """
-
-    run_id: str
-    pipeline: str
-    step: str
-    attempt: int
-    status: Status
-    engine: str = ""
-    job_run_id: str = ""
-    log_group: str = ""
-    log_stream: str = ""
-    started_at: str = ""
-    ended_at: str | None = None
-    message: str = ""
-    counts: dict[str, int] = field(default_factory=dict[str, int])
-    reasons: dict[str, int] = field(default_factory=dict[str, int])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class QualityRecord:
-    """What one rule of the quality gate found in a run.
-
-    Attributes:
-        dataset: `silver.tpch.orders`.
-        rule: Id of the rule in its contract.
-        level: row or table.
-        severity: info, warning, error or critical.
-        action: record, warn, quarantine or halt.
-        passed: Whether it held; no result is not passed.
-        value: What was measured, or None if nothing could be.
-        threshold: What it was compared with, or None.
-        failed_rows: Rows that broke it.
-        dimension: Dimension of data quality.
-        column: Column that it watches, or None.
-        message: Sentence for people, or "".
-    """
-
-    dataset: str
-    rule: str
-    level: str
-    severity: str
-    action: str
-    passed: bool
-    value: float | None = None
-    threshold: float | None = None
-    failed_rows: int = 0
-    dimension: str = ""
-    column: str | None = None
-    message: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileRecord:
-    """A file of a run that was not plainly loaded.
-
-    Attributes:
-        source: `s3://bucket/key`, as in `_source_file`.
-        version: Version of the object, as in `_source_version`.
-        outcome: loaded (with a warning), skipped or rejected.
-        reason: Code of docs/cli.md.
-        message: Sentence for people.
-    """
-
-    source: str
-    version: str
-    outcome: FileOutcome
-    reason: str
-    message: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunTrail:
-    """All that the audit holds of a run.
-
-    Attributes:
-        run: The run itself.
-        steps: Step attempts in the order of their starts.
-        quality: Rules by dataset and id.
-        files: Files that were not plainly loaded, by source and version.
-    """
-
-    run: RunRecord
-    steps: tuple[StepRecord, ...] = ()
-    quality: tuple[QualityRecord, ...] = ()
-    files: tuple[FileRecord, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
-        return asdict(self)
 
 
 class UnknownRunError(TerminalError):
@@ -265,12 +73,13 @@ class AuditTrail:
         Args:
             client: boto3 DynamoDB client.
             table: Name of the audit table.
-            ttl_days: Days that items are kept.
+            ttl_days: Days that a run is kept; what belongs to a run goes with it.
             clock: Gives the present moment.
         """
         self._table = StateTable(client=client, name=table)
         self._ttl = timedelta(days=ttl_days)
         self._clock = clock
+        self._ends: dict[str, int] = {}
 
     def start_run(
         self,
@@ -284,12 +93,26 @@ class AuditTrail:
         files: int = 0,
         execution_arn: str | None = None,
         started_at: str | None = None,
+        seconds: int | None = None,
     ) -> RunRecord:
         """Begin a run; if it has begun already, that stands.
+
+        Args:
+            pipeline: Pipeline.
+            run_id: UUID of version 7.
+            trigger: What started it.
+            attempt: How often its arrivals were taken.
+            manifest: `s3://` address of its files.
+            batch_id: Identity of its files.
+            files: Number of its files.
+            execution_arn: Step Functions execution.
+            started_at: When it began; now if None.
+            seconds: How long it may run; None if that is not known.
 
         Returns:
             The run as the audit now holds it.
         """
+        begins = self._now() if started_at is None else started_at
         record = RunRecord(
             run_id=run_id,
             pipeline=pipeline,
@@ -300,7 +123,8 @@ class AuditTrail:
             batch_id=batch_id,
             file_count=files,
             execution_arn=execution_arn,
-            started_at=started_at or self._now(),
+            started_at=begins,
+            due_at=None if seconds is None else to_text(from_text(begins) + timedelta(seconds=seconds)),
             expires_at=self._expiry(),
         )
         return self._begin(record)
@@ -391,7 +215,7 @@ class AuditTrail:
         """Add a sentence to the warnings of a run; the same sentence twice is one, and after a hundred no more are kept."""
         self._table.update(
             _run_key(pipeline, run_id),
-            add={"warnings": {warning[:MAX_MESSAGE]}},
+            add={"warnings": {_cut(warning, MAX_WARNING_BYTES)}},
             condition="attribute_exists(#sk) AND (attribute_not_exists(#warnings) OR size(#warnings) < :most)",
             values={"most": MAX_WARNINGS},
         )
@@ -427,7 +251,7 @@ class AuditTrail:
                 log_stream=log_stream,
                 started_at=self._now(),
             )
-            if self._put_new(record, kind="step", sk=_step_sk(run_id, step, number)):
+            if self._put_new(record, kind="step", sk=_step_sk(run_id, step, number), expires_at=self._end_of(run_id)):
                 return number
 
     def end_step(
@@ -467,8 +291,11 @@ class AuditTrail:
                 self._end_attempt(attempt, status=status, message=message)
 
     def record_quality(self, *, pipeline: str, run_id: str, results: Iterable[QualityRecord]) -> None:
-        """Write what the rules found; a later attempt overwrites what an earlier one wrote."""
-        for result in results:
+        """Write what the rules found; a later attempt overwrites what an earlier one wrote.
+
+        A number that DynamoDB cannot hold becomes None, and the message says which it was.
+        """
+        for result in map(_storable, results):
             self._put(result, kind="quality", pipeline=pipeline, run_id=run_id, sk=f"{run_id}#quality#{result.dataset}.{result.rule}")
 
     def record_file(self, *, pipeline: str, run_id: str, file: FileRecord) -> None:
@@ -567,7 +394,7 @@ class AuditTrail:
         )
 
     def _begin(self, record: RunRecord) -> RunRecord:
-        if self._put_new(record, kind="run", sk=f"{record.run_id}#run"):
+        if self._put_new(record, kind="run", sk=f"{record.run_id}#run", expires_at=record.expires_at):
             return record
         return self._require(pipeline=record.pipeline, run_id=record.run_id)
 
@@ -578,8 +405,18 @@ class AuditTrail:
         return record
 
     def _attempts(self, *, pipeline: str, run_id: str, step: str) -> list[StepRecord]:
-        values = {"pipeline": pipeline, "prefix": f"{run_id}#step#{step}#"}
-        return [_record(StepRecord, item) for item in self._table.query("#pipeline = :pipeline AND begins_with(#sk, :prefix)", values)]
+        """Attempts of a step; and, as the run's own item lies just before its steps, when all that belongs to the run shall go."""
+        last = f"{run_id}#step#{step}#:"  # the colon follows the digits
+        items = self._table.query(
+            "#pipeline = :pipeline AND #sk BETWEEN :first AND :last", {"pipeline": pipeline, "first": f"{run_id}#run", "last": last}
+        )
+        attempts: list[StepRecord] = []
+        for item in items:
+            if item["kind"] == "run":
+                self._ends[run_id] = item["expires_at"]
+            elif item["step"] == step:
+                attempts.append(_record(StepRecord, item))
+        return attempts
 
     def _end_attempt(
         self,
@@ -615,14 +452,14 @@ class AuditTrail:
         for item in self._table.query(condition, values, index=BY_STATUS, where=where, newest_first=True):
             yield _record(RunRecord, item)
 
-    def _put_new(self, record: RunRecord | StepRecord, *, kind: str, sk: str) -> bool:
-        item = {"expires_at": self._expiry(), **asdict(record), "kind": kind, "sk": sk}
+    def _put_new(self, record: RunRecord | StepRecord, *, kind: str, sk: str, expires_at: int) -> bool:
+        item = {**asdict(record), "kind": kind, "sk": sk, "expires_at": expires_at}
         # An empty string set cannot be stored: warnings begin to exist with the first one.
         item.pop("warnings", None)
         return self._table.put(item, condition="attribute_not_exists(#sk)")
 
     def _put(self, record: QualityRecord | FileRecord, *, kind: str, pipeline: str, run_id: str, sk: str) -> None:
-        item = {**asdict(record), "kind": kind, "pipeline": pipeline, "run_id": run_id, "sk": sk, "expires_at": self._expiry()}
+        item = {**asdict(record), "kind": kind, "pipeline": pipeline, "run_id": run_id, "sk": sk, "expires_at": self._end_of(run_id)}
         item["message"] = record.message[:MAX_MESSAGE]
         self._table.put(item)
 
@@ -631,6 +468,9 @@ class AuditTrail:
 
     def _expiry(self) -> int:
         return int((self._clock() + self._ttl).timestamp())
+
+    def _end_of(self, run_id: str) -> int:
+        return self._ends.get(run_id, self._expiry())
 
 
 RecordT = TypeVar("RecordT", RunRecord, StepRecord, QualityRecord, FileRecord)
@@ -657,6 +497,23 @@ def _must_be_final(status: Status) -> None:
 def _record(kind: type[RecordT], item: Mapping[str, Any]) -> RecordT:
     known = {entry.name for entry in fields(kind)}
     return kind(**{name: value for name, value in item.items() if name in known})
+
+
+def _storable(result: QualityRecord) -> QualityRecord:
+    odd = {
+        name: number
+        for name, number in (("value", result.value), ("threshold", result.threshold))
+        if number is not None and not is_storable(number)
+    }
+    if not odd:
+        return result
+    said = "; ".join(f"the {name} is {number!r}, which cannot be kept as a number" for name, number in odd.items())
+    return replace(result, message=f"{said}. {result.message}".rstrip(), **dict.fromkeys(odd))
+
+
+def _cut(text: str, most: int) -> str:
+    """What a text begins with, in so many bytes of UTF-8."""
+    return text.encode()[:most].decode(errors="ignore")
 
 
 def _distinct(runs: Iterable[RunRecord]) -> Iterable[RunRecord]:

@@ -10,14 +10,17 @@ ATTEMPTS = 5
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
+"""Longest wait for an answer, a call."""
 
 
 @cache
-def client(service: str) -> Any:
+def client(service: str, *, attempts: int = ATTEMPTS, read_seconds: int = READ_SECONDS) -> Any:
     """The client of a service, such as `dynamodb`; made at its first use, in the region and with the endpoint of the environment.
 
     Args:
         service: Name of the service as boto3 knows it.
+        attempts: Calls that one request may make.
+        read_seconds: Longest wait for an answer, a call.
     """
     # At the first use, not at import: a function that needs no client pays for none.
     import boto3
@@ -26,6 +29,6 @@ def client(service: str) -> Any:
     return boto3.client(
         service,
         config=Config(
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS}, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+            retries={"mode": "standard", "total_max_attempts": attempts}, connect_timeout=CONNECT_SECONDS, read_timeout=read_seconds
         ),
     )

@@ -5,12 +5,13 @@ Items of the control table (partition `pk`, sort `sk`):
 - `claim#<bucket>/<key>` / `<version id>`: who deals with a file version. CLAIMED while a batch is put together (until `claimed_until`,
   then it is free again), STARTED once its run was started, SKIPPED with a reason if it starts nothing.
 - `claim#after/<pipeline>` / `<execution ARN>`: the same for the success of an upstream run.
-- `content#<domain>.<dataset>` / `<digest>`: which file version holds these bytes, so that the same bytes again are recognised.
+- `content#<domain>.<dataset>` / `<read as>:<digest>`: which file version holds these bytes, read in this way, so that the same bytes again
+  are recognised. The same bytes read as another format are other rows.
 - `launch#<pipeline>` / `<run id>`: a batch that is complete and has its manifest. From here on the run *will* start: whoever is told
   again of one of its arrivals, even after a crash, starts the very same execution.
 
 The status of a claim's run is read from the audit. A claim whose run FAILED or TIMED_OUT may be taken again, as the next attempt; of a
-run that failed with `files_rejected` only the rejected files may.
+run that failed with `files_rejected` only the rejected files may. A run that stands RUNNING though it must be over counts as failed.
 
 Actions on the control table: dynamodb:GetItem, PutItem, UpdateItem, Query. On the audit table: dynamodb:GetItem.
 """
@@ -22,7 +23,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Literal
 
-from lakehouse.audit import TTL_DAYS, UNSUCCESSFUL, AuditTrail
+from lakehouse.audit import TTL_DAYS, AuditTrail
+from lakehouse.audit_records import UNSUCCESSFUL
 from lakehouse.clock import Clock, from_text, to_text, utc_now
 from lakehouse.run_ids import moment_of
 from lakehouse.state_table import Item, StateTable
@@ -48,7 +50,7 @@ class Standing(Enum):
     TAKEN_CARE_OF = "its run goes on or has done its work"
     COMMITTED = "its run was decided upon, but perhaps not started: start that same run"
     IN_HAND = "somebody is putting its batch together"
-    FREE = "its run failed or never began: it may be taken again"
+    FREE = "its run failed, never began, or nobody knows how it ended: it may be taken again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ class Claim:
         attempt: Number of times that the arrival was taken.
         status: CLAIMED, STARTED or SKIPPED.
         sequence: Orders the versions of a file.
+        read_as: Format and compression that its name stands for, such as `csv` or `csv.gz`.
         size: Bytes.
         digest: Identity of the bytes, or None if they were not read; `sha256` in the table.
         reason: Why it was skipped, or "".
@@ -80,6 +83,7 @@ class Claim:
     sequence: str
     attempt: int = 1
     status: ClaimStatus = "CLAIMED"
+    read_as: str = ""
     size: int = 0
     digest: str | None = None
     reason: str = ""
@@ -99,7 +103,7 @@ class Claim:
 
     @property
     def is_content(self) -> bool:
-        """Whether its bytes count when a later version of its key is judged: it was loaded, or held the same bytes as what was."""
+        """Whether its bytes count when others are judged: it was loaded, or held the same bytes as what was."""
         return self.digest is not None and (self.status != "SKIPPED" or self.reason == SAME_CONTENT)
 
 
@@ -185,6 +189,8 @@ class Claims:
             return Standing.TAKEN_CARE_OF
         run = self._audit.get_run(claim.run_id, pipeline=claim.pipeline)
         if run is not None:
+            if run.is_lost(self._clock()):
+                return Standing.FREE
             if run.status not in UNSUCCESSFUL or (run.reason == FILES_REJECTED and not self._is_rejected(claim)):
                 return Standing.TAKEN_CARE_OF
             return Standing.FREE
@@ -195,14 +201,19 @@ class Claims:
             return Standing.FREE if self._is_lost(from_text(launch.decided_at)) else Standing.COMMITTED
         return Standing.IN_HAND if claim.claimed_until > to_text(self._clock()) else Standing.FREE
 
-    def content(self, *, dataset: str, digest: str) -> Claim | None:
-        """Claim of the file version that holds these bytes, or None if no such bytes have arrived."""
-        pointer = self._table.get(_content_place(dataset, digest))
+    def content(self, claim: Claim, *, dataset: str) -> Claim | None:
+        """Claim of the file version that holds the bytes of a claim, read in the same way; None if no such bytes have arrived.
+
+        Args:
+            claim: Claim whose digest is known.
+            dataset: Contract id.
+        """
+        pointer = self._table.get(_content_place(claim, dataset))
         if pointer is None:
             return None
         found = self.get(bucket=pointer["bucket"], key=pointer["key"], version_id=pointer["version_id"])
         # The claim is written before the pointer; one that is gone was deleted by hand, and its bytes with it.
-        return found or replace(_claim_of_pointer(pointer), status="CLAIMED")
+        return found or replace(_claim(pointer), read_as=claim.read_as, digest=claim.digest)
 
     def point(self, claim: Claim, *, dataset: str, over: Claim | None) -> bool:
         """Make a file version the one that holds its bytes; False if somebody else came first.
@@ -212,9 +223,8 @@ class Claims:
             dataset: Contract id.
             over: What `content` gave.
         """
-        assert claim.digest is not None
         item = {
-            **_content_place(dataset, claim.digest),
+            **_content_place(claim, dataset),
             "bucket": claim.bucket,
             "key": claim.key,
             "version_id": claim.version_id,
@@ -247,9 +257,10 @@ class Claims:
         return outcome is not None and outcome.outcome == "rejected"
 
     def _is_lost(self, decided: datetime) -> bool:
-        # A run that is older than the audit's memory is absent because it was forgotten, not because it never began.
-        age = self._clock() - decided
-        return timedelta(minutes=LOST_MINUTES) < age < self._audit_ttl - timedelta(days=1)
+        # A run that is older than the audit's memory is absent because it was forgotten, not because it never began. It began after it
+        # was decided upon, and DynamoDB deletes nothing before its time: the margin is for clocks that differ.
+        margin = timedelta(minutes=LOST_MINUTES)
+        return margin < self._clock() - decided < self._audit_ttl - margin
 
 
 _LAUNCH_FIELDS = tuple(entry.name for entry in fields(Launch))
@@ -260,8 +271,9 @@ def _place(bucket: str, key: str, version_id: str) -> dict[str, str]:
     return {"pk": f"claim#{bucket}/{key}", "sk": version_id}
 
 
-def _content_place(dataset: str, digest: str) -> dict[str, str]:
-    return {"pk": f"content#{dataset}", "sk": digest}
+def _content_place(claim: Claim, dataset: str) -> dict[str, str]:
+    assert claim.digest is not None
+    return {"pk": f"content#{dataset}", "sk": f"{claim.read_as}:{claim.digest}"}
 
 
 def _launch_place(pipeline: str, run_id: str) -> dict[str, str]:
@@ -276,15 +288,3 @@ def _item(claim: Claim) -> Item:
 
 def _claim(item: Item) -> Claim:
     return Claim(digest=item.get("sha256"), **{name: item[name] for name in _CLAIM_FIELDS if name in item})
-
-
-def _claim_of_pointer(pointer: Item) -> Claim:
-    return Claim(
-        bucket=pointer["bucket"],
-        key=pointer["key"],
-        version_id=pointer["version_id"],
-        run_id=pointer["run_id"],
-        pipeline=pointer["pipeline"],
-        sequence=pointer["sequence"],
-        digest=pointer["sk"],
-    )

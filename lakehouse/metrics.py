@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from lakehouse.errors import TerminalError, TransientError
 from lakehouse.naming import METRICS_NAMESPACE
 
 Unit = Literal["Count", "Seconds", "Percent", "Bytes"]
@@ -60,6 +61,17 @@ RUN_METRICS = (
 """Everything that the run recorder emits."""
 
 
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
+
+
+class MetricsDeniedError(TerminalError):
+    """The caller's role may not send metrics: a fault of the deployment."""
+
+
+class MetricsOutageError(TransientError):
+    """CloudWatch could not take metrics now."""
+
+
 class MetricsEmitter:
     """Sends metrics of one environment."""
 
@@ -81,11 +93,26 @@ class MetricsEmitter:
             values: Value of each metric; nothing is sent if there are none.
             pipeline: Pipeline.
             at: When it was so.
+
+        Raises:
+            MetricsDeniedError: The role may not do so; the text names the action.
+            MetricsOutageError: CloudWatch did not take them, for whatever other reason.
         """
         dimensions = [{"Name": ENVIRONMENT, "Value": self._env}, {"Name": PIPELINE, "Value": pipeline}]
         data = [
             {"MetricName": metric.name, "Unit": metric.unit, "Value": float(value), "Timestamp": at, "Dimensions": dimensions}
             for metric, value in values.items()
         ]
-        if data:
+        if not data:
+            return
+        try:
             self._client.put_metric_data(Namespace=self._namespace, MetricData=data)
+        except Exception as error:  # the SDK has no one base class for answers and for the lack of one
+            kind = MetricsDeniedError if _code(error) in _DENIED else MetricsOutageError
+            raise kind(f"{type(error).__name__}: {error}") from error
+
+
+def _code(error: Exception) -> str:
+    # Errors of the way to AWS have a response too, and it is None.
+    response: Mapping[str, Any] = getattr(error, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))

@@ -11,6 +11,7 @@ from typing import Any
 Item = dict[str, Any]
 
 _NAME = re.compile(r"#(\w+)")
+_LARGEST, _SMALLEST = 9.99e125, 1e-130
 
 
 class StateTable:
@@ -134,6 +135,11 @@ class StateTable:
         return True
 
 
+def is_storable(number: float) -> bool:
+    """Whether DynamoDB can hold a number: it has neither NaN nor infinities, and its numbers end at 9.99e125 and at 1e-130."""
+    return math.isfinite(number) and (number == 0 or _SMALLEST <= abs(number) <= _LARGEST)
+
+
 def to_attributes(item: Mapping[str, Any]) -> dict[str, Any]:
     """An item in DynamoDB's notation; attributes that are None are left out."""
     return {name: _encode(value) for name, value in item.items() if value is not None}
@@ -161,8 +167,9 @@ def _encode(value: Any) -> dict[str, Any]:
         case int() | Decimal():
             return {"N": str(value)}
         case float():
-            # DynamoDB has neither NaN nor infinities: such a measurement is kept as text, not lost.
-            return {"N": format(Decimal(repr(value)), "f")} if math.isfinite(value) else {"S": repr(value)}
+            if not is_storable(value):
+                raise ValueError(f"DynamoDB cannot hold the number {value!r}: leave it out, and say so in words")
+            return {"N": format(Decimal(repr(value)), "f")}
         case str():
             return {"S": value}
         case set() | frozenset():

@@ -14,7 +14,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from lakehouse.audit import QualityRecord
+from lakehouse.audit_records import QualityRecord
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import TableDefinition, tables_of
 from lakehouse.manifests import Manifest, ManifestFile

@@ -9,7 +9,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from lakehouse.audit import AuditTrail, RunTrail
+from lakehouse.audit import AuditTrail
+from lakehouse.audit_records import RunTrail
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.lineage import Lineage
 from lakehouse.manifests import Manifest, ManifestFile

@@ -173,6 +173,7 @@ def definition(
                 "files.$": "$.files",
                 "execution_arn.$": "$$.Execution.Id",
                 "started_at.$": "$$.Execution.StartTime",
+                "seconds": timeout_minutes * 60,
             },
             next_="AcquireLease",
             result_path=None,

@@ -120,7 +120,7 @@ ZONE_OF_JOB: Mapping[str, str] = {"ingest": "bronze", "refine": "silver", "publi
 
 NOT_YET: Mapping[str, Mapping[str, str]] = {
     "trigger": {
-        "schedule": "use after, or start runs by hand",
+        "schedule": "use after, or start runs by hand (docs/operating.md)",
         "stream": "use arrival: streams come in a later version",
     },
     "step": {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.audit import QualityRecord
+from lakehouse.audit_records import QualityRecord
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.predicates import row_predicate
 from lakehouse.errors import RunFailed

@@ -13,7 +13,8 @@ from typing import Any, Protocol, Self
 
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.audit import AuditTrail, FileRecord, QualityRecord
+from lakehouse.audit import AuditTrail
+from lakehouse.audit_records import FileRecord, QualityRecord
 from lakehouse.aws import client
 from lakehouse.clock import utc_now
 from lakehouse.contracts.model import CompiledContract

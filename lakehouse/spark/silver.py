@@ -13,7 +13,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.audit import QualityRecord
+from lakehouse.audit_records import QualityRecord
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import SILVER_PLATFORM_COLUMNS
 from lakehouse.errors import RunFailed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.audit import QualityRecord
+from lakehouse.audit_records import QualityRecord
 from lakehouse.contracts.model import CompiledContract, Rule
 from lakehouse.contracts.predicates import aggregate, holds, query, requirement
 from lakehouse.spark.gate import COUNTS_IN_SCORE

@@ -21,6 +21,8 @@ GZIP_SUFFIX = ".gz"
 
 _DAY = re.compile(r"year=(\d{4})/month=(\d{2})/day=(\d{2})/")
 _UPSTREAM_SKIPPED = "SKIPPED"
+_RESULT = "result"
+"""Key of the output of a state machine that holds what its run came to."""
 
 
 class RefusedEventError(TerminalError):
@@ -243,10 +245,12 @@ def _is_in_layout(path: str) -> bool:
 
 
 def _status_of(output: object) -> object:
+    """How the run of an execution ended, by its output; None if the event leaves it out, as it does with long ones."""
     if not isinstance(output, str):
         return None
     try:
         document: object = json.loads(output)
     except ValueError:
         return None
-    return cast("dict[str, object]", document).get("status") if isinstance(document, dict) else None
+    result: object = cast("dict[str, object]", document).get(_RESULT) if isinstance(document, dict) else None
+    return cast("dict[str, object]", result).get("status") if isinstance(result, dict) else None

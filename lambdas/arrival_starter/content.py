@@ -1,9 +1,15 @@
-"""What a file version holds: the SHA-256 of its bytes, from S3's own checksum if it has one, else read in pieces."""
+"""What a file version holds: the SHA-256 of its bytes, from S3's own checksum if it has one, else read in pieces while there is time.
+
+A file that is too large for the time is told apart by S3's entity tag. That never takes different bytes for the same; but the same bytes, put
+again, may get another tag (they do under a KMS key), and are then loaded again, which changes no row of silver.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +18,6 @@ from lambdas.arrival_starter.arrival import FileArrival
 
 PIECE_BYTES = 1024 * 1024
 """Read at a time, so that memory does not grow with the file."""
-
-MAX_READ_BYTES = 2 * 1024**3
-"""Larger files without a checksum are told apart by S3's entity tag: reading them would outlast the function."""
 
 _TAG = "etag:"
 _GONE = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
@@ -37,12 +40,13 @@ class Content:
     sha256: str | None
 
 
-def content_of(client: Any, arrival: FileArrival) -> Content:
+def content_of(client: Any, arrival: FileArrival, *, has_time: Callable[[], bool]) -> Content:
     """Look at a file version.
 
     Args:
         client: boto3 S3 client.
         arrival: The version.
+        has_time: Whether there is still time for reading; asked before each piece.
 
     Raises:
         TerminalError: The function may not read it.
@@ -56,9 +60,9 @@ def content_of(client: Any, arrival: FileArrival) -> Content:
         if checksum and head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT" and "-" not in checksum:
             digest = base64.b64decode(checksum).hex()
             return Content(size=size, digest=digest, sha256=digest)
-        if size > MAX_READ_BYTES:
+        digest = _read(client, version, has_time) if has_time() else None
+        if digest is None:
             return Content(size=size, digest=f"{_TAG}{head['ETag'].strip(chr(34))}/{size}", sha256=None)
-        digest = _read(client.get_object(**version)["Body"])
     except client.exceptions.ClientError as error:
         code = error.response["Error"]["Code"]
         if code in _GONE or code == _ARCHIVED:
@@ -77,8 +81,12 @@ def is_sha256(digest: str | None) -> bool:
     return digest is not None and not digest.startswith(_TAG)
 
 
-def _read(body: Any) -> str:
+def _read(client: Any, version: dict[str, str], has_time: Callable[[], bool]) -> str | None:
+    """SHA-256 of the bytes, or None if there was no time to read them all."""
     digest = hashlib.sha256()
-    for piece in body.iter_chunks(PIECE_BYTES):
-        digest.update(piece)
+    with closing(client.get_object(**version)["Body"]) as body:
+        for piece in body.iter_chunks(PIECE_BYTES):
+            if not has_time():
+                return None
+            digest.update(piece)
     return digest.hexdigest()

@@ -10,13 +10,14 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from lakehouse.audit import AuditTrail
 from lakehouse.claims import SAME_CONTENT, Claim, Claims, Launch, Standing
 from lakehouse.clock import Clock, to_text, utc_now
 from lakehouse.errors import TransientError
-from lakehouse.manifests import Manifest, ManifestFile, ManifestStore, batch_id_of
+from lakehouse.manifests import Compression, Format, Manifest, ManifestFile, ManifestStore, batch_id_of
 from lakehouse.run_ids import new_run_id
 from lambdas.arrival_starter.arrival import Arrival, FileArrival, Skip, UpstreamSuccess, format_of, skip_of
 from lambdas.arrival_starter.content import content_of, is_sha256
@@ -32,11 +33,13 @@ class Batch:
         run_id: Run that it will be.
         pipeline: Pipeline.
         until: UTC text; claims taken for it are free again after this moment.
+        read_until: Files are read until this moment; what is larger is told apart without.
     """
 
     run_id: str
     pipeline: str
     until: str
+    read_until: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +123,8 @@ class Judge(ABC):
                         f"{seen.uri}, version {seen.version_id}, is in the hands of run {seen.run_id} until {seen.claimed_until}: trying again later"
                     )
                 case Standing.FREE:
-                    again = replace(wanted, attempt=seen.attempt + 1)
+                    # A version never changes: what was found out about its bytes still holds.
+                    again = replace(wanted, attempt=seen.attempt + 1, size=seen.size, digest=seen.digest)
                     if self._claims.write(again, over=seen):
                         return Verdict(taken=(again,))
 
@@ -233,6 +237,7 @@ class FileJudge(Judge):
             run_id=batch.run_id,
             pipeline=batch.pipeline,
             sequence=arrival.sequence,
+            read_as=_read_as(format_of(arrival.key, self._formats)),
             size=arrival.size,
             claimed_until=batch.until,
         )
@@ -242,7 +247,8 @@ class FileJudge(Judge):
         verdict = self._take(wanted)
         if not verdict.taken:
             return verdict
-        return self._judge_content(self._with_content(verdict.taken[0], arrival))
+        (claim,) = verdict.taken
+        return self._judge_content(self._with_content(claim, arrival, batch) if claim.digest is None else claim)
 
     def launch(self, batch: Batch, claims: Sequence[Claim]) -> Launch:
         """One run for all the files, once their manifest is written."""
@@ -274,13 +280,14 @@ class FileJudge(Judge):
 
     def _leave_aside(self, wanted: Claim, skip: Skip) -> Verdict:
         skipped = replace(wanted, status="SKIPPED", run_id=new_run_id(self._clock()), reason=skip.reason, message=skip.message)
-        if self._claims.write(skipped, over=None):
-            self._note(skipped)
-            return NOTHING
-        return self._take(wanted)
+        verdict = self._take(skipped)
+        if not verdict.taken:
+            return verdict
+        self._note(skipped)
+        return NOTHING
 
-    def _with_content(self, claim: Claim, arrival: FileArrival) -> Claim:
-        content = content_of(self._s3, arrival)
+    def _with_content(self, claim: Claim, arrival: FileArrival, batch: Batch) -> Claim:
+        content = content_of(self._s3, arrival, has_time=lambda: self._clock() < batch.read_until)
         known = replace(claim, size=content.size, digest=content.digest)
         self._replace(claim, known)
         return known
@@ -289,8 +296,8 @@ class FileJudge(Judge):
         if claim.digest is None:
             return Verdict(taken=(claim,))
         while True:
-            holder = self._claims.content(dataset=self._dataset, digest=claim.digest)
-            if holder is None or holder.place == claim.place or self._claims.standing(holder) is Standing.FREE:
+            holder = self._claims.content(claim, dataset=self._dataset)
+            if holder is None or holder.place == claim.place or not holder.is_content or self._claims.standing(holder) is Standing.FREE:
                 if self._claims.point(claim, dataset=self._dataset, over=holder):
                     return Verdict(taken=(claim, *self._revive_after(claim)))
                 continue
@@ -337,10 +344,7 @@ class FileJudge(Judge):
         )
         if not self._claims.write(revived, over=skipped):
             return None
-        assert revived.digest is not None  # same_content is said of bytes that were read
-        while not self._claims.point(
-            revived, dataset=self._dataset, over=self._claims.content(dataset=self._dataset, digest=revived.digest)
-        ):
+        while not self._claims.point(revived, dataset=self._dataset, over=self._claims.content(revived, dataset=self._dataset)):
             continue
         return revived
 
@@ -351,3 +355,11 @@ class FileJudge(Judge):
     def _replace(self, claim: Claim, by: Claim) -> None:
         if not self._claims.write(by, over=claim):
             raise TransientError(f"the claim of {claim.uri}, version {claim.version_id}, went to another run meanwhile: trying again later")
+
+
+def _read_as(found: tuple[Format, Compression | None] | None) -> str:
+    """Format and compression in one word; "" for a file that is not read."""
+    if found is None:
+        return ""
+    format_, compression = found
+    return f"{format_}.gz" if compression == "gzip" else format_

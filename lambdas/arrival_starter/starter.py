@@ -23,6 +23,9 @@ WORKERS = 8
 RESERVE_SECONDS = 10
 """Kept of a function's time for the manifest and the start: no further file is looked at then."""
 
+READ_SHARE = 0.5
+"""Share of a function's time in which files may be read to learn their SHA-256; the rest is for judging all of the batch."""
+
 GRACE_SECONDS = 5
 """Claims outlast the function that took them by this."""
 
@@ -66,7 +69,13 @@ class Starter:
             Ids of the messages that have to be delivered again.
         """
         failures = _Failures()
-        batch = Batch(run_id=new_run_id(self._clock()), pipeline=self._pipeline, until=to_text(deadline + timedelta(seconds=GRACE_SECONDS)))
+        now = self._clock()
+        batch = Batch(
+            run_id=new_run_id(now),
+            pipeline=self._pipeline,
+            until=to_text(deadline + timedelta(seconds=GRACE_SECONDS)),
+            read_until=now + (deadline - now) * READ_SHARE,
+        )
         arrivals: dict[Arrival, list[str]] = {}
         for message in messages:
             arrival = failures.attempt([message.id], lambda body=message.body: self._read(body))

@@ -1,4 +1,4 @@
-"""Tells people of runs that failed or ran out of time: one message a run, with the reason and the next command.
+"""Tells people of runs that failed or ran out of time: one message a run, with the reason and the next command; and of executions that are no run.
 
 Asked by Step Functions (`{"pipeline", "run_id"}`) and, as a second way, by a rule on 'Step Functions Execution Status Change' (FAILED, TIMED_OUT,
 ABORTED of the platform's machines). It fails, to be asked again, while the run is not recorded as ended: keep Lambda's two asynchronous retries on,
@@ -24,7 +24,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lakehouse.audit import AuditTrail
 from lakehouse.aws import client
-from lambdas.notifier.notifier import Notifier, Wish
+from lambdas.notifier.notifier import Notifier, request_of
 
 logger = Logger(service="lambdas.notifier")
 
@@ -44,4 +44,4 @@ def notifier() -> Notifier:
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:  # noqa: ARG001 - Lambda passes it, the logger reads it
     """Lambda entry point."""
-    return {"notified": notifier().notify(Wish.from_event(event))}
+    return {"notified": notifier().notify(request_of(event))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lakehouse.audit import RunRecord, RunTrail
+from lakehouse.audit_records import RunRecord, RunTrail
 
 MAX_SUBJECT = 99
 """SNS takes fewer than 100 characters."""

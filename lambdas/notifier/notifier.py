@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from lakehouse.audit import UNSUCCESSFUL, AuditTrail, UnknownRunError
+from lakehouse.audit import AuditTrail, UnknownRunError
+from lakehouse.audit_records import UNSUCCESSFUL
 from lakehouse.errors import TerminalError, TransientError
-from lambdas.notifier.message import notice_of
+from lambdas.notifier.message import Notice, notice_of
+from lambdas.notifier.stray import StrayExecution, notice_of_stray
 
 log = logging.getLogger(__name__)
 
@@ -22,23 +24,25 @@ class Wish:
     pipeline: str
     run_id: str
 
-    @classmethod
-    def from_event(cls, event: Mapping[str, Any]) -> Wish:
-        """Read the payload of a state machine, or EventBridge's event of an execution that ended.
 
-        Raises:
-            TerminalError: It names no run.
-        """
-        document: object = event
-        if event.get("source") == "aws.states":
-            try:
-                document = json.loads(event["detail"].get("input") or "null")
-            except ValueError:
-                document = None
-        named = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
-        if not named.get("pipeline") or not named.get("run_id"):
-            raise TerminalError(f"the payload names no pipeline and run_id, it has {', '.join(sorted(event))}: pass both")
-        return cls(pipeline=named["pipeline"], run_id=named["run_id"])
+def request_of(event: Mapping[str, Any]) -> Wish | StrayExecution:
+    """Read the payload of a state machine, or EventBridge's event of an execution that ended.
+
+    Raises:
+        TerminalError: It is neither.
+    """
+    document: object = event
+    if event.get("source") == "aws.states":
+        try:
+            document = json.loads(event["detail"].get("input") or "null")
+        except ValueError:
+            document = None
+    named = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+    if named.get("pipeline") and named.get("run_id"):
+        return Wish(pipeline=named["pipeline"], run_id=named["run_id"])
+    if event.get("source") == "aws.states" and event["detail"].get("executionArn"):
+        return StrayExecution.from_detail(event["detail"])
+    raise TerminalError(f"the payload names no pipeline and run_id, it has {', '.join(sorted(event))}: pass both")
 
 
 class Notifier:
@@ -59,10 +63,11 @@ class Notifier:
         self._project = project
         self._env = env
 
-    def notify(self, wish: Wish) -> bool:
-        """Publish one message of a failed run.
+    def notify(self, request: Wish | StrayExecution) -> bool:
+        """Publish one message of a failed run, or of an execution that is no run.
 
-        A message is published twice only if this function dies between publishing and noting it: better twice than never.
+        A message of a run is published twice only if this function dies between publishing and noting it: better twice than never. That of an
+        execution without a run is published as often as its event comes, which is once unless EventBridge repeats it.
 
         Returns:
             Whether a message was published now.
@@ -70,6 +75,16 @@ class Notifier:
         Raises:
             TransientError: The run is not recorded as ended yet, or another is publishing at this moment.
         """
+        match request:
+            case StrayExecution():
+                notice = notice_of_stray(request, project=self._project, env=self._env)
+                self._publish(notice, {"execution": request.arn, "status": request.status, "severity": "critical"})
+                log.info("people were told of an execution without a run", extra={"execution": request.arn})
+                return True
+            case Wish():
+                return self._notify_of_run(request)
+
+    def _notify_of_run(self, wish: Wish) -> bool:
         try:
             trail = self._audit.trail(wish.run_id, pipeline=wish.pipeline)
         except UnknownRunError as error:
@@ -89,12 +104,15 @@ class Notifier:
             "reason": run.reason or "unknown",
             "severity": "critical",
         }
+        self._publish(notice, attributes)
+        self._audit.mark_notified(pipeline=run.pipeline, run_id=run.run_id)
+        log.info("people were told", extra={"run_id": run.run_id, "pipeline": run.pipeline})
+        return True
+
+    def _publish(self, notice: Notice, attributes: Mapping[str, str]) -> None:
         self._sns.publish(
             TopicArn=self._topic_arn,
             Subject=notice.subject,
             Message=notice.text,
             MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
         )
-        self._audit.mark_notified(pipeline=run.pipeline, run_id=run.run_id)
-        log.info("people were told", extra={"run_id": run.run_id, "pipeline": run.pipeline})
-        return True

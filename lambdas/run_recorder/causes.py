@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from lakehouse.audit import Status
+from lakehouse.audit_records import Status
 
 _RUN_FAILED = re.compile(r"RunFailed: (?P<reason>[a-z][a-z0-9_]*): (?P<message>.*)", re.DOTALL)
 _NOT_AUTHORIZED = re.compile(

@@ -10,7 +10,7 @@ Actions (besides writing its log):
 - dynamodb:GetItem, PutItem, UpdateItem, Query on the audit table (not on its indexes)
 - dynamodb:GetItem, PutItem, DeleteItem, Query on the control table
 - kms:Decrypt (and GenerateDataKey as DynamoDB asks) on the key of the run tables, if it is a customer key
-- cloudwatch:PutMetricData on `*`, condition cloudwatch:namespace = Lakehouse
+- cloudwatch:PutMetricData on `*`, condition cloudwatch:namespace = Lakehouse (an outage is logged and no matter; a denial fails the function)
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def recorder() -> Recorder:
     return Recorder(
         audit=AuditTrail(client=client("dynamodb"), table=environ["AUDIT_TABLE"], ttl_days=int(environ.get("AUDIT_TTL_DAYS", TTL_DAYS))),
         leases=Leases(client=client("dynamodb"), table=environ["CONTROL_TABLE"]),
-        metrics=MetricsEmitter(client=client("cloudwatch"), env=environ["LAKEHOUSE_ENV"]),
+        # A CloudWatch that does not answer must not cost the time that the record of a run needs.
+        metrics=MetricsEmitter(client=client("cloudwatch", attempts=2, read_seconds=5), env=environ["LAKEHOUSE_ENV"]),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from lakehouse.audit import ACCOUNTED, FileRecord, RunTrail, Status, StepRecord
+from lakehouse.audit_records import ACCOUNTED, FileRecord, RunTrail, Status, StepRecord
 
 SHOWN_FILES = 5
 """Files that a message names; the others are counted."""
@@ -113,7 +113,9 @@ def _counts(steps: Iterable[StepRecord]) -> dict[str, int]:
     if accounting:
         for name in ACCOUNTED:
             counts.pop(name, None)
-        counts.update(_sum({name: step.counts[name] for name in ACCOUNTED if name in step.counts} for step in accounting))
+        # A step that failed may know some of its numbers only; what one of them does not know, nobody can sum.
+        known = [name for name in ACCOUNTED if all(name in step.counts for step in accounting)]
+        counts.update(_sum({name: step.counts[name] for name in known} for step in accounting))
     return counts
 
 

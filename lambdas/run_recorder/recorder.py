@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
-from lakehouse.audit import AuditTrail, RunRecord, UnknownRunError
+from lakehouse.audit import AuditTrail, UnknownRunError
+from lakehouse.audit_records import RunRecord
 from lakehouse.clock import Clock, from_text, utc_now
 from lakehouse.leases import Holder, Leases
 from lakehouse.metrics import (
@@ -24,6 +26,7 @@ from lakehouse.metrics import (
     RUNS_TIMED_OUT,
     Metric,
     MetricsEmitter,
+    MetricsOutageError,
 )
 from lambdas.run_recorder.causes import Failure, failure_of
 from lambdas.run_recorder.outcome import outcome_of
@@ -32,6 +35,9 @@ from lambdas.run_recorder.requests import EndingEvent, FailRequest, FinishReques
 _BY_STATUS = {"SUCCEEDED": RUNS_SUCCEEDED, "FAILED": RUNS_FAILED, "TIMED_OUT": RUNS_TIMED_OUT, "SKIPPED": RUNS_SKIPPED}
 _BY_COUNT = {"rows_in": ROWS_IN, "silver": ROWS_SILVER, "superseded": ROWS_SUPERSEDED, "quarantined": ROWS_QUARANTINED}
 _BY_OUTCOME = {"loaded": FILES_LOADED, "skipped": FILES_SKIPPED, "rejected": FILES_REJECTED}
+
+_OWN_VERDICT = "RunFailed"
+"""Error of the state that ends a machine which has recorded its failure, or tried to."""
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +75,7 @@ class Recorder:
 
     def _start(self, request: StartRequest) -> dict[str, Any]:
         run = self._begin(request)
-        self._metrics.emit({RUNS_STARTED: 1}, pipeline=run.pipeline, at=self._clock())
+        self._measure({RUNS_STARTED: 1}, run)
         return _answer(run)
 
     def _begin(self, request: StartRequest) -> RunRecord:
@@ -83,6 +89,7 @@ class Recorder:
             files=request.files,
             execution_arn=request.execution_arn,
             started_at=request.started_at,
+            seconds=request.seconds,
         )
 
     def _lease(self, request: LeaseRequest) -> dict[str, Any]:
@@ -138,6 +145,11 @@ class Recorder:
         elif event.status == "ABORTED":
             said = f": {event.cause}" if event.cause else ""
             failure = Failure(status="FAILED", reason="aborted", message=f"the execution was stopped by somebody{said}")
+        elif event.error == _OWN_VERDICT:
+            # It says that the audit knows why. If the audit still says RUNNING, what it should have been told was lost.
+            arn = event.start.execution_arn
+            message = f"the machine could not record why it failed: look at the steps of the run and at the history of execution {arn}"
+            failure = Failure(status="FAILED", reason="job_failed", message=message)
         else:
             failure = failure_of(step="", error=event.error, cause=event.cause)
         return self._fail(pipeline=event.start.pipeline, run_id=event.start.run_id, failure=failure)
@@ -145,11 +157,19 @@ class Recorder:
     def _close(self, run: RunRecord) -> dict[str, Any]:
         """What follows an end, each part of it once, also if an earlier call got stuck half-way."""
         self._leases.release(Holder(pipeline=run.pipeline, run_id=run.run_id))
-        if run.metered_at is None:
-            self._metrics.emit(_measures(run), pipeline=run.pipeline, at=self._clock())
+        if run.metered_at is None and self._measure(_measures(run), run):
             self._audit.mark_metered(pipeline=run.pipeline, run_id=run.run_id)
         log.info("run ended", extra={"run_id": run.run_id, "pipeline": run.pipeline, "status": run.status, "reason": run.reason})
         return _answer(run)
+
+    def _measure(self, values: Mapping[Metric, float], run: RunRecord) -> bool:
+        """Send metrics; False if CloudWatch does not take them, which must not fail a run that the audit knows all about."""
+        try:
+            self._metrics.emit(values, pipeline=run.pipeline, at=self._clock())
+        except MetricsOutageError:
+            log.exception("metrics of a run could not be sent", extra={"run_id": run.run_id, "pipeline": run.pipeline})
+            return False
+        return True
 
 
 def _answer(run: RunRecord) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class StartRequest:
     files: int
     execution_arn: str | None
     started_at: str | None
+    seconds: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,7 @@ def _start(document: Mapping[str, Any], *, execution_arn: str | None, started_at
         files=int(document.get("files") or 0),
         execution_arn=execution_arn,
         started_at=None if started_at is None else to_text(from_text(started_at)),
+        seconds=None if document.get("seconds") is None else int(document["seconds"]),
     )
 
 
@@ -141,7 +143,9 @@ def _ending(event: Mapping[str, Any]) -> EndingEvent:
     except ValueError as error:
         raise UnknownRequestError(f"the input of {detail['executionArn']} is no JSON, so its run is not known") from error
     if not isinstance(document, dict):
-        raise UnknownRequestError(f"the input of {detail['executionArn']} is no object, so its run is not known: start pipelines by `lake`")
+        raise UnknownRequestError(
+            f"the input of {detail['executionArn']} is no object, so its run is not known: give it as docs/operating.md says"
+        )
     return EndingEvent(
         start=_start(cast("dict[str, Any]", document), execution_arn=detail["executionArn"], started_at=None),
         status=detail["status"],

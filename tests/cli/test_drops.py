@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from cli.drops import drop, journal
-from cli.errors import WrongUseError
+from cli.errors import CommandError, WrongUseError
 from cli.progress import Progress
 from tests.cli.conftest import Shop
 
@@ -48,6 +49,27 @@ def test_the_journal_remembers_drops_in_order(shop: Shop, file: Path, progress: 
 def test_without_a_date_the_folder_is_todays(shop: Shop, file: Path, progress: Progress) -> None:
     (item,) = drop(shop.session, dataset="tpch.orders", files=[file], day=None, progress=progress)
     assert item.dropped_at[:10] in item.key.replace("/month=", "-").replace("/day=", "-").replace("year=", "")
+
+
+def test_a_year_has_four_digits(shop: Shop, file: Path, progress: Progress) -> None:
+    (item,) = drop(shop.session, dataset="tpch.orders", files=[file], day=date(999, 1, 2), progress=progress)
+    assert item.key == "tpch/orders/year=0999/month=01/day=02/orders-1.csv"
+
+
+@pytest.mark.parametrize(("name", "shown"), [(b"na\xefve.csv", r"na\xefve.csv"), (b"a\x1b[2J.csv", r"a\x1b[2J.csv")])
+def test_a_name_that_is_no_text_is_wrong_use(shop: Shop, tmp_path: Path, progress: Progress, name: bytes, shown: str) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(b"x")
+    with pytest.raises(WrongUseError, match="rename it") as refused:
+        drop(shop.session, dataset="tpch.orders", files=[path], day=DAY, progress=progress)
+    assert shown in str(refused.value)
+    assert journal(shop.session) == []
+
+
+def test_a_journal_that_cannot_be_written_says_that_the_file_is_in_raw(shop: Shop, file: Path, progress: Progress) -> None:
+    (shop.session.root / ".lake").write_text("in the way")
+    with pytest.raises(CommandError, match=r"orders-1\.csv is in raw as tpch/orders/.* `lake wait` does not know of it"):
+        drop(shop.session, dataset="tpch.orders", files=[file], day=DAY, progress=progress)
 
 
 def test_an_unknown_dataset_is_wrong_use_with_the_nearest_name(shop: Shop, file: Path, progress: Progress) -> None:

@@ -64,6 +64,14 @@ def test_reason_codes_are_told_apart_and_say_what_to_do() -> None:
     assert all(reason.meaning.endswith(".") and reason.remedy.endswith(".") for reason in REASON_CODES)
 
 
+def test_no_remedy_says_that_the_same_bytes_again_are_judged_anew() -> None:
+    """They are `same_content`, unless their run failed; and of a failed run one file dropped again leaves the others unloaded."""
+    for reason in REASON_CODES:
+        assert "drop a file again" not in reason.remedy
+        if "contract's" in reason.remedy:
+            assert "repeat the run (docs/operating.md)" in reason.remedy, reason.code
+
+
 def test_every_reason_that_the_code_gives_is_in_the_list() -> None:
     known = {reason.code for reason in REASON_CODES}
     given = re.compile(r'RunFailed\(\s*"([a-z_]+)"|(?:reason|code)="([a-z_]+)"|lit\("([a-z_]+)"\)\.alias\("code"\)')

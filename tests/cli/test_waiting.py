@@ -107,6 +107,35 @@ def test_a_run_that_nobody_dropped_for_is_waited_for_too(shop: Shop, progress: P
     assert [run.status for run in _wait(shop, progress, lambda: None, ended).failed] == ["TIMED_OUT"]
 
 
+def test_a_run_whose_end_was_not_recorded_is_told_once_and_not_waited_for(shop: Shop, dropped: Dropped, progress: Progress) -> None:
+    run_id = new_run_id()
+    shop.audit.start_run(
+        pipeline="orders", run_id=run_id, trigger="arrival", started_at="2026-01-01T05:00:00.000Z", seconds=5400, execution_arn="arn:x"
+    )
+    shop.claim(dropped, run_id=run_id, pipeline="orders")
+    first, second = _wait(shop, progress), _wait(shop, progress)
+    assert [(run.run_id, run.status, run.reason) for run in first.failed] == [(run_id, "RUNNING", "end_not_recorded")]
+    assert first.failed[0].message.startswith(
+        "RUNNING since 2026-01-01T05:00:00.000Z, longer than it may run: the record of its end is lost"
+    )
+    assert "execution arn:x" in first.failed[0].message
+    assert (first.drops, second.failed) == (1, [])
+
+
+def test_a_run_that_may_still_run_is_waited_for(shop: Shop, progress: Progress) -> None:
+    shop.audit.start_run(pipeline="orders", run_id=new_run_id(), trigger="arrival", seconds=5400)
+    with pytest.raises(CommandError, match="running: orders"):
+        _wait(shop, progress, seconds=3)
+
+
+@pytest.mark.parametrize("spoiled", ["", '{"drops": 1, "newe'])
+def test_a_bookmark_that_was_cut_short_begins_anew(shop: Shop, dropped: Dropped, progress: Progress, spoiled: str) -> None:
+    shop.claim(dropped, run_id=new_run_id(), pipeline="orders", status="SKIPPED")
+    (shop.session.state / "wait.json").write_text(spoiled)
+    assert _wait(shop, progress).drops == 1
+    assert _wait(shop, progress).drops == 0
+
+
 def test_messages_in_a_queue_are_waited_for(shop: Shop, progress: Progress) -> None:
     sqs = shop.client("sqs")
     url = sqs.get_queue_url(QueueName=shop.names.arrivals_queue("orders"))["QueueUrl"]

@@ -88,7 +88,7 @@ def test_a_function_stays_within_lambda_s_bounds(stack: Stack, key: kms.IKey, op
 def test_a_domain_may_be_as_long_as_the_name_of_its_function_allows(stack: Stack, names: Names, key: kms.IKey) -> None:
     room = 64 - len("lakehouse-test-iceberg-table-")
     assert TableFunction(stack, "Good", names=names, log_key=key, domain="d" * room).function_name.endswith("-iceberg-table-" + "d" * room)
-    with pytest.raises(InvalidProps, match="at most 64 characters .* with 65"):
+    with pytest.raises(InvalidProps, match=r"at most 64 characters .* with 65"):
         TableFunction(stack, "Bad", names=names, log_key=key, domain="d" * (room + 1))
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.audit import MAX_WARNINGS, AuditTrail, FileRecord, QualityRecord, UnknownRunError
+from lakehouse.audit import MAX_WARNINGS, AuditTrail, UnknownRunError
+from lakehouse.audit_records import FileRecord, QualityRecord
 from lakehouse.run_ids import new_run_id
-from lakehouse.state_table import StateTable, from_attributes, to_attributes
+from lakehouse.state_table import StateTable, from_attributes, is_storable, to_attributes
 from tests.lakehouse.state_tables import state_tables
 from tests.lambdas.world import Clock
 
@@ -147,11 +148,56 @@ def test_quality_and_files_are_kept_by_what_they_are_about(trail: AuditTrail) ->
     assert found.to_dict()["run"]["run_id"] == run_id
 
 
-def test_a_measurement_that_is_no_number_is_kept_as_text(trail: AuditTrail) -> None:
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e300, -1e126, 1e-131])
+def test_a_measurement_that_cannot_be_kept_is_none_and_the_message_says_what_it_was(trail: AuditTrail, number: float) -> None:
     run_id = _begun(trail)
-    odd = QualityRecord(dataset="d", rule="r", level="table", severity="error", action="halt", passed=False, value=float("nan"))
+    odd = QualityRecord(
+        dataset="d", rule="r", level="table", severity="error", action="halt", passed=False, value=number, threshold=1.5, message="too much"
+    )
     trail.record_quality(pipeline=PIPELINE, run_id=run_id, results=[odd])
-    assert trail.trail(run_id).quality[0].value == "nan"
+    (kept,) = trail.trail(run_id).quality
+    assert (kept.value, kept.threshold) == (None, 1.5)
+    assert kept.message == f"the value is {number!r}, which cannot be kept as a number. too much"
+
+
+@pytest.mark.parametrize("number", [0.0, 9e125, -9e125, 1e-130])
+def test_a_measurement_within_the_limits_of_dynamodb_is_kept(trail: AuditTrail, number: float) -> None:
+    run_id = _begun(trail)
+    rule = QualityRecord(dataset="d", rule="r", level="table", severity="error", action="halt", passed=False, value=number)
+    trail.record_quality(pipeline=PIPELINE, run_id=run_id, results=[rule])
+    (kept,) = trail.trail(run_id).quality
+    assert kept.value is not None
+    assert float(kept.value) == number
+
+
+def test_all_that_belongs_to_a_run_goes_when_the_run_goes(clock: Clock) -> None:
+    with state_tables() as (dynamodb, _):
+        recorder, job = (AuditTrail(client=dynamodb, table="audit", ttl_days=days, clock=clock) for days in (365, 90))
+        run_id = _begun(recorder)
+        clock.pass_seconds(7200)
+        for step in ("ingest", "refine"):
+            job.start_step(pipeline=PIPELINE, run_id=run_id, step=step, engine="glue", job_run_id=step)
+        rule = QualityRecord(dataset="d", rule="r", level="row", severity="error", action="quarantine", passed=True)
+        job.record_quality(pipeline=PIPELINE, run_id=run_id, results=[rule])
+        job.record_file(
+            pipeline=PIPELINE, run_id=run_id, file=FileRecord(source="s3://raw/a", version="v", outcome="skipped", reason="header_only")
+        )
+        items = dynamodb.scan(TableName="audit")["Items"]
+        assert sorted(item["kind"]["S"] for item in items) == ["file", "quality", "run", "step", "step"]
+        assert {item["expires_at"]["N"] for item in items} == {str(int(clock().timestamp()) - 7200 + 365 * 24 * 3600)}
+
+
+@pytest.mark.parametrize(("seconds", "longest"), [(3600, 3600), (None, 24 * 3600)])
+def test_a_run_that_must_be_over_and_still_stands_running_is_lost(
+    trail: AuditTrail, clock: Clock, seconds: int | None, longest: int
+) -> None:
+    run_id = new_run_id()
+    run = trail.start_run(pipeline=PIPELINE, run_id=run_id, trigger="arrival", seconds=seconds)
+    clock.pass_seconds(longest + 15 * 60)
+    assert not run.is_lost(clock())
+    clock.pass_seconds(1)
+    assert run.is_lost(clock())
+    assert not trail.end_run(pipeline=PIPELINE, run_id=run_id, status="SUCCEEDED").is_lost(clock())
 
 
 def test_the_same_warning_twice_is_one_and_there_is_an_end_to_them(trail: AuditTrail) -> None:
@@ -164,6 +210,17 @@ def test_the_same_warning_twice_is_one_and_there_is_an_end_to_them(trail: AuditT
     assert run.warnings == [f"column c{number:03}" for number in range(MAX_WARNINGS)]
     trail.warn(pipeline=PIPELINE, run_id="unknown", warning="x")
     assert trail.get_run("unknown", pipeline=PIPELINE) is None
+
+
+def test_warnings_in_any_script_fit_into_the_item_of_the_run(trail: AuditTrail) -> None:
+    run_id = _begun(trail)
+    for number in range(MAX_WARNINGS):
+        trail.warn(pipeline=PIPELINE, run_id=run_id, warning=f"{number:03} " + "列" * 2000)
+    run = trail.get_run(run_id, pipeline=PIPELINE)
+    assert run is not None
+    assert len(run.warnings) == MAX_WARNINGS
+    assert all(warning.strip("0123456789 ").replace("列", "") == "" for warning in run.warnings)
+    assert sum(len(warning.encode()) for warning in run.warnings) < 300_000
 
 
 def test_runs_are_listed_newest_first_by_pipeline_status_and_time(trail: AuditTrail, clock: Clock) -> None:
@@ -193,7 +250,7 @@ def test_a_skipped_file_is_a_run_of_its_own(trail: AuditTrail) -> None:
 
 
 _VALUES = st.recursive(
-    st.one_of(st.text(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(-1e15, 1e15)),
+    st.one_of(st.text(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(-1e15, 1e15).filter(is_storable)),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(min_size=1), inner, max_size=3)),
     max_leaves=8,
 )
@@ -219,3 +276,5 @@ def test_reserved_words_and_all_pages_are_no_matter() -> None:
         assert not table.delete({"pk": "p", "sk": "00"}, condition="#status = :x", values={"x": "x"})
         with pytest.raises(TypeError, match="DynamoDB cannot hold"):
             table.put({"pk": "p", "sk": "s", "thing": object()})
+        with pytest.raises(ValueError, match="cannot hold the number inf"):
+            table.put({"pk": "p", "sk": "s", "thing": float("inf")})

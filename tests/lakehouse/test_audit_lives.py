@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse.audit import AuditTrail, FileRecord, Status
+from lakehouse.audit import AuditTrail
+from lakehouse.audit_records import FileRecord, Status
 from lakehouse.run_ids import new_run_id
 from tests.lakehouse.state_tables import state_tables
 

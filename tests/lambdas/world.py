@@ -146,10 +146,10 @@ class World:
         return Leases(client=self.dynamodb, table=self.control_table, clock=self.clock)
 
     def starter(
-        self, *, trap: Trap | None = None, trigger: str = "arrival", formats: frozenset[str] = FORMATS, workers: int = 1
+        self, *, trap: Trap | None = None, trigger: str = "arrival", formats: frozenset[str] = FORMATS, workers: int = 1, s3: Any = None
     ) -> Starter:
         trap = trap or Trap()
-        dynamodb, s3, states = trap.around(self.dynamodb), trap.around(self.s3), trap.around(self.states)
+        dynamodb, s3, states = trap.around(self.dynamodb), trap.around(s3 or self.s3), trap.around(self.states)
         audit = AuditTrail(client=dynamodb, table=self.audit_table, clock=self.clock)
         claims = Claims(client=dynamodb, table=self.control_table, audit=audit, clock=self.clock)
         judge: Judge

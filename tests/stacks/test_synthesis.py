@@ -150,4 +150,9 @@ def test_every_tier_waits_for_the_foundation_and_pipelines_for_their_tables(else
     manifest = json.loads((elsewhere[1] / "manifest.json").read_text())
     stacks = {name: a for name, a in manifest["artifacts"].items() if a["type"] == "aws:cloudformation:stack"}
     waits = {name: {other for other in a["dependencies"] if other in stacks} for name, a in stacks.items()}
-    assert waits == {"foundation": set(), "catalog-tpch": {"foundation"}, "operations": {"foundation"}, "pipelines-tpch": {"foundation", "catalog-tpch"}}
+    assert waits == {
+        "foundation": set(),
+        "catalog-tpch": {"foundation"},
+        "operations": {"foundation"},
+        "pipelines-tpch": {"foundation", "catalog-tpch"},
+    }

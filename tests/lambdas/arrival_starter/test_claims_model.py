@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lakehouse.audit import FileRecord
+from lakehouse.audit_records import FileRecord
 from tests.lambdas.world import FOLDER, PIPELINE, Crash, Execution, Trap, World, a_world, client, make_tables
 
-KEYS = ("a.csv", "b.csv")
+KEYS = ("a.csv", "b.csv", "c.json")
 CONTENTS = (b"A", b"B")
 
 _number = itertools.count()
@@ -23,7 +23,8 @@ DELIVER = st.tuples(st.just("deliver"), st.lists(st.integers(0, 7), min_size=1, 
 DIE = st.tuples(st.just("die"), st.lists(st.integers(0, 7), min_size=1, max_size=3), st.integers(0, 24), st.sampled_from([1, 400]))
 END = st.tuples(st.just("end"), st.integers(0, 3), st.sampled_from(["SUCCEEDED", "FAILED", "TIMED_OUT", "REJECTED"]))
 REFUSE = st.tuples(st.just("refuse"))
-STEPS = st.one_of(UPLOAD, DELIVER, DELIVER, DIE, END, END, REFUSE)
+LOSE = st.tuples(st.just("lose"))
+STEPS = st.one_of(UPLOAD, DELIVER, DELIVER, DIE, END, END, REFUSE, LOSE)
 
 
 class Arrivals:
@@ -72,6 +73,12 @@ class Arrivals:
         )
         self.world.end(execution, "FAILED", "files_rejected")
 
+    def lose(self) -> None:
+        """Whatever runs comes to nothing, and nobody records it."""
+        for execution in self._running():
+            execution.status = "FAILED"
+        self.world.clock.pass_seconds(25 * 3600)
+
     def settle(self) -> None:
         """Everything is told again until nothing is left to do, and every run succeeds."""
         self.world.states.failures = []
@@ -93,13 +100,13 @@ class Arrivals:
                 if self._is_loaded(execution, file.uri, file.version_id):
                     loaded.setdefault((file.key.removeprefix(FOLDER), file.version_id), []).append(execution.name)
         assert all(len(executions) == 1 for executions in loaded.values()), loaded
-        everywhere = {content for key in KEYS for version, content in self.uploads[key] if (key, version) in loaded}
+        everywhere = {(_format(key), content) for key in KEYS for version, content in self.uploads[key] if (key, version) in loaded}
         for key, versions in self.uploads.items():
             winners = [content for version, content in versions if (key, version) in loaded]
             if winners:
                 assert winners[-1] == versions[-1][1], f"{key} holds {winners[-1]!r} after {versions}"
             elif versions:
-                assert versions[-1][1] in everywhere, f"the bytes of {key} were loaded nowhere"
+                assert (_format(key), versions[-1][1]) in everywhere, f"the bytes of {key} were loaded nowhere"
 
     def _running(self) -> list[Execution]:
         return [execution for execution in self.world.states.executions.values() if execution.status == "RUNNING"]
@@ -115,6 +122,10 @@ class Arrivals:
         if run.reason != "files_rejected":
             return False
         return self.world.audit.get_file(pipeline=PIPELINE, run_id=run.run_id, source=uri, version=version) is None
+
+
+def _format(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 @pytest.fixture(scope="module")

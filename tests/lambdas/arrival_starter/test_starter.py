@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from lakehouse.audit import FileRecord
+from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
+from lakehouse.audit_records import FileRecord
+from lakehouse.claims import Claims, Standing
 from lakehouse.clock import from_text
 from lambdas.arrival_starter.starter import Message
-from tests.lambdas.world import AUDIT, FOLDER, LOGS, MACHINE, PIPELINE, RAW, Crash, Trap, World, make_tables
+from tests.lambdas.world import AUDIT, FOLDER, FUNCTION_SECONDS, LOGS, MACHINE, PIPELINE, RAW, Crash, Trap, World, make_tables
 
 
 def test_a_batch_of_files_becomes_one_run_with_a_manifest_of_versions(world: World) -> None:
@@ -107,6 +110,16 @@ def test_the_same_bytes_under_another_name_are_skipped_and_the_reason_says_where
     assert next(iter(world.states.executions.values())).input["run_id"] in skipped.message
 
 
+@pytest.mark.parametrize(("first", "second"), [("a.json", "a.csv"), ("a.csv", "b.json"), ("a.csv", "a.csv.gz"), ("a.csv.gz", "a.json.gz")])
+def test_the_same_bytes_read_in_another_way_are_another_content(world: World, first: str, second: str) -> None:
+    for name in (first, second, f"again-{second}"):
+        assert world.deliver([world.drop(name, b"k,v\n1,2\n")]) == []
+        for execution in world.states.executions.values():
+            world.end(execution)
+    assert world.names() == [[first], [second]]
+    assert world.skips() == {f"again-{second}": "same_content"}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -178,6 +191,21 @@ def test_the_end_of_the_name_says_how_a_file_is_read(world: World, name: str, fo
 def test_a_format_that_the_contract_does_not_accept_is_skipped(world: World) -> None:
     assert world.deliver([world.drop("a.parquet", b"x")], formats=frozenset({"csv"})) == []
     assert world.skips() == {"a.parquet": "unknown_suffix"}
+
+
+def test_a_file_of_a_failed_run_whose_format_is_accepted_no_more_is_skipped_and_no_others_fail(world: World) -> None:
+    old = world.drop("a.parquet", b"p")
+    world.deliver([old])
+    world.end(next(iter(world.states.executions.values())), "FAILED", "job_failed")
+
+    csv = frozenset({"csv"})
+    for _ in range(2):
+        assert world.deliver([old, world.drop("good.csv", b"g")], formats=csv) == []
+    assert world.names() == [["a.parquet"], ["good.csv"]]
+    assert world.skips() == {"a.parquet": "unknown_suffix", "good.csv": "same_content"}
+
+    assert world.deliver([world.drop("b.parquet", b"p")]) == [], "nothing that was skipped for its name holds content"
+    assert world.names()[2:] == [["b.parquet"]]
 
 
 def test_a_skipped_file_is_noted_once_however_often_it_is_told(world: World) -> None:
@@ -258,6 +286,63 @@ def test_the_checksum_of_s3_spares_reading_the_file(world: World) -> None:
     (execution,) = world.states.executions.values()
     assert world.manifest(execution).files[0].sha256 == hashlib.sha256(b"abc").hexdigest()
     assert "get_object" not in trap.calls
+
+
+class _SlowS3:
+    """Answers as S3 does, but every piece of a file takes its time."""
+
+    def __init__(self, world: World, *, seconds: float) -> None:
+        self._world, self._seconds = world, seconds
+        self.pieces = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world.s3, name)
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        answer = self._world.s3.get_object(**request)
+        return {**answer, "Body": _SlowBody(self, answer["Body"])}
+
+    def wait(self) -> None:
+        self.pieces += 1
+        self._world.clock.pass_seconds(self._seconds)
+
+
+class _SlowBody:
+    def __init__(self, s3: _SlowS3, body: Any) -> None:
+        self._s3, self._body = s3, body
+
+    def iter_chunks(self, size: int) -> Iterator[bytes]:
+        for piece in self._body.iter_chunks(size):
+            self._s3.wait()
+            yield piece
+
+    def close(self) -> None:
+        self._body.close()
+
+
+def test_files_that_cannot_be_read_in_time_are_told_apart_by_their_tag_and_all_start(world: World) -> None:
+    events = [world.drop(f"{number}.csv", bytes([number]) * 5 * 1024 * 1024) for number in range(4)]
+    slow = _SlowS3(world, seconds=4)
+    assert world.deliver(events, s3=slow) == []
+    assert slow.pieces * 4 <= FUNCTION_SECONDS / 2 + 4, "reading stops when half of the time is over"
+
+    (execution,) = world.states.executions.values()
+    assert [file.sha256 is None for file in world.manifest(execution).files] == [False, True, True, True]
+    claims = [world.claims.versions(bucket=RAW, key=f"{FOLDER}{number}.csv")[0] for number in range(4)]
+    assert len({claim.digest for claim in claims}) == 4
+    assert [(claim.digest or "").startswith("etag:") for claim in claims] == [False, True, True, True]
+
+
+def test_what_is_known_of_a_files_bytes_is_not_read_again(world: World) -> None:
+    event = world.drop("a.csv", b"a")
+    world.deliver([event])
+    world.end(next(iter(world.states.executions.values())), "FAILED", "job_failed")
+
+    trap = Trap()
+    assert world.deliver([event], trap=trap) == []
+    assert {"head_object", "get_object"}.isdisjoint(trap.calls)
+    first, second = (world.manifest(execution).files[0] for execution in world.states.executions.values())
+    assert (second.sha256, second.size) == (first.sha256, 1)
 
 
 def test_files_of_a_failed_run_may_be_taken_again_as_the_next_attempt(world: World) -> None:
@@ -352,6 +437,33 @@ def test_a_name_that_a_stranger_holds_is_not_taken_for_ours(world: World) -> Non
     assert len(world.states.executions) == 2
 
 
+def test_a_run_whose_end_was_never_recorded_keeps_nobody_from_its_files_for_ever(world: World) -> None:
+    first = world.drop("a.csv", b"a")
+    world.deliver([first])
+    assert world.deliver([world.drop("b.csv", b"a")]) == []
+    assert world.skips() == {"b.csv": "same_content"}
+
+    next(iter(world.states.executions.values())).status = "FAILED"
+    world.clock.pass_seconds(25 * 3600)
+    assert world.deliver([world.drop("c.csv", b"a")]) == []
+    assert world.names() == [["a.csv"], ["c.csv"]]
+    assert world.deliver([first]) == []
+    assert world.names() == [["a.csv"], ["c.csv"]]
+    assert world.skips()["a.csv"] == "same_content"
+
+
+def test_a_run_that_was_never_recorded_as_begun_is_found_lost_even_if_the_audit_keeps_a_day_only(world: World) -> None:
+    world.states.on_start = None
+    event = world.drop("a.csv", b"a")
+    world.deliver([event])
+    claims = Claims(client=world.dynamodb, table=world.control_table, audit=world.audit, audit_ttl_days=1, clock=world.clock)
+    claim = claims.get(bucket=RAW, key=f"{FOLDER}a.csv", version_id=event["detail"]["object"]["version-id"])
+    assert claim is not None
+    for seconds, standing in ((14 * 60, Standing.TAKEN_CARE_OF), (2 * 60, Standing.FREE), (24 * 3600, Standing.TAKEN_CARE_OF)):
+        world.clock.pass_seconds(seconds)
+        assert claims.standing(claim) is standing
+
+
 def test_what_the_audit_has_forgotten_counts_as_loaded(world: World) -> None:
     event = world.drop("a.csv", b"a")
     world.deliver([event])
@@ -438,9 +550,30 @@ def test_successes_of_upstream_runs_become_one_run_without_a_manifest(world: Wor
     assert len(world.states.executions) == 2
 
 
+def _output(status: str) -> str:
+    """What an execution puts out whose RecordFinish was answered so: its input, with the selected answer where the machine puts it."""
+    functions = MachineFunctions(partition="aws", recorder="arn:recorder", notifier="arn:notifier")
+    step = JobStep(name="ingest", job_name="job", timeout_minutes=1)
+    machine = definition(functions=functions, pipeline="upstream", steps=[step], tables=[], timeout_minutes=60, has_manifest=True)
+    finish = machine["States"]["RecordFinish"]
+    answer = {"Payload": {"run_id": "r", "status": status, "reason": "", "message": ""}}
+    result = {
+        name.removesuffix(".$"): answer["Payload"][path.removeprefix("$.Payload.")] for name, path in finish["ResultSelector"].items()
+    }
+    return json.dumps({"pipeline": "upstream", "run_id": "r", finish["ResultPath"].removeprefix("$."): result})
+
+
 def test_nothing_follows_from_an_upstream_run_that_had_nothing_to_do(world: World) -> None:
-    assert world.deliver([_success(1, output='{"status": "SKIPPED"}')], trigger="after") == []
+    assert world.deliver([_success(1, output=_output("SKIPPED"))], trigger="after") == []
     assert world.states.executions == {}
+    assert world.deliver([_success(2, output=_output("SUCCEEDED"))], trigger="after") == []
+    assert len(world.states.executions) == 1
+
+
+@pytest.mark.parametrize("output", [None, "no json", "[]", '{"result": "SKIPPED"}', '{"status": "SKIPPED"}'])
+def test_an_upstream_run_that_does_not_say_how_it_ended_is_followed(world: World, output: str | None) -> None:
+    assert world.deliver([_success(1, output=output)], trigger="after") == []
+    assert len(world.states.executions) == 1
 
 
 @pytest.mark.parametrize("detail", [{"status": "FAILED"}, {"stateMachineArn": MACHINE}, {"executionArn": None}])

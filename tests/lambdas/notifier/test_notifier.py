@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from lakehouse.audit import AuditTrail, FileRecord
+from lakehouse.audit import AuditTrail
+from lakehouse.audit_records import FileRecord
 from lakehouse.errors import TerminalError, TransientError
 from lakehouse.run_ids import new_run_id
-from lambdas.notifier.notifier import Notifier, Wish
-from tests.lambdas.world import AUDIT, PIPELINE, Crash, Trap, World
+from lambdas.notifier.notifier import Notifier, Wish, request_of
+from tests.lambdas.world import AUDIT, MACHINE, PIPELINE, Crash, Trap, World
 
 
 @dataclass
@@ -86,8 +87,8 @@ def test_a_run_is_told_once_whoever_asks(world: World, sns: Sns) -> None:
     wish = _failed(world, "TIMED_OUT")
     event = {"source": "aws.states", "detail": {"status": "TIMED_OUT", "input": json.dumps({"pipeline": PIPELINE, "run_id": wish.run_id})}}
     assert _notifier(world, sns).notify(wish)
-    assert not _notifier(world, sns).notify(Wish.from_event(event))
-    assert not _notifier(world, sns).notify(Wish.from_event({"pipeline": PIPELINE, "run_id": wish.run_id}))
+    assert not _notifier(world, sns).notify(request_of(event))
+    assert not _notifier(world, sns).notify(request_of({"pipeline": PIPELINE, "run_id": wish.run_id}))
     assert len(sns.published) == 1
     assert "ran out of time" in sns.published[0]["Subject"]
 
@@ -166,4 +167,22 @@ def test_a_message_fits_and_stays_readable_whatever_a_run_has_to_say(world: Worl
 )
 def test_a_payload_that_names_no_run_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(TerminalError, match="names no pipeline and run_id"):
-        Wish.from_event(event)
+        request_of(event)
+
+
+@pytest.mark.parametrize("given", ["{}", "[]", '{"pipeline": "orders"}', '{"run_id": "r"}', None])
+def test_people_are_told_of_an_execution_whose_input_names_no_run(world: World, sns: Sns, given: str | None) -> None:
+    detail = {
+        "executionArn": "arn:aws:states:us-east-1:123456789012:execution:lake-orders:by-hand",
+        "stateMachineArn": MACHINE,
+        "status": "FAILED",
+        "input": given,
+        "error": "States.Runtime",
+        "cause": "The JSONPath '$.run_id' could not be found" + "!" * 9000,
+    }
+    assert _notifier(world, sns).notify(request_of({"source": "aws.states", "detail": detail}))
+    (message,) = sns.published
+    assert message["Subject"] == "[lakehouse/prod] lake-orders FAILED: no run"
+    for text in ("lake-orders:by-hand", "States.Runtime: The JSONPath '$.run_id' could not be found", "docs/operating.md"):
+        assert text in message["Message"]
+    assert len(message["Message"]) < 3000

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from lakehouse.audit import AuditTrail, FileRecord, RunRecord
+from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
+from lakehouse.audit import AuditTrail
+from lakehouse.audit_records import FileRecord, RunRecord
 from lakehouse.leases import Leases
-from lakehouse.metrics import RUN_METRICS, MetricsEmitter
+from lakehouse.metrics import RUN_METRICS, MetricsDeniedError, MetricsEmitter
 from lakehouse.run_ids import new_run_id
 from lambdas.run_recorder.recorder import Recorder
-from lambdas.run_recorder.requests import UnknownRequestError, request_of
+from lambdas.run_recorder.requests import StartRequest, UnknownRequestError, request_of
 from tests.lambdas.world import AUDIT, CONTROL, PIPELINE, Crash, Trap, World
 
 TABLES = ["bronze_tpch.orders", "silver_tpch.orders"]
@@ -22,11 +25,14 @@ TABLES = ["bronze_tpch.orders", "silver_tpch.orders"]
 
 @dataclass
 class CloudWatch:
-    """Keeps what it is sent."""
+    """Keeps what it is sent, unless something is wrong with it."""
 
     sent: list[dict[str, Any]] = field(default_factory=list)
+    error: Exception | None = None
 
     def put_metric_data(self, *, Namespace: str, MetricData: list[dict[str, Any]]) -> None:  # noqa: N803 - as boto3 has it
+        if self.error is not None:
+            raise self.error
         assert Namespace == "Lakehouse"
         assert all(
             [dimension["Name"] for dimension in datum["Dimensions"]] == ["Environment", "Pipeline"] and isinstance(datum["Value"], float)
@@ -109,6 +115,83 @@ def test_a_good_run_ends_succeeded_with_the_counts_of_its_steps(world: World, as
     assert (cloudwatch.total("RunsStarted"), cloudwatch.total("RunsSucceeded"), cloudwatch.total("RunsFailed")) == (1, 1, 0)
     assert (cloudwatch.total("RunDuration"), cloudwatch.total("RowsQuarantined"), cloudwatch.total("RowsSilver")) == (90, 2, 7)
     assert {datum["MetricName"] for datum in cloudwatch.sent} <= {metric.name for metric in RUN_METRICS}
+
+
+def _answer(code: str, message: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "PutMetricData")
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        _answer("ServiceUnavailable", "503"),
+        _answer("Throttling", "slow down"),
+        EndpointConnectionError(endpoint_url="https://monitoring"),
+        ReadTimeoutError(endpoint_url="https://monitoring"),
+    ],
+)
+def test_an_outage_of_cloudwatch_fails_no_run(world: World, ask: Ask, cloudwatch: CloudWatch, outage: Exception) -> None:
+    cloudwatch.error = outage
+    run_id = new_run_id()
+    assert _start(ask, run_id)["status"] == "RUNNING"
+    ask(action="lease", pipeline=PIPELINE, run_id=run_id, tables=TABLES, seconds=600)
+    _good_steps(world, run_id)
+    assert _finish(ask, run_id)["status"] == "SUCCEEDED"
+    assert _run(world, run_id).metered_at is None
+    assert ask(action="lease", pipeline="other", run_id="other", tables=TABLES, seconds=1)["acquired"]
+
+    cloudwatch.error = None
+    _finish(ask, run_id)
+    assert (_run(world, run_id).metered_at is None, cloudwatch.total("RunsSucceeded")) == (False, 1)
+
+
+def test_a_recorder_that_may_not_send_metrics_fails_and_says_which_permission_it_lacks(
+    world: World, ask: Ask, cloudwatch: CloudWatch
+) -> None:
+    cloudwatch.error = _answer(
+        "AccessDenied", "User: arn:aws:sts::1:assumed-role/recorder/f is not authorized to perform: cloudwatch:PutMetricData"
+    )
+    with pytest.raises(MetricsDeniedError, match="recorder/f is not authorized to perform: cloudwatch:PutMetricData"):
+        _start(ask, new_run_id())
+
+
+def test_a_failed_run_tells_only_the_numbers_that_are_known(world: World, ask: Ask, cloudwatch: CloudWatch) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    _step(world, run_id, "refine_one", counts={"rows_in": 5, "silver": 4, "superseded": 0, "quarantined": 1})
+    _step(world, run_id, "refine_two", "FAILED", message="quality_gate: no", counts={"rows_in": 10, "quarantined": 2})
+    cause = json.dumps({"JobRunState": "FAILED", "ErrorMessage": "RunFailed: quality_gate: no"})
+    ask(**_ending(run_id, "FAILED", error="States.TaskFailed", cause=cause))
+    assert _run(world, run_id).counts == {"rows_in": 15, "quarantined": 3}
+    assert {datum["MetricName"] for datum in cloudwatch.sent if datum["MetricName"].startswith("Rows")} == {"RowsIn", "RowsQuarantined"}
+
+
+def test_what_only_the_backstop_could_record_names_the_execution_and_not_the_audit(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    ask(**_ending(run_id, "FAILED", error="RunFailed", cause="The audit says why: lake show RUN"))
+    run = _run(world, run_id)
+    assert (run.status, run.reason) == ("FAILED", "job_failed")
+    assert run.message == "the machine could not record why it failed: look at the steps of the run and at the history of execution arn:x"
+
+
+@pytest.mark.parametrize(("given", "due"), [({"seconds": 5400}, "2026-11-22T06:30:00.000Z"), ({}, None)])
+def test_a_run_knows_when_it_must_be_over(world: World, ask: Ask, given: dict[str, int], due: str | None) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id, **given)
+    assert _run(world, run_id).due_at == due
+
+
+def test_the_machine_says_how_long_a_run_may_take(world: World) -> None:
+    functions = MachineFunctions(partition="aws", recorder="arn:recorder", notifier="arn:notifier")
+    step = JobStep(name="ingest", job_name="job", timeout_minutes=1)
+    machine = definition(functions=functions, pipeline=PIPELINE, steps=[step], tables=TABLES, timeout_minutes=90, has_manifest=True)
+    payload = machine["States"]["RecordStart"]["Parameters"]["Payload"]
+    request = request_of(
+        {name.removesuffix(".$"): "1" if name.endswith(".$") else value for name, value in payload.items()} | {"started_at": None}
+    )
+    assert isinstance(request, StartRequest)
+    assert request.seconds == machine["TimeoutSeconds"] == 5400
 
 
 def test_finishing_twice_changes_and_measures_nothing(world: World, ask: Ask, cloudwatch: CloudWatch) -> None:

@@ -15,8 +15,10 @@ from lakehouse.contracts.compiler.project import compile_contracts
 from lakehouse.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[4]
-HAS_COMPILED = "import sys; from pathlib import Path; from lakehouse.contracts.compiler.cached import compiled_contracts; "
-HAS_COMPILED += "compiled_contracts(Path(sys.argv[1])); print('lakehouse.contracts.compiler.project' in sys.modules)"
+HAS_COMPILED = """
+import sys; from pathlib import Path; from lakehouse.contracts.compiler.cached import compiled_contracts
+compiled_contracts(Path(sys.argv[1])); print("lakehouse.contracts.compiler.project" in sys.modules)
+"""
 
 
 @pytest.fixture
