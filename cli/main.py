@@ -185,7 +185,7 @@ def run(arguments: list[str], *, application: typer.Typer = app) -> int:
         Its exit code.
     """
     try:
-        typer.main.get_command(application)(args=arguments, prog_name="lake")
+        typer.main.get_command(application)(args=arguments, prog_name=str(application.info.name))
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             return _fail("interrupted; what runs in the environment goes on: see `lake status`", code=FAILED)

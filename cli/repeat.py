@@ -20,7 +20,7 @@ from cli.runs import show
 from cli.session import Session, open_session
 from lakehouse.run_ids import new_run_id
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(name="python -m cli.repeat", add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()

@@ -173,7 +173,7 @@ def definition(
                 "files.$": "$.files",
                 "execution_arn.$": "$$.Execution.Id",
                 "started_at.$": "$$.Execution.StartTime",
-                "seconds": timeout_minutes * 60,
+                "seconds": machine_seconds(timeout_minutes),
             },
             next_="AcquireLease",
             result_path=None,
