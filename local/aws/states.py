@@ -162,6 +162,7 @@ def _invoke_resource(resource: str, data: Any) -> Any:
     run = seam.original("services.stepfunctions._invoke_resource")
     if _execution.get() is None:
         return run(resource, data)
+    _require_running()
     _check(resource, data)
     return guard.as_service(run, resource, data, key=session_key())
 
@@ -182,6 +183,7 @@ def _invoke_resource_with_timeout(resource: str, data: Any, timeout: float) -> A
 
 def _invoke_with_callback(resource: str, data: Any, token: str, state: Any) -> Any:
     if _execution.get() is not None:
+        _require_running()
         _check(resource, data)
     return seam.original("services.stepfunctions._invoke_with_callback")(resource, data, token, state)
 
@@ -190,6 +192,13 @@ def _apply_catcher(catcher: Any, raw_input: Any, context: Any, language: str, fa
     """Hand a Catch what failed; nobody says why something ran out of time, and MiniStack makes a Cause up."""
     told = {"Error": failure["Error"]} if failure["Error"] in _WITHOUT_CAUSE else failure
     return seam.original("services.stepfunctions._apply_catcher")(catcher, raw_input, context, language, told)
+
+
+def _require_running() -> None:
+    """Begin no task for an execution that is over: MiniStack goes on with the retries and the catchers of one that was stopped."""
+    execution = _execution_record.get()
+    if execution is not None and execution["status"] != "RUNNING":
+        fail("States.Runtime", f"the execution is {execution['status']}")
 
 
 def _check(resource: str, data: Any) -> None:

@@ -87,6 +87,28 @@ def test_a_machine_times_out_and_stays_timed_out(local_aws: LocalAws) -> None:
     assert local_aws.client("stepfunctions").describe_execution(executionArn=ended["executionArn"])["status"] == "TIMED_OUT"
 
 
+def test_a_stopped_execution_tries_nothing_again(local_aws: LocalAws) -> None:
+    function = local_aws.function("def handler(e, c): raise ValueError(e)", role=local_aws.role(LOGS, service="lambda.amazonaws.com"))
+    role = local_aws.role(allow("lambda:InvokeFunction", function), service="states.amazonaws.com")
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "MaxAttempts": 3, "BackoffRate": 1}]
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Cleanup"}]
+    invoke = task("arn:aws:states:::lambda:invoke", {"FunctionName": function}, Retry=retry, Catch=catch)
+    invoke["States"]["Cleanup"] = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": function},
+        "End": True,
+    }
+    states = local_aws.client("stepfunctions")
+    machine = states.create_state_machine(name=local_aws.name("machine"), definition=json.dumps(invoke), roleArn=role)["stateMachineArn"]
+    execution = states.start_execution(stateMachineArn=machine)["executionArn"]
+    wait_for(lambda: "TaskFailed" in str(states.get_execution_history(executionArn=execution)["events"]))
+    states.stop_execution(executionArn=execution)
+    calls = len(local_aws.calls(role=role))
+    with pytest.raises(AssertionError):
+        wait_for(lambda: len(local_aws.calls(role=role)) > calls, seconds=8)
+
+
 def test_a_task_that_runs_out_of_time_says_so_and_gives_no_cause(local_aws: LocalAws) -> None:
     slow = "import time\ndef handler(e, c): time.sleep(5)"
     function = local_aws.function(slow, role=local_aws.role(LOGS, service="lambda.amazonaws.com"))
