@@ -54,7 +54,7 @@ class Look:
         runs: Runs since the bookmark, newest first.
         executions: Executions that are running, by pipeline.
         queues: Arrivals by pipeline.
-        owed: Pipelines that have not dealt with the success of one that they follow.
+        owed: Pipelines that have not dealt with what one that they follow has published.
         at: When it was taken.
     """
 
@@ -172,10 +172,10 @@ def _look(session: Session, *, drops: Sequence[Dropped], bookmark: Bookmark, now
 
 
 def _owed(session: Session, claims: Claims, runs: Sequence[RunRecord], *, now: datetime) -> Iterator[str]:
-    """Pipelines that have not dealt with the success of one that they follow."""
-    succeeded = [run for run in runs if run.status == "SUCCEEDED" and run.execution_arn is not None]
+    """Pipelines that have not dealt with what one that they follow has published."""
+    published = [run for run in runs if run.has_published and run.execution_arn is not None]
     for pipeline, upstream in session.follows.items():
-        told = [run.execution_arn or "" for run in succeeded if run.pipeline in upstream]
+        told = [run.execution_arn or "" for run in published if run.pipeline in upstream]
         if not all(_has_ended(session, claims.get(bucket=AFTER, key=pipeline, version_id=execution), now=now) for execution in told):
             yield pipeline
 

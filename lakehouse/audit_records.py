@@ -17,6 +17,9 @@ STATUSES: tuple[Status, ...] = ("RUNNING", "SUCCEEDED", "FAILED", "SKIPPED", "TI
 UNSUCCESSFUL: tuple[Status, ...] = ("FAILED", "TIMED_OUT")
 """Statuses that people are told of, and after which the same arrivals may be taken again."""
 
+FILES_REJECTED = "files_rejected"
+"""Reason of a run that loaded its good files and failed because of others."""
+
 ACCOUNTED = ("rows_in", "silver", "superseded", "quarantined")
 """Counts of a run whose sum is checked: rows_in = silver + superseded + quarantined."""
 
@@ -85,6 +88,11 @@ class RunRecord:
     def is_ended(self) -> bool:
         """Whether nothing can change its status any more."""
         return self.status != "RUNNING"
+
+    @property
+    def has_published(self) -> bool:
+        """Whether readers see what it brought: it succeeded, or failed only because some of its files were rejected."""
+        return self.status == "SUCCEEDED" or (self.reason == FILES_REJECTED and self.files.get("loaded", 0) > 0)
 
     def is_lost(self, now: datetime) -> bool:
         """Whether it stands RUNNING although it must be over: the record of its end is lost, and nobody knows what it did.

@@ -24,7 +24,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from lakehouse.audit import TTL_DAYS, AuditTrail
-from lakehouse.audit_records import UNSUCCESSFUL
+from lakehouse.audit_records import FILES_REJECTED, UNSUCCESSFUL
 from lakehouse.clock import Clock, from_text, to_text, utc_now
 from lakehouse.run_ids import moment_of
 from lakehouse.state_table import Item, StateTable
@@ -33,9 +33,6 @@ ClaimStatus = Literal["CLAIMED", "STARTED", "SKIPPED"]
 
 SAME_CONTENT = "same_content"
 """Reason of a file that holds bytes which have arrived already."""
-
-FILES_REJECTED = "files_rejected"
-"""Reason of a run that loaded its good files and failed because of others."""
 
 AFTER = "after"
 """Stands for the bucket in claims of upstream successes."""

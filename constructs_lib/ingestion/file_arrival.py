@@ -119,7 +119,7 @@ class FilesLanded:
 
 @dataclass(frozen=True, kw_only=True)
 class AfterPipelines:
-    """Runs of other pipelines succeed.
+    """Runs of other pipelines publish: they succeed, or fail only because some of their files were rejected.
 
     Attributes:
         machines: Names of their state machines.
@@ -140,11 +140,11 @@ class AfterPipelines:
         )
 
     def event_pattern(self) -> dict[str, Any]:
-        """Executions of those machines that succeeded."""
+        """Executions of those machines that ended; of one that failed the audit tells the starter whether it published."""
         return {
             "source": ["aws.states"],
             "detail-type": ["Step Functions Execution Status Change"],
-            "detail": {"status": ["SUCCEEDED"], "stateMachineArn": [state_machine_arn(name) for name in self.machines]},
+            "detail": {"status": ["SUCCEEDED", "FAILED"], "stateMachineArn": [state_machine_arn(name) for name in self.machines]},
         }
 
     def environment(self) -> dict[str, str]:
@@ -152,7 +152,7 @@ class AfterPipelines:
         return {}
 
     def grant(self, starter: iam.IGrantable, tables: RunTableNames) -> None:
-        """Claiming successes, and looking up which runs have begun."""
+        """Claiming ends of runs, and looking up which runs have begun and how they ended."""
         tables.grants.use(starter, "audit", actions=("GetItem",))
         tables.grants.use(starter, "control", actions=("GetItem", "PutItem", "UpdateItem"))
 

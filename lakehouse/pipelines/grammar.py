@@ -76,7 +76,7 @@ TRIGGER_KEYS = (
         type=list,
         form="[pipeline, …]",
         required=False,
-        meaning="A successful run of any of these pipelines starts it; runs that end close together start one.",
+        meaning="A run of any of these pipelines that has published starts it: one that succeeded, or failed only because of rejected files beside good ones; runs that end close together start one.",
     ),
 )
 """Keys of a trigger, of which exactly one stands."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
@@ -20,6 +21,7 @@ GZIP_SUFFIX = ".gz"
 """May follow the end of a text file's name; Parquet compresses inside."""
 
 _DAY = re.compile(r"year=(\d{4})/month=(\d{2})/day=(\d{2})/")
+_UPSTREAM_ENDS = ("SUCCEEDED", "FAILED")
 _UPSTREAM_SKIPPED = "SKIPPED"
 _RESULT = "result"
 """Key of the output of a state machine that holds what its run came to."""
@@ -100,20 +102,22 @@ class FileArrival:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpstreamSuccess:
-    """A run of an upstream pipeline that succeeded.
+class UpstreamEnd:
+    """A run of an upstream pipeline that ended.
 
     Attributes:
         pipeline: Pipeline that it starts.
-        execution_arn: The execution that succeeded.
+        execution_arn: The execution that ended.
         ended_at: When, as the event says.
         is_skipped: Whether it had nothing to do, so that nothing follows from it.
+        failed: Pipeline and run of an execution that failed: the audit knows whether it published what was good; None if it succeeded.
     """
 
     pipeline: str
     execution_arn: str
     ended_at: str
     is_skipped: bool
+    failed: tuple[str, str] | None = None
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -126,7 +130,7 @@ class UpstreamSuccess:
         return self.ended_at
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any], *, pipeline: str, machine_arn: str) -> UpstreamSuccess:
+    def from_event(cls, event: Mapping[str, Any], *, pipeline: str, machine_arn: str) -> UpstreamEnd:
         """Read an EventBridge event of Step Functions.
 
         Args:
@@ -135,12 +139,12 @@ class UpstreamSuccess:
             machine_arn: That pipeline's own state machine, which must not start itself.
 
         Raises:
-            RefusedEventError: The event is of another kind, no success, or the pipeline's own.
+            RefusedEventError: The event is of another kind, of another end, or the pipeline's own.
         """
         detail = cast("dict[str, Any]", event.get("detail") or {})
-        if event.get("source") != "aws.states" or detail.get("status") != "SUCCEEDED" or not detail.get("executionArn"):
+        if event.get("source") != "aws.states" or detail.get("status") not in _UPSTREAM_ENDS or not detail.get("executionArn"):
             raise RefusedEventError(
-                f"expected an EventBridge event of aws.states with status SUCCEEDED, got {event.get('source')!r} with status"
+                f"expected an EventBridge event of aws.states with status {' or '.join(_UPSTREAM_ENDS)}, got {event.get('source')!r} with status"
                 f" {detail.get('status')!r}: correct the pattern of the rule"
             )
         if detail.get("stateMachineArn") == machine_arn:
@@ -150,10 +154,11 @@ class UpstreamSuccess:
             execution_arn=detail["executionArn"],
             ended_at=event.get("time", ""),
             is_skipped=_status_of(detail.get("output")) == _UPSTREAM_SKIPPED,
+            failed=_run_of(detail.get("input")) if detail["status"] == "FAILED" else None,
         )
 
 
-Arrival = FileArrival | UpstreamSuccess
+Arrival = FileArrival | UpstreamEnd
 """Whatever can start a run."""
 
 
@@ -254,3 +259,12 @@ def _status_of(output: object) -> object:
         return None
     result: object = cast("dict[str, object]", document).get(_RESULT) if isinstance(document, dict) else None
     return cast("dict[str, object]", result).get("status") if isinstance(result, dict) else None
+
+
+def _run_of(given: object) -> tuple[str, str]:
+    """Pipeline and run that an execution was started for, by its input; empty if the event leaves it out, as it does with long ones."""
+    document: object = None
+    with suppress(ValueError):
+        document = json.loads(given) if isinstance(given, str) else None
+    found = cast("dict[str, object]", document) if isinstance(document, dict) else {}
+    return str(found.get("pipeline", "")), str(found.get("run_id", ""))

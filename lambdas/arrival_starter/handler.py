@@ -31,7 +31,7 @@ from lakehouse.aws import client
 from lakehouse.claims import Claims
 from lakehouse.clock import utc_now
 from lakehouse.manifests import ManifestStore
-from lambdas.arrival_starter.judging import FileJudge, Judge, SuccessJudge
+from lambdas.arrival_starter.judging import FileJudge, Judge, UpstreamJudge
 from lambdas.arrival_starter.launcher import Launcher
 from lambdas.arrival_starter.starter import Message, Starter
 
@@ -51,7 +51,7 @@ def starter() -> Starter:
 def judge(claims: Claims, audit: AuditTrail) -> Judge:
     """What this function judges, files or upstream successes."""
     if environ["TRIGGER"] == "after":
-        return SuccessJudge(claims=claims, audit=audit, pipeline=environ["PIPELINE"], machine_arn=environ["MACHINE_ARN"])
+        return UpstreamJudge(claims=claims, audit=audit, pipeline=environ["PIPELINE"], machine_arn=environ["MACHINE_ARN"])
     return FileJudge(
         claims=claims,
         audit=audit,

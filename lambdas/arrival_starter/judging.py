@@ -19,7 +19,7 @@ from lakehouse.clock import Clock, to_text, utc_now
 from lakehouse.errors import TransientError
 from lakehouse.manifests import Compression, Format, Manifest, ManifestFile, ManifestStore, batch_id_of
 from lakehouse.run_ids import new_run_id
-from lambdas.arrival_starter.arrival import Arrival, FileArrival, Skip, UpstreamSuccess, format_of, skip_of
+from lambdas.arrival_starter.arrival import Arrival, FileArrival, Skip, UpstreamEnd, format_of, skip_of
 from lambdas.arrival_starter.content import content_of, is_sha256
 
 log = logging.getLogger(__name__)
@@ -140,8 +140,8 @@ class Judge(ABC):
         )
 
 
-class SuccessJudge(Judge):
-    """Judges successes of upstream runs: all of a batch start one run."""
+class UpstreamJudge(Judge):
+    """Judges ends of upstream runs: all of a batch that published something start one run."""
 
     def __init__(self, *, claims: Claims, audit: AuditTrail, pipeline: str, machine_arn: str, clock: Clock = utc_now) -> None:
         """
@@ -156,13 +156,13 @@ class SuccessJudge(Judge):
         self._pipeline = pipeline
         self._machine_arn = machine_arn
 
-    def read(self, event: Mapping[str, Any]) -> UpstreamSuccess:
-        """The success that an event of Step Functions tells of."""
-        return UpstreamSuccess.from_event(event, pipeline=self._pipeline, machine_arn=self._machine_arn)
+    def read(self, event: Mapping[str, Any]) -> UpstreamEnd:
+        """The end that an event of Step Functions tells of."""
+        return UpstreamEnd.from_event(event, pipeline=self._pipeline, machine_arn=self._machine_arn)
 
-    def judge(self, arrival: UpstreamSuccess, batch: Batch) -> Verdict:
-        """Take the claim of an upstream success, unless the upstream run had nothing to do."""
-        if arrival.is_skipped:
+    def judge(self, arrival: UpstreamEnd, batch: Batch) -> Verdict:
+        """Take the claim of an upstream run's end, unless the run published nothing."""
+        if arrival.is_skipped or (arrival.failed is not None and not self._has_published(*arrival.failed)):
             return NOTHING
         bucket, key, version_id = arrival.place
         wanted = Claim(
@@ -177,7 +177,7 @@ class SuccessJudge(Judge):
         return self._take(wanted)
 
     def launch(self, batch: Batch, claims: Sequence[Claim]) -> Launch:
-        """One run for all the successes."""
+        """One run for all of them."""
         return Launch(
             run_id=batch.run_id,
             pipeline=batch.pipeline,
@@ -188,6 +188,10 @@ class SuccessJudge(Judge):
             files=0,
             decided_at=to_text(self._clock()),
         )
+
+    def _has_published(self, pipeline: str, run_id: str) -> bool:
+        run = self._audit.get_run(run_id, pipeline=pipeline) if pipeline and run_id else None
+        return run is not None and run.has_published
 
 
 class FileJudge(Judge):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from lakehouse.audit_records import ACCOUNTED, FileRecord, RunTrail, Status, StepRecord
+from lakehouse.audit_records import ACCOUNTED, FILES_REJECTED, FileRecord, RunTrail, Status, StepRecord
 
 SHOWN_FILES = 5
 """Files that a message names; the others are counted."""
@@ -58,7 +58,7 @@ def outcome_of(trail: RunTrail) -> Outcome:
         return ended(status="FAILED", reason="row_accounting", message=fault)
     rejected = [file for file in trail.files if file.outcome == "rejected"]
     if rejected:
-        return ended(status="FAILED", reason="files_rejected", message=_rejection(rejected, files))
+        return ended(status="FAILED", reason=FILES_REJECTED, message=_rejection(rejected, files))
     skipped = [file for file in trail.files if file.outcome == "skipped"]
     if skipped and not files["loaded"]:
         codes = sorted({file.reason for file in skipped})

@@ -20,7 +20,7 @@ from lakehouse.claims import Claims
 from lakehouse.clock import to_text
 from lakehouse.leases import Leases
 from lakehouse.manifests import Manifest, ManifestStore, read_manifest
-from lambdas.arrival_starter.judging import FileJudge, Judge, SuccessJudge
+from lambdas.arrival_starter.judging import FileJudge, Judge, UpstreamJudge
 from lambdas.arrival_starter.launcher import Launcher
 from lambdas.arrival_starter.starter import Message, Starter
 
@@ -154,7 +154,7 @@ class World:
         claims = Claims(client=dynamodb, table=self.control_table, audit=audit, clock=self.clock)
         judge: Judge
         if trigger == "after":
-            judge = SuccessJudge(claims=claims, audit=audit, pipeline=PIPELINE, machine_arn=MACHINE, clock=self.clock)
+            judge = UpstreamJudge(claims=claims, audit=audit, pipeline=PIPELINE, machine_arn=MACHINE, clock=self.clock)
         else:
             judge = FileJudge(
                 claims=claims,

@@ -57,10 +57,11 @@ def test_a_file_starts_the_pipeline_of_its_folder_and_no_other(prod: Assembly, e
     assert started_by(prod, event) == rules
 
 
-def test_what_follows_starts_when_one_before_it_has_succeeded(assembly: Assembly) -> None:
+def test_what_follows_hears_of_the_end_of_each_before_it(assembly: Assembly) -> None:
     for pipeline in ("orders", "customer", "lineitem"):
-        assert started_by(assembly, ended(assembly, pipeline)) == ["after-daily_revenue"]
-        for status in ("RUNNING", "FAILED", "TIMED_OUT", "ABORTED"):
+        for status in ("SUCCEEDED", "FAILED"):  # of a failure the starter finds out whether good files were published
+            assert started_by(assembly, ended(assembly, pipeline, status=status)) == ["after-daily_revenue"]
+        for status in ("RUNNING", "TIMED_OUT", "ABORTED"):
             assert started_by(assembly, ended(assembly, pipeline, status=status)) == []
 
 

@@ -576,7 +576,25 @@ def test_an_upstream_run_that_does_not_say_how_it_ended_is_followed(world: World
     assert len(world.states.executions) == 1
 
 
-@pytest.mark.parametrize("detail", [{"status": "FAILED"}, {"stateMachineArn": MACHINE}, {"executionArn": None}])
+@pytest.mark.parametrize(
+    ("reason", "loaded", "follows"),
+    [("files_rejected", 2, True), ("files_rejected", 0, False), ("quality_gate", 2, False), (None, 0, False)],
+)
+@pytest.mark.parametrize("is_input_long", [False, True])
+def test_good_files_beside_a_rejected_one_are_followed_and_other_failures_are_not(
+    world: World, reason: str | None, loaded: int, follows: bool, is_input_long: bool
+) -> None:
+    if reason is not None:
+        world.audit.start_run(pipeline="upstream", run_id="r", trigger="arrival", files=loaded + 1)
+        world.audit.end_run(pipeline="upstream", run_id="r", status="FAILED", reason=reason, files={"loaded": loaded, "rejected": 1})
+    given = {} if is_input_long else {"input": json.dumps({"pipeline": "upstream", "run_id": "r"})}
+    failed = _success(1, status="FAILED", **given)
+    for _ in range(2):
+        assert world.deliver([failed], trigger="after") == []
+    assert len(world.states.executions) == (1 if follows and not is_input_long else 0)
+
+
+@pytest.mark.parametrize("detail", [{"status": "TIMED_OUT"}, {"stateMachineArn": MACHINE}, {"executionArn": None}])
 def test_events_that_must_not_start_this_pipeline_are_refused(world: World, detail: dict[str, Any]) -> None:
     assert world.deliver([_success(1, **detail), _success(2)], trigger="after") == ["0"]
     assert len(world.states.executions) == 1
