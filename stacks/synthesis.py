@@ -59,11 +59,11 @@ def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT
         ConfigurationError: Something that a person wrote is wrong; it names every fault.
     """
     use_bundled_node()
-    # The CDK spends most of its start waiting for Node; what people wrote is read and code is packed meanwhile.
+    # The CDK begins by waiting for Node; what people wrote is read and code is packed meanwhile.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        constructs = pool.submit(import_module, "stacks.platform")
+        library = pool.submit(import_module, "aws_cdk")
         environment, project = _read(root, env)
-        constructs.result()
+        library.result()
     from aws_cdk import App
 
     from stacks.platform import build
