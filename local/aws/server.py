@@ -19,6 +19,7 @@ from local.aws import (
     faults,
     functions,
     guard,
+    keeping,
     key_use,
     log_keys,
     machines,
@@ -37,7 +38,7 @@ from local.aws.engine_adapters import ENGINE_ADAPTERS
 
 ADAPTERS = (
     guard, actions, supported, pass_role, catalog_rights, acting, conditions, completions, custom_resources, glue_types, alarm_types, key_use, log_keys, message_keys, object_keys, table_keys,
-    states, executions, machines, functions, event_versions, deliveries, event_sources, queue_addresses, metrics, alarms, *ENGINE_ADAPTERS, door, faults,
+    states, executions, keeping, machines, functions, event_versions, deliveries, event_sources, queue_addresses, metrics, alarms, *ENGINE_ADAPTERS, door, faults,
 )  # fmt: skip
 """Modules of the adapter, in the order in which they register: the door wraps what the others have put in place, and
 faults stand in front of the door."""
@@ -59,6 +60,7 @@ def main() -> int:
         print(mismatch, file=sys.stderr)  # noqa: T201 - the platform shows it to the user
         return 1
     alarms.start()
+    keeping.start()
     sys.argv = [sys.argv[0]]
     _part_quickly()
     seam.module("app").main()

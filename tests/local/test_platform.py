@@ -54,18 +54,18 @@ def test_it_starts_once_and_stops_with_everything_that_it_started(own: Platform)
     assert own.start(progress=told.append) == started
     assert told[-1].startswith("already running")
     before = record(own)
-    role = client(own, "iam").create_role(
-        RoleName="role", AssumeRolePolicyDocument=json.dumps(
-            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}]}
-        ),
-    )["Role"]["Arn"]  # fmt: skip
-    invoke_a_function(own, role)
+    invoke_a_function(own, service_role(own, "lambda.amazonaws.com"))
     assert len(marked(f"LAKE_PLATFORM={before.mark}")) == 2  # the server and the function's environment
     assert own.stop()
     assert marked(f"LAKE_PLATFORM={before.mark}") == []
     assert not listens(before.port)
     assert not own.status().is_running
     assert not own.stop()
+
+
+def service_role(running: Platform, service: str) -> str:
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}]}
+    return client(running, "iam").create_role(RoleName="role", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
 
 
 def invoke_a_function(running: Platform, role: str) -> None:
@@ -97,6 +97,36 @@ def test_two_checkouts_run_side_by_side(own: Platform, tmp_path_factory: pytest.
         assert other.status().is_running
     finally:
         other.wipe()
+
+
+def test_a_server_that_is_killed_has_saved_its_state(own: Platform) -> None:
+    own.start(keep_state=True)
+    client(own, "ssm").put_parameter(Name="/kept", Value="1", Type="String")
+    wait_for((own.folder / "state" / "ssm.json").is_file, seconds=40)
+    os.kill(record(own).process.pid, signal.SIGKILL)
+    own.start(keep_state=True)
+    assert client(own, "ssm").get_parameter(Name="/kept")["Parameter"]["Value"] == "1"
+
+
+def test_executions_that_a_stop_interrupted_are_told_of(own: Platform) -> None:
+    own.start(keep_state=True)
+    role = service_role(own, "states.amazonaws.com")
+    waiting = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    machine = client(own, "stepfunctions").create_state_machine(name="m", definition=json.dumps(waiting), roleArn=role)["stateMachineArn"]
+    url = client(own, "sqs").create_queue(QueueName="q")["QueueUrl"]
+    policy = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "arn:aws:sqs:us-east-1:000000000000:q"}
+    ]}  # fmt: skip
+    client(own, "sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+    client(own, "events").put_rule(Name="ends", EventPattern=json.dumps({"source": ["aws.states"], "detail": {"status": ["FAILED"]}}))
+    client(own, "events").put_targets(Rule="ends", Targets=[{"Id": "1", "Arn": "arn:aws:sqs:us-east-1:000000000000:q"}])
+    execution = client(own, "stepfunctions").start_execution(stateMachineArn=machine)["executionArn"]
+    own.stop()
+    own.start(keep_state=True)
+    url = client(own, "sqs").list_queues()["QueueUrls"][0]
+    (message,) = wait_for(lambda: client(own, "sqs").receive_message(QueueUrl=url).get("Messages"))
+    detail = json.loads(message["Body"])["detail"]
+    assert (detail["executionArn"], detail["error"]) == (execution, "States.ServiceRestart")
 
 
 def test_state_is_kept_on_request_and_forgotten_otherwise(own: Platform) -> None:
