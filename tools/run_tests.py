@@ -1,21 +1,42 @@
-"""`make test`: the checks, then the tests in three parts, quickest first, so that a fault shows early."""
+"""`make test`: the checks, then the tests in four parts, two at a time where memory allows it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import psutil
 
 from tools.checks import run_checks
 from tools.console import say
 from tools.installation import ROOT
 
-PARTS = (
-    ("units", "not platform and not e2e"),
-    ("laptop platform", "platform and not e2e"),
-    ("whole scenarios", "e2e"),
+NEEDED_GB = 12
+"""Memory with which two parts run side by side: each of them may have Spark, and one Trino."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Tests that share a process, and with it one synth, one Spark session, one platform.
+
+    Attributes:
+        name: What the reader sees.
+        markers: pytest's marker expression.
+    """
+
+    name: str
+    markers: str
+
+
+LANES = (
+    (Part(name="units", markers="not spark and not platform and not e2e"), Part(name="platform", markers="platform and not e2e")),
+    (Part(name="spark", markers="spark and not e2e"), Part(name="scenarios", markers="e2e")),
 )
-"""Name and marker expression of each part. A part is one process: it shares one synth, one Spark session, one platform."""
+"""Parts that run one after another, quickest first, so that a fault shows early; the lanes run side by side."""
 
 
 def main(arguments: list[str]) -> int:
@@ -28,23 +49,40 @@ def main(arguments: list[str]) -> int:
         Exit code: 0 if everything holds, else 1 (pytest's own with arguments).
     """
     if arguments:
-        return _pytest(arguments)
-    failed: list[str] = []
+        return subprocess.run(_pytest(arguments), cwd=ROOT, check=False).returncode
     started = time.monotonic()
-    if not run_checks(ROOT):
-        failed.append("checks")
-    for name, markers in PARTS:
-        say(f"test: {name}")
-        # A part without a test fails too: pytest's exit code 5.
-        if _pytest(["-m", markers, "-q"]):
-            failed.append(name)
+    failed = [] if run_checks(ROOT) else ["checks"]
+    lanes = len(LANES) if psutil.virtual_memory().total >= NEEDED_GB * 1000**3 else 1
+    with ThreadPoolExecutor(max_workers=lanes) as pool:
+        failed += [name for names in pool.map(_run, LANES) for name in names]
     minutes = (time.monotonic() - started) / 60
     say(f"test: {'everything holds' if not failed else 'FAILED: ' + ', '.join(failed)} ({minutes:.1f} minutes)")
     return 1 if failed else 0
 
 
-def _pytest(arguments: list[str]) -> int:
-    return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode
+def _run(lane: Sequence[Part]) -> list[str]:
+    """Run the parts of a lane; each line is shown with the part that it is from.
+
+    Returns:
+        Parts that failed.
+    """
+    failed: list[str] = []
+    for part in lane:
+        say(f"test: {part.name}")
+        with subprocess.Popen(
+            _pytest(["-m", part.markers, "-q"]), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                say(f"{part.name:<9} {line.rstrip()}")
+        # A part without a test fails too: pytest's exit code 5.
+        if process.returncode:
+            failed.append(part.name)
+    return failed
+
+
+def _pytest(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "pytest", *arguments]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,21 @@
+"""`make test` runs every test once, and fails if a part does."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tools.run_tests import LANES
+
+MARKED: list[dict[str, object]] = [
+    dict(zip(("spark", "platform", "e2e"), flags, strict=True))
+    for flags in itertools.product([False, True], repeat=3)
+    if flags[:2] != (True, True)  # a test has one engine
+]
+
+
+@pytest.mark.parametrize("marked", MARKED, ids=str)
+def test_every_test_is_in_one_part(marked: dict[str, object]) -> None:
+    parts = [part.name for lane in LANES for part in lane if eval(part.markers, {}, marked)]  # noqa: S307 - our own expressions
+    assert len(parts) == 1
