@@ -24,8 +24,8 @@ MESSAGE_KEY = "_message"
 
 _PARSED = "_parsed"
 _CORRUPT = "_corrupt"
-_CELLS = "_cells"
-_IS_READ = "_is_read"
+_STRICT = "_strict"
+_VALUES = "_values"
 _NOT_TEXT = "\ue000\ue001"  # stands for NULL while Spark parses: characters for private use, which no text holds in this order
 _ROW = "_row"
 _PART = "_is_part"
@@ -75,11 +75,10 @@ def _read_group(
     assert source is not None
     lines = with_place(read_lines(spark, files), profiles, files)
     first_row = 1 if source.header else 0
-    if has_open_quotes:
-        records = _joined_lines(lines, source)
-    else:
-        records = lines.withColumn(LINE, without_return(F.col(LINE))).withColumn(_PART, F.lit(False))
+    records = _joined_lines(lines, source) if has_open_quotes else lines.withColumn(_PART, F.lit(False))
     records = records.where((F.col(PLACE) >= first_row) & ~is_blank(F.col(LINE))).withColumn(_ROW, F.col(PLACE) + (1 - first_row))
+    if not has_open_quotes:
+        records = records.withColumn(LINE, without_return(F.col(LINE)))
     reader = _Reader(
         layout=layout,
         contract=contract,
@@ -106,10 +105,13 @@ class _Reader:
     def read(self, records: DataFrame) -> DataFrame:
         line = F.col(LINE)
         parsed = records.withColumn(_PARSED, F.when(self._is_readable, F.from_csv(line, self._schema, self._options)))
-        strict = (
-            F.when(self._is_doubtful, csv_text.quoted_cells(line, self.source)) if self.has_quotes else F.lit(None).cast("array<string>")
-        )
-        judged = parsed.withColumn(_CELLS, strict).withColumn(_IS_READ, self._is_read)
+        if self.has_quotes:
+            # No cell where a quote stands where none may, NULL where nothing was in doubt.
+            strict = F.coalesce(csv_text.quoted_cells(line, self.source), F.array().cast("array<string>"))
+            parsed = parsed.withColumn(_STRICT, F.when(self._is_doubtful, strict))
+        # One array for all values: an expression for each would make the code of a row too long for the JVM to compile.
+        judged = parsed.withColumn(_VALUES, F.when(self._is_read, self._values))
+        is_read = F.col(_VALUES).isNotNull()
         known = F.lit(None).cast("map<string,string>")
         if extras := self.layout.extras(self.contract):
             given = F.create_map(*(part for name in extras for part in (F.lit(name), self._value(name))))
@@ -117,8 +119,8 @@ class _Reader:
             known = F.when(F.size(filled) > 0, filled)
         return judged.select(
             *(self._value(column.name).alias(column.name) for column in self.contract.raw),
-            F.when(F.col(_IS_READ), known).otherwise(self._error()).alias(EXTRA_COLUMN),
-            F.when(~F.col(_IS_READ), line.cast("binary")).alias(RECORD_COLUMN),
+            F.when(is_read, known).otherwise(self._error()).alias(EXTRA_COLUMN),
+            F.when(~is_read, line.cast("binary")).alias(RECORD_COLUMN),
             FILE_NAME,
             _ROW,
         )
@@ -152,31 +154,41 @@ class _Reader:
         return readable & F.is_valid_utf8(LINE) if self.has_invalid_bytes else readable
 
     @property
+    def _cells(self) -> Column:
+        """Values as Spark's parser gives them."""
+        return F.array(*(F.col(f"{_PARSED}.c{place}") for place in range(self._width)))
+
+    @property
     def _is_doubtful(self) -> Column:
-        doubtful = F.lit(False)
-        for place in range(self._width):
-            cell = F.col(f"{_PARSED}.c{place}")
-            doubtful |= F.coalesce(F.startswith(cell, F.lit(self.source.quote)), F.lit(False))
-            if self.source.null_value:
-                doubtful |= F.coalesce(cell == self.source.null_value, F.lit(False))
-        return F.col(f"{_PARSED}.{_CORRUPT}").isNull() & doubtful
+        null_value = self.source.null_value
+
+        def looks_odd(cell: Column) -> Column:
+            odd = F.startswith(cell, F.lit(self.source.quote))
+            return F.coalesce(odd | (cell == null_value) if null_value else odd, F.lit(False))
+
+        # Only a line with a quote can hold a value that stands in quotes.
+        has_quote = F.contains(LINE, F.lit(self.source.quote))
+        return has_quote & F.col(f"{_PARSED}.{_CORRUPT}").isNull() & F.exists(self._cells, looks_odd)
 
     @property
     def _is_read(self) -> Column:
         fits = F.col(_PARSED).isNotNull() & F.col(f"{_PARSED}.{_CORRUPT}").isNull()
-        return fits & (~self._is_doubtful | F.coalesce(F.size(_CELLS) == self._width, F.lit(False))) if self.has_quotes else fits
+        return fits & (F.col(_STRICT).isNull() | (F.size(_STRICT) == self._width)) if self.has_quotes else fits
+
+    @property
+    def _values(self) -> Column:
+        values = self._cells
+        if null_value := self.source.null_value:
+            values = F.transform(values, lambda cell: F.nullif(F.coalesce(cell, F.lit("")), F.lit(null_value)))
+        if not self.has_quotes:
+            return values
+        strict = F.transform(_STRICT, lambda cell: csv_text.cell_value(cell, self.source))
+        return F.when(F.col(_STRICT).isNotNull(), strict).otherwise(values)
 
     def _value(self, name: str) -> Column:
         if name not in self.layout.columns:
             return F.lit(None).cast("string")
-        place = self.layout.columns.index(name)
-        value = F.col(f"{_PARSED}.c{place}")
-        if self.source.null_value:
-            value = F.nullif(F.coalesce(value, F.lit("")), F.lit(self.source.null_value))
-        if self.has_quotes:
-            strict = csv_text.cell_value(F.get(_CELLS, F.lit(place)), self.source)
-            value = F.when(F.col(_CELLS).isNotNull(), strict).otherwise(value)
-        return F.when(F.col(_IS_READ), value)
+        return F.get(_VALUES, F.lit(self.layout.columns.index(name)))
 
     def _error(self) -> Column:
         cells = csv_text.quoted_cells(F.col(LINE), self.source)

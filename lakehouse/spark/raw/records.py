@@ -98,18 +98,17 @@ def profile(spark: SparkSession, files: Sequence[StagedFile], source: Source) ->
         .agg(
             F.count(F.lit(1)).alias("lines"),
             F.count_if(is_blank(line)).alias("blank"),
-            F.first(line).alias("first"),
+            # A list, because Spark sorts all lines to find the first of each group: no text fits the memory of its hash aggregate.
+            F.collect_list(F.when(F.col(_POSITION) == 0, line.cast("binary"))).alias("first"),
             F.count_if(quoted).alias("quoted"),
             F.count_if(quoted & csv_text.leaves_open(without_return(line), source)).alias("open"),
             F.count_if(~F.is_valid_utf8(line)).alias("invalid"),
         )
-        .select("*", F.col("first").cast("binary").alias("first_bytes"))
-        .drop("first")
         .collect()
     )
     splits: dict[int, list[tuple[int, int, int, bytes, int, int, int]]] = {}
     for row in shown:
-        entry = (row[_SPLIT], row["lines"], row["blank"], bytes(row["first_bytes"]), row["quoted"], row["open"], row["invalid"])
+        entry = (row[_SPLIT], row["lines"], row["blank"], bytes(row["first"][0]), row["quoted"], row["open"], row["invalid"])
         splits.setdefault(index_of(row[FILE_NAME]), []).append(entry)
     return {index: _combine(sorted(parts)) for index, parts in splits.items()}
 

@@ -192,6 +192,14 @@ def test_json_values_keep_their_text(things: MakeLake) -> None:
     ]
 
 
+def test_columns_that_only_some_objects_have_are_told_of(things: MakeLake) -> None:
+    lake = things()
+    lines = [b'{"id": 1, "name": "a", "amount": "1.00", "day": "2026-01-01"}', b'{"id": 2, "more": 1, "day": null}']
+    file = lake.deliver("a.json", b"\n".join(lines))
+    result = lake.ingest([file])
+    assert (result.loaded, result.extras) == ({file: 2}, {file: ("more",)})
+
+
 def test_json_lines_that_are_no_object_are_kept_byte_for_byte(things: MakeLake) -> None:
     lake = things()
     lines = [
