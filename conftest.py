@@ -5,11 +5,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from local.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# The same examples for everybody: a change is judged by what it changes. `HYPOTHESIS_PROFILE=search` looks for others.
+settings.register_profile("search", derandomize=False)
+settings.register_profile("same", derandomize=True, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # jsii starts `node` once, at the first aws_cdk import, so this stands before any test module.
 os.environ.update(Toolchain().environment())

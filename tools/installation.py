@@ -91,6 +91,7 @@ def _install(root: Path) -> None:
         raise SetupError(f"{DISK_GIGABYTES} GB of free disk are needed in {root}, and there are {free:.1f}: make room and run it again")
     python = root / ".venv" / "bin" / "python"
     inputs = inputs_hash(root)
+    (root / ".cache" / "setup.json").unlink(missing_ok=True)
     with step("Python packages"):
         install_packages(root)
     done = subprocess.run([str(python), "-m", "tools.stages"], cwd=root, check=False)

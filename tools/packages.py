@@ -46,6 +46,7 @@ def install_packages(root: Path) -> None:
     stamp = root / ".venv" / "requirements.sha256"
     if stamp.exists() and stamp.read_text() == wanted:
         return
+    stamp.unlink(missing_ok=True)  # what is half-done is not done, whatever is asked for next
     # Build isolation would fetch build tools without hashes, so they come from the same locked file, first.
     tools = _locked(requirements, names=("setuptools", "wheel"))
     pip_install(python, root=root, requirements=tools, label="build tools")

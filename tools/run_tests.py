@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,8 @@ import psutil
 from tools.checks import run_checks
 from tools.console import say
 from tools.installation import ROOT
+
+EXIT_INTERRUPTED = 130
 
 NEEDED_GB = 12
 """Memory with which two parts run side by side: each of them may have Spark, and one Trino."""
@@ -46,28 +50,43 @@ def main(arguments: list[str]) -> int:
         arguments: pytest arguments, such as `tests/lambdas -k claims`.
 
     Returns:
-        Exit code: 0 if everything holds, else 1 (pytest's own with arguments).
+        Exit code: 0 if everything holds, 130 if somebody interrupted it, else 1 (pytest's own with arguments).
     """
     if arguments:
         return subprocess.run(_pytest(arguments), cwd=ROOT, check=False).returncode
     started = time.monotonic()
     failed = [] if run_checks(ROOT) else ["checks"]
     lanes = len(LANES) if psutil.virtual_memory().total >= NEEDED_GB * 1000**3 else 1
-    with ThreadPoolExecutor(max_workers=lanes) as pool:
-        failed += [name for names in pool.map(_run, LANES) for name in names]
+    stopped = threading.Event()
+    # The parts get Ctrl-C as well, and clean up; only then is it time to go.
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
+    try:
+        with ThreadPoolExecutor(max_workers=lanes) as pool:
+            failed += [name for names in pool.map(lambda lane: _run(lane, stopped), LANES) for name in names]
+    finally:
+        signal.signal(signal.SIGINT, before)
     minutes = (time.monotonic() - started) / 60
+    if stopped.is_set():
+        say(f"test: interrupted ({minutes:.1f} minutes)")
+        return EXIT_INTERRUPTED
     say(f"test: {'everything holds' if not failed else 'FAILED: ' + ', '.join(failed)} ({minutes:.1f} minutes)")
     return 1 if failed else 0
 
 
-def _run(lane: Sequence[Part]) -> list[str]:
+def _run(lane: Sequence[Part], stopped: threading.Event) -> list[str]:
     """Run the parts of a lane; each line is shown with the part that it is from.
+
+    Args:
+        lane: The parts.
+        stopped: Set when no further part shall begin.
 
     Returns:
         Parts that failed.
     """
     failed: list[str] = []
     for part in lane:
+        if stopped.is_set():
+            break
         say(f"test: {part.name}")
         with subprocess.Popen(
             _pytest(["-m", part.markers, "-q"]), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"

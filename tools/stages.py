@@ -118,6 +118,7 @@ def run_stages(todo: Iterable[Stage], *, stamps: Path) -> None:
         stamp = stamps / stage.name.replace(" ", "-")
         if stamp.exists() and stamp.read_text() == stage.stamp() and all(path.exists() for path in stage.outputs):
             continue
+        stamp.unlink(missing_ok=True)  # what is half-done is not done, whatever is asked for next
         with step(stage.name):
             stage.run()
         gone = [path for path in stage.outputs if not path.exists()]
@@ -195,10 +196,14 @@ def _write_commands(root: Path) -> None:
 
 def _prepare_spark(root: Path) -> None:
     """A training run, after which Spark starts in half the time; about a minute, and set-up goes on without it if it fails."""
+    build = [sys.executable, "-m", "local.engines.spark_build"]
     try:
-        done = subprocess.run([sys.executable, "-m", "local.engines.spark_build"], cwd=root, check=False, timeout=_LONGEST_TRAINING_SECONDS)
+        done = subprocess.run(build, cwd=root, check=False, timeout=_LONGEST_TRAINING_SECONDS)
     except subprocess.TimeoutExpired:
         done = None
+    finally:
+        # A build that is killed leaves a platform running; ended here, it cannot outlive set-up.
+        subprocess.run([*build, "--clean"], cwd=root, check=False)
     if done is None or done.returncode:
         say("  this did not work out; Spark runs all the same and starts more slowly")
 

@@ -16,6 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from local.aws import athena_results, guard, seam
@@ -263,12 +264,15 @@ class Execution:
         self._record, self._caller = record, caller
         self._query: Query | None = None
         self._cancelled = ""
+        self._lock = threading.Lock()
 
     def cancel(self, reason: str) -> None:
         """Ask the query to end."""
-        self._cancelled = reason
-        if self._query is not None:
-            self._query.cancel()
+        with self._lock:
+            self._cancelled = reason
+            query = self._query
+        if query is not None:
+            query.cancel()
 
     def run(self) -> None:
         """Run to the end; whatever happens, the query ends in a final state."""
@@ -306,12 +310,10 @@ class Execution:
 
     def _complete(self, statement: Statement, database: str) -> Statement:
         """Add the tables that Trino itself says the statement touches (behind views, for one), and ask for them too."""
-        if not statement.is_query:
-            return statement
-        if statement.writes is not None:
+        if not statement.planned:
             return statement
         try:
-            plan = self._send(f"EXPLAIN (TYPE IO, FORMAT JSON)\n{statement.sql}", database).rows()
+            plan = self._send(f"EXPLAIN (TYPE IO, FORMAT JSON)\n{statement.planned}", database).rows()
         except TrinoError as error:
             message = _LINE.sub(lambda found: f"line {int(found[1]) - 1}:", error.message)  # the statement began on line 2
             raise TrinoError(name=error.name, kind=error.kind, message=message) from error
@@ -324,13 +326,19 @@ class Execution:
         more = frozenset(name for name in found if name.database != "information_schema") - statement.reads
         if more:
             self._caller.ask_catalog(Statement(sql="", kind="DML", reads=more))
-        return Statement(sql=statement.sql, kind=statement.kind, reads=statement.reads | more, is_query=True)
+        return replace(statement, reads=statement.reads | more)
 
     def _send(self, sql: str, database: str) -> Query:
         if self._cancelled:
             raise _CancelledError
-        self._query = host.trino().query(sql, schema=database, user=self._caller.arn)
-        return self._query
+        query = host.trino().query(sql, schema=database, user=self._caller.arn)
+        with self._lock:
+            if not self._cancelled:
+                self._query = query
+                return query
+        # It was asked to end while the engine started.
+        query.cancel()
+        raise _CancelledError
 
     def _rows(self, statement: Statement, database: str) -> list[list[str | None]]:
         query, cutoff = self._send(statement.sql, database), self._record["_cutoff"]

@@ -34,6 +34,7 @@ NOT_SERVED = frozenset(
 
 INFORMATION_SCHEMA = "information_schema"
 
+_EXPLAIN = re.compile(r"EXPLAIN\b\s*(?P<analyze>ANALYZE\b\s*(?:VERBOSE\b\s*)?)?(?:\(\s*(?:TYPE|FORMAT)\b[^()]*\)\s*)?", re.IGNORECASE)
 _WORD = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|[\w$]+|\S""")
 _TRINO_SCHEMAS = frozenset({"information_schema", "system"})
 _SHOWS = {"TABLES", "DATABASES", "SCHEMAS", "COLUMNS", "CREATE"}
@@ -62,7 +63,7 @@ class Statement:
         writes: The table that it changes, or None.
         lists_databases: Whether it shows which databases there are.
         lists_tables_of: Databases whose tables it shows; `*` for all.
-        is_query: Whether Trino can tell which tables it touches (EXPLAIN TYPE IO).
+        planned: Query whose plan tells which tables it touches (EXPLAIN TYPE IO): the statement itself, or what it explains; "" if there is none.
         hides: Names that Trino would list and Athena does not have.
     """
 
@@ -72,7 +73,7 @@ class Statement:
     writes: TableName | None = None
     lists_databases: bool = False
     lists_tables_of: frozenset[str] = frozenset()
-    is_query: bool = False
+    planned: str = ""
     hides: frozenset[str] = frozenset()
 
 
@@ -148,17 +149,28 @@ def _dml(text: str, first: str, database: str) -> Statement:
         writes=target,
         lists_databases=information,
         lists_tables_of=frozenset({"*"}) if information else frozenset(),
-        is_query=True,
+        planned="" if target else text,
     )
 
 
 def _look(text: str, words: list[str], database: str) -> Statement:
     first, second = words[0].upper(), words[1].upper() if len(words) > 1 else ""
     if first == "EXPLAIN":
-        inner = _after_explain(text)
-        found = _dml(inner, inner.split(None, 1)[0].upper() if inner.split() else "", database)
+        inner, is_run = _after_explain(text)
+        begin = next((token.text.upper() for token in _tokens(inner)), "")
+        if begin not in (READS if is_run else READS | WRITES):
+            raise StatementError(
+                f"NOT_SUPPORTED: the laptop platform does not run EXPLAIN {'ANALYZE ' if is_run else ''}of {begin or 'nothing'}; it explains "
+                f"{', '.join(sorted((READS if is_run else READS | WRITES) - {'('}))}. ANALYZE runs the statement, so it is for queries only."
+            )
+        found = _dml(inner, begin, database)
         return Statement(
-            sql=text, kind="UTILITY", reads=found.reads, lists_databases=found.lists_databases, lists_tables_of=found.lists_tables_of
+            sql=text,
+            kind="UTILITY",
+            reads=found.reads,
+            lists_databases=found.lists_databases,
+            lists_tables_of=found.lists_tables_of,
+            planned=found.planned,
         )
     if first in {"DESCRIBE", "DESC"}:
         if second in {"INPUT", "OUTPUT"}:
@@ -191,13 +203,12 @@ def _like(words: list[str]) -> str:
     return ""
 
 
-def _after_explain(text: str) -> str:
-    inner = text.split(None, 1)[1] if len(text.split(None, 1)) > 1 else ""
-    if inner.upper().startswith("ANALYZE"):
-        inner = inner[len("ANALYZE") :].strip()
-    if inner.startswith("("):
-        inner = inner[inner.index(")") + 1 :].strip()
-    return inner
+def _after_explain(text: str) -> tuple[str, bool]:
+    """The statement that is explained, and whether it is run for that."""
+    found = _EXPLAIN.match(text)
+    if found is None:
+        raise StatementError("SYNTAX_ERROR: line 1:8: mismatched input. Expecting: ANALYZE, '(', a statement")
+    return text[found.end() :].strip(), found["analyze"] is not None
 
 
 def _has_table_function(text: str) -> bool:

@@ -42,6 +42,12 @@ SESSION = "GlueJobRunnerSession"
 CONCURRENT_DRIVERS = 2
 """Drivers at a time on one laptop; further runs stay STARTING until one ends."""
 
+SLOT_LOOK_SECONDS = 0.5
+"""How often a run that waits for a driver looks whether it was stopped."""
+
+RUN_OPTIONS = ("JobName", "Arguments", "Timeout", "WorkerType", "NumberOfWorkers")
+"""What a run may ask for."""
+
 FAILED, STOPPED, STOPPING, SUCCEEDED, TIMEOUT = "FAILED", "STOPPED", "STOPPING", "SUCCEEDED", "TIMEOUT"
 ACTIVE = frozenset({"STARTING", "RUNNING", STOPPING, "WAITING"})
 """States of a run that has not ended."""
@@ -141,8 +147,11 @@ def _start_job_run(data: Mapping[str, Any]) -> Response:
         job = _glue._jobs.get(name)
         if job is None:
             return _error("EntityNotFoundException", "Failed to start job run due to missing metadata")
-        if data.get("JobRunId"):
-            return _error("InvalidInputException", "JobRunId (a retry of an earlier run) is not served by the laptop platform")
+        if unserved := [option for option, value in data.items() if value and option not in RUN_OPTIONS]:
+            return _error(
+                "InvalidInputException",
+                f"{', '.join(unserved)} of a job run is not served by the laptop platform; it serves {', '.join(RUN_OPTIONS)}",
+            )
         runs: list[dict[str, Any]] = _glue._job_runs.setdefault(name, [])
         limit = job["ExecutionProperty"]["MaxConcurrentRuns"]
         if sum(run["JobRunState"] in ACTIVE for run in runs) >= limit:
@@ -283,14 +292,23 @@ class Run:
     def execute(self) -> None:
         """Run to the end; whatever happens, the run ends in a final state."""
         try:
-            with _slots:
-                state, message = self._execute()
+            state, message = self._in_a_slot()
         except Exception as error:
             log.exception("run %s of job %s", self._run_id, self._job["Name"])
             state, message = FAILED, f"the laptop platform could not run the job: {error}"
         finally:
             _running.pop(self._run_id, None)
         self._end(state, message)
+
+    def _in_a_slot(self) -> tuple[str, str]:
+        """Execute once a driver may start, unless the run is stopped while it waits."""
+        while not self._stopping.is_set():
+            if _slots.acquire(timeout=SLOT_LOOK_SECONDS):
+                try:
+                    return self._execute()
+                finally:
+                    _slots.release()
+        return STOPPED, ""
 
     def _execute(self) -> tuple[str, str]:
         if self._stopping.is_set():

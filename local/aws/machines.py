@@ -38,7 +38,7 @@ def _check_request(request: door.Request) -> door.Response | None:
         return None
     machine = data.get("stateMachineArn") or machine_arn(data.get("name", ""))
     record = guard.role_record(role)
-    if record is not None and not guard.trusts(record, states.SERVICE, source_arn=machine):
+    if record is None or not guard.trusts(record, states.SERVICE, source_arn=machine):
         return _refusal("AccessDeniedException", NOT_TRUSTED)
     problem = executions.logging_problem(role, data.get("loggingConfiguration"), machine_arn=machine)
     return _refusal("AccessDeniedException", problem) if problem else None

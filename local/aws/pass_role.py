@@ -50,7 +50,7 @@ def _check(request: door.Request) -> door.Response | None:
             if denied:
                 return door.access_denied(request, denied)
             record = guard.role_record(arn)
-            if service == "lambda" and record is not None and not guard.trusts(record, "lambda.amazonaws.com"):
+            if service == "lambda" and (record is None or not guard.trusts(record, "lambda.amazonaws.com")):
                 code = "InvalidParameterValueException"
                 headers = {"Content-Type": "application/json", "x-amzn-errortype": code}
                 return 400, headers, json.dumps({"__type": code, "message": _NOT_TRUSTED}).encode()

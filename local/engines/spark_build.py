@@ -1,12 +1,14 @@
 """Builds Spark's class archive: `python -m local.engines.spark_build`, a step of set-up; without it runs work and start slower.
 
-A throwaway platform serves a training job, whose classes make the archive.
+A throwaway platform serves a training job, whose classes make the archive. It lives in a folder of the checkout, so that whatever a killed build
+left behind is found and ended: by the next build, and by `--clean`.
 """
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -34,27 +36,40 @@ CONF = {
 }
 
 
-def main() -> int:
-    """Build the archive unless it is there."""
+def main(arguments: list[str]) -> int:
+    """Build the archive unless it is there; with `--clean` end and remove what a build left behind."""
     toolchain = Toolchain()
+    folder = toolchain.cache / "training"
+    if "--clean" in arguments:
+        _clean(folder)
+        return 0
     archive = SparkArchive(toolchain=toolchain)
     archive.path.parent.mkdir(parents=True, exist_ok=True)
     if archive.is_built():
         return 0
     started = time.monotonic()
     print("preparing Spark for fast starts (once, about a minute) ...", flush=True)  # noqa: T201 - a step of set-up
-    with tempfile.TemporaryDirectory(prefix="lake-training-") as name:
-        class_list = Path(name) / "classes.lst"
-        try:
-            problem = _train(toolchain, Path(name), class_list)
-        except (LakehouseError, OSError, RuntimeError) as error:
-            problem = str(error)
+    _clean(folder)
+    folder.mkdir(parents=True)
+    try:
+        problem = _train(toolchain, folder, folder / "classes.lst")
         if problem:
             print(f"Spark was not prepared, runs will start slower: {problem}", file=sys.stderr)  # noqa: T201
             return 0
-        archive.dump(class_list)
+        archive.dump(folder / "classes.lst")
+    except (LakehouseError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        print(f"Spark was not prepared, runs will start slower: {error}", file=sys.stderr)  # noqa: T201
+        return 0
+    finally:
+        _clean(folder)
     print(f"Spark is prepared ({time.monotonic() - started:.0f} s)", flush=True)  # noqa: T201
     return 0
+
+
+def _clean(folder: Path) -> None:
+    if folder.is_dir():
+        Platform(folder).wipe()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _train(toolchain: Toolchain, folder: Path, class_list: Path) -> str:
@@ -86,4 +101,4 @@ def _train(toolchain: Toolchain, folder: Path, class_list: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

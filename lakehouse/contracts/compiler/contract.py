@@ -364,7 +364,7 @@ class _Contract:
                 self._fault(here, "is not a sort field", "write {column: customer_id, direction: asc, nullOrder: nulls-last}")
                 continue
             name, direction, nulls = item["column"], item.get("direction", "asc"), item.get("nullOrder", "nulls-last")
-            column = by_name.get(name)
+            column = by_name.get(name) if isinstance(name, str) else None
             if column is None:
                 self._fault((*here, "column"), f"there is no column {name!r}", nearest(str(name), by_name))
             elif not isinstance(column.type, str):

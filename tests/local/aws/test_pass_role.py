@@ -43,3 +43,11 @@ def test_a_service_refuses_a_role_that_does_not_trust_it(local_aws: LocalAws) ->
         )
     with pytest.raises(ClientError, match="cannot be assumed by Lambda"):
         local_aws.function("def handler(e, c): ...", role=local_aws.role(service="glue.amazonaws.com"))
+
+
+def test_a_service_refuses_a_role_that_is_not_there(local_aws: LocalAws) -> None:
+    nobody = "arn:aws:iam::000000000000:role/nobody"
+    with pytest.raises(ClientError, match=r"Neither the global service principal states\.amazonaws\.com"):
+        local_aws.client("stepfunctions").create_state_machine(name=local_aws.name("machine"), definition=MACHINE, roleArn=nobody)
+    with pytest.raises(ClientError, match="cannot be assumed by Lambda"):
+        local_aws.function("def handler(e, c): ...", role=nobody)

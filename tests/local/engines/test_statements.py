@@ -25,6 +25,9 @@ def reads(sql: str) -> set[str]:
         ("SELECT (SELECT max(x) FROM a) WHERE EXISTS (SELECT 1 FROM b)", {"d.a", "d.b"}),
         ("SELECT * FROM UNNEST(ARRAY[1]) AS t(x)", set()),
         ("EXPLAIN (TYPE LOGICAL) SELECT * FROM a", {"d.a"}),
+        ("explain analyze verbose SELECT * FROM a", {"d.a"}),
+        ("EXPLAIN (SELECT * FROM a)", {"d.a"}),
+        ("EXPLAIN DELETE FROM a", {"d.a"}),
         ("DESCRIBE b.c", {"b.c"}),
         ("SHOW CREATE TABLE c", {"d.c"}),
         ("MERGE INTO a USING b ON a.x = b.x WHEN MATCHED THEN DELETE", {"d.a", "d.b"}),
@@ -37,6 +40,19 @@ def test_every_table_that_is_named_is_found(sql: str, tables: set[str]) -> None:
 def test_the_table_that_changes_is_told() -> None:
     assert look_at("INSERT INTO b.c SELECT * FROM a", database="d").writes == TableName(database="b", table="c")
     assert look_at("SELECT * FROM a", database="d").writes is None
+
+
+@pytest.mark.parametrize("options", ["ANALYZE", "analyze verbose", "ANALYZE /* quickly */", "-- slowly\nANALYZE"])
+@pytest.mark.parametrize("run", ["DELETE FROM a", "INSERT INTO a SELECT 1", "CREATE TABLE a AS SELECT 1", "EXPLAIN ANALYZE DELETE FROM a"])
+def test_what_explaining_would_run_is_refused_unless_it_is_a_query(options: str, run: str) -> None:
+    with pytest.raises(StatementError, match="NOT_SUPPORTED"):
+        look_at(f"EXPLAIN {options} {run}", database="d")
+
+
+@pytest.mark.parametrize("sql", ["EXPLAIN", "EXPLAIN DROP TABLE a", "EXPLAIN (FORMAT JSON SELECT 1", "EXPLAIN ANALYZE"])
+def test_an_explanation_of_nothing_that_is_served_is_refused(sql: str) -> None:
+    with pytest.raises(StatementError):
+        look_at(sql, database="d")
 
 
 @pytest.mark.parametrize(

@@ -624,6 +624,12 @@ CASES: dict[str, tuple[Alter, str, str, str]] = {
         "is not an order of nulls",
         "nulls-last",
     ),
+    "sort by a list": (
+        extension("sortOrder", [{"column": []}]),
+        "schema[0].customProperties[0].value[0].column",
+        "there is no column []",
+        "",
+    ),
     "sort by a word": (extension("sortOrder", ["price"]), "schema[0].customProperties[0].value[0]", "is not a sort field", "{column:"),
     "typo in source": (
         extension("source", {"delimeter": ";"}),
