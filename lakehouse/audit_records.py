@@ -31,7 +31,14 @@ RECORDING = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunRecord:
+class _Record:
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord(_Record):
     """One run of a pipeline.
 
     Attributes:
@@ -105,13 +112,9 @@ class RunRecord:
         due = from_text(self.started_at) + LONGEST_RUN if self.due_at is None else from_text(self.due_at)
         return now > due + RECORDING
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class StepRecord:
+class StepRecord(_Record):
     """One attempt of a step of a run.
 
     Attributes:
@@ -146,13 +149,9 @@ class StepRecord:
     counts: dict[str, int] = field(default_factory=dict[str, int])
     reasons: dict[str, int] = field(default_factory=dict[str, int])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class QualityRecord:
+class QualityRecord(_Record):
     """What one rule of the quality gate found in a run.
 
     Attributes:
@@ -183,13 +182,9 @@ class QualityRecord:
     column: str | None = None
     message: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class FileRecord:
+class FileRecord(_Record):
     """A file of a run that was not plainly loaded.
 
     Attributes:
@@ -206,13 +201,9 @@ class FileRecord:
     reason: str
     message: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class RunTrail:
+class RunTrail(_Record):
     """All that the audit holds of a run.
 
     Attributes:
@@ -226,7 +217,3 @@ class RunTrail:
     steps: tuple[StepRecord, ...] = ()
     quality: tuple[QualityRecord, ...] = ()
     files: tuple[FileRecord, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
-        return asdict(self)

@@ -99,7 +99,6 @@ def ingest(
     present = _held(bronze, files)
     wanted = [file for file in files if file not in present and file.size > 0]
     rejected: dict[ManifestFile, Rejection] = {file: _empty(file) for file in files if file.size == 0}
-    appended = 0
     try:
         staged = staging.stage(wanted)
         rejected.update(staged.rejected)
