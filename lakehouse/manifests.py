@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from lakehouse.clock import from_text
+from lakehouse.naming import Names
 
 VERSION = 1
 """Version of the document; readers refuse any other."""
@@ -86,7 +87,7 @@ class Manifest:
     @property
     def key(self) -> str:
         """Where it is kept in the logs bucket."""
-        return f"manifests/{self.dataset.replace('.', '/')}/{self.batch_id}.json"
+        return f"manifests/{Names.raw_prefix(self.dataset)}{self.batch_id}.json"
 
     def to_json(self) -> str:
         """The document."""

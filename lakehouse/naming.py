@@ -171,7 +171,8 @@ class Names:
         """
         return f"{VENDED_LOGS}{self.log_group('pipelines', pipeline)}"
 
-    def raw_prefix(self, contract_id: str) -> str:
+    @staticmethod
+    def raw_prefix(contract_id: str) -> str:
         """Folder of the raw bucket where files of a dataset land."""
         return contract_id.replace(".", "/") + "/"
 

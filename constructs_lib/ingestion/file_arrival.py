@@ -89,7 +89,7 @@ class FilesLanded:
     @property
     def prefix(self) -> str:
         """Folder of the raw bucket where its files land; the starter reads no other."""
-        return f"{self.contract_id.replace('.', '/')}/"
+        return Names.raw_prefix(self.contract_id)
 
     def event_pattern(self) -> dict[str, Any]:
         """Objects created under the dataset's folder."""

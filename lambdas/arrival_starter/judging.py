@@ -18,6 +18,7 @@ from lakehouse.claims import SAME_CONTENT, Claim, Claims, Launch, Standing
 from lakehouse.clock import Clock, to_text, utc_now
 from lakehouse.errors import TransientError
 from lakehouse.manifests import Compression, Format, Manifest, ManifestFile, ManifestStore, batch_id_of
+from lakehouse.naming import Names
 from lakehouse.run_ids import new_run_id
 from lambdas.arrival_starter.arrival import Arrival, FileArrival, Skip, UpstreamEnd, format_of, skip_of
 from lambdas.arrival_starter.content import content_of, is_sha256
@@ -225,7 +226,7 @@ class FileJudge(Judge):
         self._manifests = manifests
         self._bucket = bucket
         self._dataset = dataset
-        self._prefix = dataset.replace(".", "/") + "/"
+        self._prefix = Names.raw_prefix(dataset)
         self._formats = formats
 
     def read(self, event: Mapping[str, Any]) -> FileArrival:
