@@ -83,7 +83,7 @@ def _read_group(
         layout=layout,
         contract=contract,
         source=source,
-        has_quotes=any(profiles[file.index].has_quotes for file in files),
+        is_plain=not source.null_value and not any(profiles[file.index].has_odd_quotes for file in files),
         has_invalid_bytes=any(profiles[file.index].has_invalid_bytes for file in files),
     )
     return reader.read(records)
@@ -93,23 +93,24 @@ def _read_group(
 class _Reader:
     """Reads the values of records by Spark's own parser; what that parser is too lenient with is read a second time, strictly.
 
-    Spark takes `"a"b` for the text that it is, and cannot tell a quoted NULL text from a bare one. Both show in what it returns.
+    Spark takes `"a"b` for the text that it is, and cannot tell a quoted NULL text from a bare one. Both show in what it returns; most files are
+    plain, which a look at their lines told: neither can be in them.
     """
 
     layout: Layout
     contract: CompiledContract
     source: Source
-    has_quotes: bool
+    is_plain: bool
     has_invalid_bytes: bool
 
     def read(self, records: DataFrame) -> DataFrame:
         line = F.col(LINE)
         parsed = records.withColumn(_PARSED, F.when(self._is_readable, F.from_csv(line, self._schema, self._options)))
-        if self.has_quotes:
+        if not self.is_plain:
             # No cell where a quote stands where none may, NULL where nothing was in doubt.
             strict = F.coalesce(csv_text.quoted_cells(line, self.source), F.array().cast("array<string>"))
             parsed = parsed.withColumn(_STRICT, F.when(self._is_doubtful, strict))
-        # One array for all values: an expression for each would make the code of a row too long for the JVM to compile.
+        # One column for all values: an expression for each would make the code of a row too long for the JVM to compile.
         judged = parsed.withColumn(_VALUES, F.when(self._is_read, self._values))
         is_read = F.col(_VALUES).isNotNull()
         known = F.lit(None).cast("map<string,string>")
@@ -150,7 +151,7 @@ class _Reader:
     @property
     def _is_readable(self) -> Column:
         # A line that a broken quote tore off its record is taken for a record only if it holds no quote itself.
-        readable = ~F.col(_PART) | ~F.contains(LINE, F.lit(self.source.quote)) if self.has_quotes else F.lit(True)
+        readable = ~F.col(_PART) | ~F.contains(LINE, F.lit(self.source.quote)) if not self.is_plain else F.lit(True)
         return readable & F.is_valid_utf8(LINE) if self.has_invalid_bytes else readable
 
     @property
@@ -173,22 +174,23 @@ class _Reader:
     @property
     def _is_read(self) -> Column:
         fits = F.col(_PARSED).isNotNull() & F.col(f"{_PARSED}.{_CORRUPT}").isNull()
-        return fits & (F.col(_STRICT).isNull() | (F.size(_STRICT) == self._width)) if self.has_quotes else fits
+        return fits if self.is_plain else fits & (F.col(_STRICT).isNull() | (F.size(_STRICT) == self._width))
 
     @property
     def _values(self) -> Column:
+        if self.is_plain:
+            return F.col(_PARSED)
         values = self._cells
         if null_value := self.source.null_value:
             values = F.transform(values, lambda cell: F.nullif(F.coalesce(cell, F.lit("")), F.lit(null_value)))
-        if not self.has_quotes:
-            return values
         strict = F.transform(_STRICT, lambda cell: csv_text.cell_value(cell, self.source))
         return F.when(F.col(_STRICT).isNotNull(), strict).otherwise(values)
 
     def _value(self, name: str) -> Column:
         if name not in self.layout.columns:
             return F.lit(None).cast("string")
-        return F.get(_VALUES, F.lit(self.layout.columns.index(name)))
+        place = self.layout.columns.index(name)
+        return F.col(f"{_VALUES}.c{place}") if self.is_plain else F.get(_VALUES, F.lit(place))
 
     def _error(self) -> Column:
         cells = csv_text.quoted_cells(F.col(LINE), self.source)

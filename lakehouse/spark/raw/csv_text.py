@@ -22,6 +22,13 @@ def leaves_open(line: Column, source: Source) -> Column:
     return ~is_closing & line.rlike(_open_pattern(source))
 
 
+def is_well_quoted(line: Column, source: Source) -> Column:
+    """Whether quotes of a line stand around whole values only, every one of them closed on the line."""
+    quote, delimiter = _escaped(source.quote), _escaped(source.delimiter)
+    value = rf"(?:[^{quote}{delimiter}]*+|{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote})"
+    return line.rlike(rf"(?s)\A(?:{value}{delimiter})*+{value}\r?\z")
+
+
 def _open_pattern(source: Source) -> str:
     quote, delimiter = _escaped(source.quote), _escaped(source.delimiter)
     value = rf"(?:{_quoted(quote)}|{_bare(quote, delimiter)})?"

@@ -41,7 +41,7 @@ class TextProfile:
         lines: Lines in all.
         blank: Lines with nothing on them.
         first: The first line.
-        has_quotes: Whether any line holds a quote character.
+        has_odd_quotes: Whether quotes of any line stand elsewhere than around whole values.
         has_open_quotes: Whether a line ends inside a quoted value, so that its record goes on.
         has_invalid_bytes: Whether any line is not UTF-8.
         offsets: Number of the first line of each split, by the split's first byte.
@@ -50,7 +50,7 @@ class TextProfile:
     lines: int
     blank: int
     first: str
-    has_quotes: bool
+    has_odd_quotes: bool
     has_open_quotes: bool
     has_invalid_bytes: bool
     offsets: Mapping[int, int]
@@ -91,7 +91,7 @@ def profile(spark: SparkSession, files: Sequence[StagedFile], source: Source) ->
     """
     line = F.col(LINE)
     # Quotes of JSON are its own matter.
-    quoted = F.contains(FILE_NAME, F.lit(".csv")) & F.contains(line, F.lit(source.quote))
+    is_odd = F.contains(FILE_NAME, F.lit(".csv")) & F.contains(line, F.lit(source.quote)) & ~csv_text.is_well_quoted(line, source)
     shown = (
         read_lines(spark, files)
         .groupBy(FILE_NAME, _SPLIT)
@@ -100,15 +100,15 @@ def profile(spark: SparkSession, files: Sequence[StagedFile], source: Source) ->
             F.count_if(is_blank(line)).alias("blank"),
             # A list, because Spark sorts all lines to find the first of each group: no text fits the memory of its hash aggregate.
             F.collect_list(F.when(F.col(_POSITION) == 0, line.cast("binary"))).alias("first"),
-            F.count_if(quoted).alias("quoted"),
-            F.count_if(quoted & csv_text.leaves_open(without_return(line), source)).alias("open"),
+            F.count_if(is_odd).alias("odd"),
+            F.count_if(is_odd & csv_text.leaves_open(without_return(line), source)).alias("open"),
             F.count_if(~F.is_valid_utf8(line)).alias("invalid"),
         )
         .collect()
     )
     splits: dict[int, list[tuple[int, int, int, bytes, int, int, int]]] = {}
     for row in shown:
-        entry = (row[_SPLIT], row["lines"], row["blank"], bytes(row["first"][0]), row["quoted"], row["open"], row["invalid"])
+        entry = (row[_SPLIT], row["lines"], row["blank"], bytes(row["first"][0]), row["odd"], row["open"], row["invalid"])
         splits.setdefault(index_of(row[FILE_NAME]), []).append(entry)
     return {index: _combine(sorted(parts)) for index, parts in splits.items()}
 
@@ -164,7 +164,7 @@ def _combine(parts: Sequence[tuple[int, int, int, bytes, int, int, int]]) -> Tex
         lines=total,
         blank=sum(part[2] for part in parts),
         first=parts[0][3].decode("utf-8", errors="surrogateescape"),
-        has_quotes=any(part[4] for part in parts),
+        has_odd_quotes=any(part[4] for part in parts),
         has_open_quotes=any(part[5] for part in parts),
         has_invalid_bytes=any(part[6] for part in parts),
         offsets=offsets,

@@ -53,6 +53,21 @@ def test_csv_values_come_in_exactly_as_they_stand(things: MakeLake) -> None:
     ]
 
 
+def test_a_line_with_odd_quotes_changes_nothing_for_the_well_quoted_lines_beside_it(things: MakeLake) -> None:
+    plain = b'1,"a, ""b""","",\r\n2,,"007",2026-01-02\r\n"3","it\'s"," ","1"\r\n4,"too","many","2026-01-01",values\r\n'
+    odd = b'5,5" pipe,1,\r\n6,"a" ,1,\r\n7,"a"b,1,\r\n'
+    lake = things()
+    file, both = lake.deliver("plain.csv", HEADER + plain), lake.deliver("both.csv", HEADER + plain + odd)
+    lake.ingest([file, both])
+    rows = lake.rows("bronze", "_source_file", "_row", "id", "name", "amount", "day", "_record", order="_row")
+    of_plain = [row[1:] for row in rows if row[0] == file.uri]
+    of_both = [row[1:] for row in rows if row[0] == both.uri]
+    assert of_plain[:3] == [(1, "1", 'a, "b"', "", None, None), (2, "2", None, "007", "2026-01-02", None), (3, "3", "it's", " ", "1", None)]
+    assert [bytes(row[-1]) for row in of_plain[3:]] == [b'4,"too","many","2026-01-01",values']
+    assert of_both[:4] == of_plain
+    assert [(row[2], row[-1] and bytes(row[-1])) for row in of_both[4:]] == [('5" pipe', None), ("a", None), (None, b'7,"a"b,1,')]
+
+
 def test_null_is_told_from_the_same_text_in_quotes(things: MakeLake) -> None:
     lake = things(source=Source(null_value="NULL"))
     lake.ingest([lake.deliver("a.csv", HEADER + b'1,NULL,"NULL",\n')])
