@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from local.aws import seam
+from local.aws import boundaries, seam
 
 UNNAMED = "UnnamedOperation"
 """Operation of a request whose action cannot be told: only a policy that allows everything lets it pass."""
@@ -87,17 +87,25 @@ def _named(service: str, *request: Any) -> Named:
 
 
 def _request_context(service: str, action: str, body: bytes, query: dict[str, Any]) -> dict[str, Any]:
-    """Condition keys of a request; MiniStack leaves out `cloudwatch:namespace`, which PutMetricData is narrowed by."""
+    """Condition keys of a request; MiniStack leaves out `cloudwatch:namespace`, by which PutMetricData is narrowed, and permissions boundaries."""
     keys: dict[str, Any] = seam.original("core.iam_actions.request_tag_context")(service, action, body, query)
-    if action != "cloudwatch:PutMetricData":
-        return keys
-    return {**keys, "cloudwatch:namespace": _namespace(body, query)}
+    if action == "cloudwatch:PutMetricData":
+        return {**keys, "cloudwatch:namespace": _namespace(body, query)}
+    if service == "iam":
+        name = _parameter(query, "RoleName") or _parameter(query, "UserName")
+        return {**keys, **boundaries.condition_keys(action, name=name, asked=_parameter(query, "PermissionsBoundary"))}
+    return keys
+
+
+def _parameter(query: dict[str, Any], name: str) -> str:
+    value = query.get(name) or ""
+    return str(value[0] if isinstance(value, list) else value)
 
 
 def _namespace(body: bytes, query: dict[str, Any]) -> str:
-    named = query.get("Namespace")
+    named = _parameter(query, "Namespace")
     if named:
-        return str(named[0] if isinstance(named, list) else named)
+        return named
     try:
         return str(json.loads(body)["Namespace"])
     except (ValueError, KeyError, TypeError):
