@@ -18,7 +18,7 @@ from constructs_lib.functions import PlatformFunction
 from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded
 from constructs_lib.log_group import LogGroup
 from constructs_lib.observability import AlertTopicNames, AlertTopics, PipelineAlarms
-from constructs_lib.orchestration import JobStep, Pipeline, RunTableNames
+from constructs_lib.orchestration import GlueStep, Pipeline, RunTableNames
 from constructs_lib.permissions import allow
 from constructs_lib.processing import GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize, conf_argument
 from constructs_lib.security import DataKeys
@@ -296,7 +296,7 @@ def test_a_pipeline_has_steps_with_names_of_their_own(
             "Bad",
             names=names,
             pipeline="orders",
-            steps=[JobStep(name=name, job_name=name, timeout_minutes=5) for name in steps],
+            steps=[GlueStep(name=name, job_name=name, timeout_minutes=5) for name in steps],
             tables=["silver_sales.orders"],
             log_key=key,
         )
@@ -306,7 +306,7 @@ def test_a_pipeline_has_steps_with_names_of_their_own(
 def pipeline(stack: Stack, names: Names, key: kms.IKey) -> Callable[..., Pipeline]:
     def make(id: str, *, step: dict[str, Any] | None = None, **options: Any) -> Pipeline:
         usual: dict[str, Any] = {"name": "load", "job_name": "j", "timeout_minutes": 1, "arguments": {"--day": "1"}}
-        steps = [JobStep(**usual | (step or {}))]
+        steps = [GlueStep(**usual | (step or {}))]
         given: dict[str, Any] = {"names": names, "pipeline": id.lower(), "steps": steps, "tables": ["silver_sales.orders"], "log_key": key}
         return Pipeline(stack, id, **given | options)
 
