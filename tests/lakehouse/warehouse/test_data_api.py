@@ -271,7 +271,7 @@ def test_the_state_of_tables_is_read(api: Fixture) -> None:
     api.stub.add_response("execute_statement", {"Id": ID}, {"Sql": ANY, **ASKED})
     api.looked("FINISHED", HasResultSet=True)
     names = {"schema": "varchar", "table": "varchar"}
-    names |= {name: "numeric" for name in ("unsorted", "stats_off", "tbl_rows", "estimated_visible_rows", "skew_rows")}
+    names |= dict.fromkeys(("unsorted", "stats_off", "tbl_rows", "estimated_visible_rows", "skew_rows"), "numeric")
     row = [{"stringValue": v} for v in ("gold_sales ", "daily", "25.00", "0.00", "100", "90")]
     api.result(names, [[*row, {"isNull": True}]])
     assert table_states(api.api) == [state(unsorted_percent=25.0, visible_rows=90, skew=None)]
