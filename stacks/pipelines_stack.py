@@ -12,7 +12,7 @@ from constructs_lib.catalog import CatalogTable
 from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded, OnSchedule
 from constructs_lib.ingestion.file_arrival import Trigger
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
-from constructs_lib.orchestration import JobStep, Pipeline, RunTableNames
+from constructs_lib.orchestration import GlueStep, Pipeline, RunTableNames
 from constructs_lib.processing import CodeAssets, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize
 from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
@@ -81,7 +81,7 @@ class PipelinesStack(PlatformStack):
         steps = []
         for step in spec.steps:
             job = self._job(scope, spec, step, logs=logs, contracts=contracts, timeout_minutes=timeout_minutes)
-            steps.append(JobStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes))
+            steps.append(GlueStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes))
         Pipeline(
             scope,
             "Machine",

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
+from constructs_lib.orchestration.definition import definition
+from constructs_lib.orchestration.steps import GlueStep, MachineFunctions
 from lakehouse.audit_records import FileRecord
 from lakehouse.claims import Claims, Standing
 from lakehouse.clock import from_text
@@ -553,7 +554,7 @@ def test_successes_of_upstream_runs_become_one_run_without_a_manifest(world: Wor
 def _output(status: str) -> str:
     """What an execution puts out whose RecordFinish was answered so: its input, with the selected answer where the machine puts it."""
     functions = MachineFunctions(partition="aws", recorder="arn:recorder", notifier="arn:notifier")
-    step = JobStep(name="ingest", job_name="job", timeout_minutes=1)
+    step = GlueStep(name="ingest", job_name="job", timeout_minutes=1)
     machine = definition(functions=functions, pipeline="upstream", steps=[step], tables=[], timeout_minutes=60, has_manifest=True)
     finish = machine["States"]["RecordFinish"]
     answer = {"Payload": {"run_id": "r", "status": status, "reason": "", "message": ""}}
