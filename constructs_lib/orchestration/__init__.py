@@ -1,9 +1,20 @@
 """What makes a pipeline run: its state machine, its run tables and the functions that record and notify."""
 
-from constructs_lib.orchestration.definition import JobStep
 from constructs_lib.orchestration.pipeline import Pipeline
 from constructs_lib.orchestration.run_backstop import RunBackstop
 from constructs_lib.orchestration.run_functions import Notifier, RunRecorder
 from constructs_lib.orchestration.run_tables import RunTableNames, RunTables
+from constructs_lib.orchestration.steps import GlueStep, MachineStep, Permission, StepPlace
 
-__all__ = ["JobStep", "Notifier", "Pipeline", "RunBackstop", "RunRecorder", "RunTableNames", "RunTables"]
+__all__ = [
+    "GlueStep",
+    "MachineStep",
+    "Notifier",
+    "Permission",
+    "Pipeline",
+    "RunBackstop",
+    "RunRecorder",
+    "RunTableNames",
+    "RunTables",
+    "StepPlace",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -12,12 +13,13 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from constructs_lib.arns import ACCOUNT, PARTITION, execution_arn, job_arn, state_machine_arn
+from constructs_lib.arns import ACCOUNT, PARTITION, execution_arn, state_machine_arn
 from constructs_lib.checks import require, require_range
 from constructs_lib.functions import function_arn
 from constructs_lib.log_group import LogGroup
-from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
+from constructs_lib.orchestration.definition import definition
 from constructs_lib.orchestration.run_functions import NOTIFIER, RECORDER
+from constructs_lib.orchestration.steps import MachineFunctions, MachineStep, Permission
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from lakehouse.naming import Names
 
@@ -33,9 +35,6 @@ LOG_DELIVERY = (
 )
 """What Step Functions does with the machine's role to write its log; none of them knows a resource."""
 
-RUN_JOBS = ("glue:BatchStopJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:StartJobRun")
-"""What Step Functions asks for to run a Glue job and wait for it, as its guide lists it; the laptop's needs no GetJobRuns."""
-
 EXECUTIONS = "Executions are named after what started them; the state machine is the limit."
 """Why permissions on executions end in a star."""
 
@@ -46,8 +45,6 @@ MAX_TIMEOUT_MINUTES = 365 * 24 * 60
 MAX_MACHINE_NAME = 80
 _PIPELINE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _TABLE_NAME = re.compile(r"\S+\.\S+")
-_RUN_ARGUMENTS = ("--attempt", "--batch_id", "--manifest", "--run_id")
-"""Arguments by which a job learns which run it is."""
 
 
 class Pipeline(Construct):
@@ -67,7 +64,7 @@ class Pipeline(Construct):
         *,
         names: Names,
         pipeline: str,
-        steps: Sequence[JobStep],
+        steps: Sequence[MachineStep],
         tables: Sequence[str],
         log_key: kms.IKey,
         timeout_minutes: int = 120,
@@ -93,8 +90,6 @@ class Pipeline(Construct):
         )
         _check_name(pipeline, names.state_machine(pipeline))
         _check_tables(tables)
-        for step in steps:
-            _check_step(step)
         machine = names.state_machine(pipeline)
         log_group = LogGroup(
             self,
@@ -116,7 +111,14 @@ class Pipeline(Construct):
             notifier=function_arn(names.function(NOTIFIER)),
         )
         grant = allow(self.role, actions=["lambda:InvokeFunction"], resources=[functions.recorder, functions.notifier])
-        allow(self.role, actions=RUN_JOBS, resources=[job_arn(step.job_name) for step in steps])
+        for permission in _merged(steps):
+            allow(
+                self.role,
+                actions=permission.actions,
+                resources=permission.resources,
+                conditions=permission.conditions,
+                because=permission.because,
+            )
         allow(self.role, actions=LOG_DELIVERY, resources=["*"], because="CloudWatch Logs knows no resource for log deliveries.")
         allow(self.role, actions=TRACING, resources=["*"], because="X-Ray knows no resource for traces.")
         document = definition(
@@ -189,9 +191,12 @@ def _check_tables(tables: Sequence[str]) -> None:
         )
 
 
-def _check_step(step: JobStep) -> None:
-    require(bool(step.job_name), f"step {step.name} has no job_name: give the name of a Glue job, such as GlueSparkJob's job_name")
-    require_range(step.timeout_minutes, name=f"timeout_minutes of step {step.name}", at_least=1)
-    for name in step.arguments:
-        require(name.startswith("--"), f"job arguments start with `--`: write --{name.lstrip('-')} for {name!r} in step {step.name}")
-        require(name not in _RUN_ARGUMENTS, f"{name} says which run it is, and the machine fills it in: leave it out of step {step.name}")
+def _merged(steps: Sequence[MachineStep]) -> list[Permission]:
+    """What the steps need, one statement for all that need the same."""
+    merged: dict[str, Permission] = {}
+    for permission in (permission for step in steps for permission in step.permissions()):
+        key = json.dumps([permission.actions, permission.conditions, permission.because], sort_keys=True)
+        known = merged.get(key)
+        resources = permission.resources if known is None else tuple(dict.fromkeys((*known.resources, *permission.resources)))
+        merged[key] = replace(permission, resources=resources)
+    return list(merged.values())

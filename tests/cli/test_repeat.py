@@ -14,7 +14,8 @@ from cli.main import run
 from cli.repeat import app, start
 from cli.runs import show
 from cli.session import ROOT
-from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
+from constructs_lib.orchestration.definition import definition
+from constructs_lib.orchestration.steps import GlueStep, MachineFunctions
 from lakehouse.claims import Launch
 from lakehouse.run_ids import new_run_id
 from lambdas.arrival_starter.launcher import execution_input
@@ -87,7 +88,7 @@ def test_the_command_of_the_page_works(shop: Shop, monkeypatch: pytest.MonkeyPat
 
 def test_the_page_names_every_key_that_a_machine_reads_and_its_example_has_them(shop: Shop) -> None:
     functions = MachineFunctions(partition="aws", recorder="arn:recorder", notifier="arn:notifier")
-    step = JobStep(name="ingest", job_name="job", timeout_minutes=1)
+    step = GlueStep(name="ingest", job_name="job", timeout_minutes=1)
     machine = definition(functions=functions, pipeline="orders", steps=[step], tables=[], timeout_minutes=60, has_manifest=True)
     made_on_the_way = {"Payload", "failure", "lease", "result", "step"}
     read = set(re.findall(r"\"\$\.(\w+)|, \$\.(\w+)\)", json.dumps(machine)))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
+from constructs_lib.checks import InvalidProps
+from constructs_lib.orchestration.definition import definition
+from constructs_lib.orchestration.steps import GlueStep, MachineFunctions, MachineStep, Permission, State, StepPlace, catch
 
 FUNCTIONS = MachineFunctions(
     partition="aws", recorder="arn:aws:lambda:eu-west-1:1:function:r", notifier="arn:aws:lambda:eu-west-1:1:function:n"
@@ -17,7 +21,7 @@ def machine(*steps: str) -> dict[str, Any]:
     return definition(
         functions=FUNCTIONS,
         pipeline="orders",
-        steps=[JobStep(name=name, job_name=f"job-of-{name}", timeout_minutes=5) for name in steps],
+        steps=[GlueStep(name=name, job_name=f"job-of-{name}", timeout_minutes=5) for name in steps],
         tables=["silver_sales.orders"],
         timeout_minutes=60,
         has_manifest=True,
@@ -57,3 +61,48 @@ def test_a_run_s_time_does_not_pass_while_it_waits_and_its_lease_outlasts_it() -
     assert found["States"]["AcquireLease"]["Parameters"]["Payload"]["seconds"] == found["TimeoutSeconds"]
     looks = 10 * 3600 / found["States"]["WaitForLease"]["Seconds"]
     assert 9 * looks < 25_000  # what an execution's history holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadStep(MachineStep):
+    """A kind of step that another room might write: its remote work is cancelled when the task fails."""
+
+    extra: str = "cancel"
+
+    def states(self, place: StepPlace) -> Mapping[str, State]:
+        cancel = self.state("cancel")
+        return {
+            self.state(): {"Type": "Task", "Resource": "load", "Catch": catch(cancel), "Next": place.next_},
+            f"Step {self.name}: {self.extra}": {
+                "Type": "Task",
+                "Resource": "cancel",
+                "ResultPath": None,
+                "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": place.failed}],
+                "Next": place.failed,
+            },
+        }
+
+    def permissions(self) -> Sequence[Permission]:
+        return (Permission(actions=("redshift-data:CancelStatement",), resources=("arn:x",)),)
+
+
+def test_a_kind_of_step_brings_its_own_states_and_goes_on_where_it_is_told() -> None:
+    steps = [GlueStep(name="publish", job_name="j", timeout_minutes=5), LoadStep(name="load", timeout_minutes=5)]
+    states = definition(functions=FUNCTIONS, pipeline="p", steps=steps, tables=["a.b"], timeout_minutes=60, has_manifest=False)["States"]
+    assert states["Step publish"]["Next"] == "Step load"
+    assert states["Step load"]["Next"] == "RecordFinish"
+    assert states["Step load: cancel"]["Next"] == "Step load: failed"
+    assert states["Step load: failed"] == {"Type": "Pass", "Result": "load", "ResultPath": "$.step", "Next": "RecordFailure"}
+
+
+@pytest.mark.parametrize("extra", ["failed", "a" * 80])
+def test_a_kind_of_step_cannot_take_the_name_of_another_state(extra: str) -> None:
+    with pytest.raises(InvalidProps, match="LoadStep calls a state 'Step load: "):
+        definition(
+            functions=FUNCTIONS,
+            pipeline="p",
+            steps=[LoadStep(name="load", timeout_minutes=5, extra=extra)],
+            tables=["a.b"],
+            timeout_minutes=60,
+            has_manifest=False,
+        )

@@ -13,7 +13,7 @@ from aws_cdk import aws_kms as kms
 from constructs_lib.catalog import AthenaWorkgroup, CatalogGrants, CatalogTable, OptimizerRole
 from constructs_lib.checks import InvalidProps
 from constructs_lib.log_group import LogGroup
-from constructs_lib.orchestration import JobStep, Pipeline, RunTables
+from constructs_lib.orchestration import GlueStep, Pipeline, RunTables
 from constructs_lib.permissions import allow, service_principal
 from constructs_lib.processing import CodeAssets, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration
 from constructs_lib.storage import DataLake, LakeBuckets
@@ -148,7 +148,7 @@ def test_code_of_another_stack_is_not_granted(stack: Stack, role: iam.Role) -> N
 
 
 def test_a_machine_may_do_what_step_functions_asks_for_to_wait_for_a_job(stack: Stack, names: Names, key: kms.IKey, synth: Synth) -> None:
-    step = JobStep(name="load", job_name="loader", timeout_minutes=5)
+    step = GlueStep(name="load", job_name="loader", timeout_minutes=5)
     Pipeline(stack, "Orders", names=names, pipeline="orders", steps=[step], tables=["a.b"], log_key=key)
     actions = given(synth(), "OrdersRole")
     assert {action for action in actions if action.startswith("glue:")} == {
@@ -158,3 +158,25 @@ def test_a_machine_may_do_what_step_functions_asks_for_to_wait_for_a_job(stack: 
         "glue:StartJobRun",
     }
     assert actions["glue:StartJobRun"] == {"job/loader"}
+
+
+def test_a_job_with_a_connection_may_use_that_one_and_be_put_into_its_network(
+    stack: Stack, names: Names, key: kms.IKey, synth: Synth
+) -> None:
+    logs = JobLogs(stack, "Logs", prefix=names.log_group("jobs", "orders"), key=key)
+    security = SecurityConfiguration(stack, "Security", name_prefix=names.prefix, key=key)
+    code = JobCode.from_platform("ingest")
+    GlueSparkJob(stack, "Job", name="load", code=code, logs=logs, security_configuration=security, connections=["shop"])
+    actions = given(synth(), "JobRole")
+    assert actions["glue:GetConnection"] == {"catalog", "connection/shop"}
+    assert actions["ec2:CreateNetworkInterface"] == {"network-interface/*", "security-group/*", "subnet/*"}
+    assert actions["ec2:DeleteNetworkInterface"] == {"network-interface/*"}
+    everywhere = {
+        action
+        for action, resources in actions.items()
+        if not action.startswith("logs:") and any(name.startswith("*") for name in resources)
+    }
+    assert everywhere == {"cloudwatch:PutMetricData", *(f"ec2:Describe{what}" for what in _NETWORK)}
+
+
+_NETWORK = ("NetworkInterfaces", "RouteTables", "SecurityGroups", "Subnets", "VpcAttribute", "VpcEndpoints")

@@ -16,7 +16,7 @@ import constructs_lib
 from constructs_lib.catalog import AthenaWorkgroup, CatalogTable
 from constructs_lib.ingestion import FileArrival, FilesLanded
 from constructs_lib.observability import AlertTopics
-from constructs_lib.orchestration import JobStep, Pipeline, RunRecorder, RunTables
+from constructs_lib.orchestration import GlueStep, Pipeline, RunRecorder, RunTables
 from constructs_lib.permissions import account_principal, service_principal
 from constructs_lib.processing import GlueSparkJob, JobCode, JobLogs, SecurityConfiguration
 from constructs_lib.security import DataKeys
@@ -44,7 +44,7 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
     logs = JobLogs(scope, "Logs", prefix=names.log_group("jobs", "given"), key=keys.logs)
     security = SecurityConfiguration(scope, "Security", name_prefix=names.prefix, key=keys.lake)
     code = JobCode.from_platform("refine")
-    step = JobStep(name="refine", job_name="refine", timeout_minutes=5)
+    step = GlueStep(name="refine", job_name="refine", timeout_minutes=5)
     return {
         "Path": Path,
         "analyst": iam.Role(scope, "Analyst", assumed_by=account_principal()),

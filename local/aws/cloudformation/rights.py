@@ -50,9 +50,11 @@ class Rights:
         delete: Actions of every removal.
         given: Property -> actions, called if the property is given or changes.
         changed: Property -> actions, called if the property changes; the creating call takes it along.
+        taken: Property that is a list -> actions, called if the resource goes or the list loses something.
         unscoped: Actions that know no resource and are asked on `*`.
         roles: Path of a role in the properties -> service that it is passed to.
         others: More calls that follow from the properties, when it is created or changed.
+        undone: Calls that take back what properties did, when it is removed, or changed so that they no longer say it.
     """
 
     arn: str = "*"
@@ -62,9 +64,11 @@ class Rights:
     delete: tuple[str, ...] = ()
     given: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    taken: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     unscoped: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict[str, str])
     others: Callable[[Properties, Place], Iterator[Call]] | None = None
+    undone: Callable[[Properties, Place], Iterator[Call]] | None = None
 
 
 def calls(
@@ -97,18 +101,32 @@ def calls(
         arn = rights.arn.format(
             name=own.rsplit("/", 1)[-1] if own.startswith("https://") else own, account=place.account, region=place.region
         )
-    actions = list({"create": rights.create, "update": rights.update, "delete": rights.delete}[handler])
-    if handler != "delete":
-        for given, more in (*rights.given.items(), *(rights.changed.items() if handler == "update" else ())):
-            after, earlier = _own_tags(properties.get(given)), _own_tags((before or {}).get(given))
-            if after != earlier and (handler == "update" or after not in (None, [], {})):
-                actions += more
+    actions = _own_actions(rights, handler, properties, before or {})
     found = [Call(action=action, resource="*" if action in rights.unscoped else arn) for action in dict.fromkeys(actions)]
     if handler != "delete":
         found += [call for path, service in rights.roles.items() for call in _passed(path, service, properties, place)]
         if rights.others is not None:
             found += rights.others(properties, place)
-    return found
+    if rights.undone is not None:
+        kept = [] if handler == "delete" else list(rights.undone(properties, place))
+        gone = properties if handler == "delete" else before or {}
+        found += [call for call in rights.undone(gone, place) if call not in kept]
+    return list(dict.fromkeys(found))
+
+
+def _own_actions(rights: Rights, handler: str, properties: Properties, before: Properties) -> list[str]:
+    """Actions on the resource itself."""
+    actions = list({"create": rights.create, "update": rights.update, "delete": rights.delete}[handler])
+    if handler != "delete":
+        for given, more in (*rights.given.items(), *(rights.changed.items() if handler == "update" else ())):
+            after, earlier = _own_tags(properties.get(given)), _own_tags(before.get(given))
+            if after != earlier and (handler == "update" or after not in (None, [], {})):
+                actions += more
+    held, left = (properties, {}) if handler == "delete" else (before, properties)
+    for listed, more in rights.taken.items():
+        if any(item not in (left.get(listed) or []) for item in held.get(listed) or []):
+            actions += more
+    return actions
 
 
 def values(properties: Any, path: str) -> list[str]:
@@ -168,6 +186,16 @@ def _policy_calls(properties: Properties, place: Place) -> Iterator[Call]:
         yield Call(action="iam:PutRolePolicy", resource=role_arn(str(role), place))
 
 
+def _policy_undone(properties: Properties, place: Place) -> Iterator[Call]:
+    for role in properties.get("Roles") or []:
+        yield Call(action="iam:DeleteRolePolicy", resource=role_arn(str(role), place))
+
+
+def _managed_policy_undone(properties: Properties, place: Place) -> Iterator[Call]:
+    for role in properties.get("Roles") or []:
+        yield Call(action="iam:DetachRolePolicy", resource=role_arn(str(role), place))
+
+
 def _managed_policy_calls(properties: Properties, place: Place) -> Iterator[Call]:
     for role in properties.get("Roles") or []:
         yield Call(action="iam:AttachRolePolicy", resource=role_arn(str(role), place))
@@ -210,6 +238,13 @@ def _table_key_calls(properties: Properties, place: Place) -> Iterator[Call]:
         arn = key if str(key).startswith("arn:") else f"arn:aws:kms:{place.region}:{place.account}:key/{key}"
         for action in ("kms:DescribeKey", "kms:CreateGrant"):
             yield Call(action=action, resource=arn)
+
+
+def _schedule_key_calls(properties: Properties, place: Place) -> Iterator[Call]:
+    del place
+    if properties.get("KmsKeyArn"):
+        for action in ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"):
+            yield Call(action=action, resource=str(properties["KmsKeyArn"]))
 
 
 def _permission_calls(properties: Properties, place: Place) -> Iterator[Call]:
@@ -267,13 +302,13 @@ TYPES: dict[str, Rights] = {
         arn="arn:aws:sqs:{region}:{account}:{name}", name="QueueName", create=("sqs:CreateQueue", "sqs:GetQueueAttributes"),
         update=("sqs:SetQueueAttributes",), delete=("sqs:DeleteQueue",), given={"Tags": ("sqs:TagQueue",)},
     ),
-    "AWS::SQS::QueuePolicy": Rights(others=_queue_policy_calls),
+    "AWS::SQS::QueuePolicy": Rights(others=_queue_policy_calls, undone=_queue_policy_calls),
     "AWS::SNS::Topic": Rights(
         arn="arn:aws:sns:{region}:{account}:{name}", name="TopicName", create=("sns:CreateTopic", "sns:GetTopicAttributes"),
         update=("sns:SetTopicAttributes",), delete=("sns:DeleteTopic",),
         given={"Subscription": ("sns:Subscribe",), "Tags": ("sns:TagResource",)},
     ),
-    "AWS::SNS::TopicPolicy": Rights(others=_topic_policy_calls),
+    "AWS::SNS::TopicPolicy": Rights(others=_topic_policy_calls, undone=_topic_policy_calls),
     "AWS::SNS::Subscription": Rights(
         arn="{name}", name="TopicArn", create=("sns:Subscribe",), update=("sns:SetSubscriptionAttributes",), delete=("sns:Unsubscribe",)
     ),
@@ -313,11 +348,13 @@ TYPES: dict[str, Rights] = {
             "AssumeRolePolicyDocument": ("iam:UpdateAssumeRolePolicy",), "PermissionsBoundary": ("iam:PutRolePermissionsBoundary",),
             "Description": ("iam:UpdateRole",), "MaxSessionDuration": ("iam:UpdateRole",),
         },
+        taken={"Policies": ("iam:DeleteRolePolicy",), "ManagedPolicyArns": ("iam:DetachRolePolicy",)},
     ),
-    "AWS::IAM::Policy": Rights(others=_policy_calls),
+    "AWS::IAM::Policy": Rights(others=_policy_calls, undone=_policy_undone),
     "AWS::IAM::ManagedPolicy": Rights(
         arn="arn:aws:iam::{account}:policy/{name}", name="ManagedPolicyName", create=("iam:CreatePolicy",),
         update=("iam:CreatePolicyVersion",), delete=("iam:DeletePolicy",), others=_managed_policy_calls,
+        undone=_managed_policy_undone,
     ),
     "AWS::Glue::Database": Rights(
         arn="arn:aws:glue:{region}:{account}:database/{name}", update=("glue:UpdateDatabase",), delete=("glue:DeleteDatabase",),
@@ -360,6 +397,11 @@ TYPES: dict[str, Rights] = {
     "AWS::SSM::Parameter": Rights(
         arn="arn:aws:ssm:{region}:{account}:parameter/{name}", name="Name", create=("ssm:PutParameter",), update=("ssm:PutParameter",),
         delete=("ssm:DeleteParameter",), given={"Tags": ("ssm:AddTagsToResource",)},
+    ),
+    "AWS::Scheduler::Schedule": Rights(
+        arn="arn:aws:scheduler:{region}:{account}:schedule/default/{name}", name="Name",
+        create=("scheduler:CreateSchedule", "scheduler:GetSchedule"), update=("scheduler:GetSchedule", "scheduler:UpdateSchedule"),
+        delete=("scheduler:DeleteSchedule", "scheduler:GetSchedule"), roles={"Target.RoleArn": "scheduler"}, others=_schedule_key_calls,
     ),
     "AWS::CDK::Metadata": Rights(),
     "AWS::CloudFormation::WaitConditionHandle": Rights(),

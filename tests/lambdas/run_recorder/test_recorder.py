@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from constructs_lib.orchestration.definition import JobStep, MachineFunctions, definition
+from constructs_lib.orchestration.definition import definition
+from constructs_lib.orchestration.steps import GlueStep, MachineFunctions
 from lakehouse.audit import AuditTrail
 from lakehouse.audit_records import FileRecord, RunRecord
 from lakehouse.leases import Leases
@@ -184,7 +185,7 @@ def test_a_run_knows_when_it_must_be_over(world: World, ask: Ask, given: dict[st
 
 def test_the_machine_says_how_long_a_run_may_take(world: World) -> None:
     functions = MachineFunctions(partition="aws", recorder="arn:recorder", notifier="arn:notifier")
-    step = JobStep(name="ingest", job_name="job", timeout_minutes=1)
+    step = GlueStep(name="ingest", job_name="job", timeout_minutes=1)
     machine = definition(functions=functions, pipeline=PIPELINE, steps=[step], tables=TABLES, timeout_minutes=90, has_manifest=True)
     payload = machine["States"]["RecordStart"]["Parameters"]["Payload"]
     request = request_of(

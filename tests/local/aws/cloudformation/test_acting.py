@@ -103,6 +103,64 @@ def test_a_changed_name_replaces_the_resource(local_aws: LocalAws) -> None:
     assert first not in queues
 
 
+def test_taking_a_policy_off_needs_the_right_to_take_it_off(local_aws: LocalAws) -> None:
+    roles = [{"Ref": "One"}, {"Ref": "Two"}]
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "glue.amazonaws.com"}}],
+    }
+    statement = {"Version": "2012-10-17", "Statement": [allow("s3:ListAllMyBuckets")]}
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}}
+
+    def resources(count: int) -> dict[str, Any]:
+        policy = {"PolicyName": "p", "PolicyDocument": statement, "Roles": roles[:count]}
+        return {"One": role, "Two": role, "Policy": {"Type": "AWS::IAM::Policy", "Properties": policy}}
+
+    name = local_aws.name("stack")
+    assert local_aws.stack(resources(2), name=name)["StackStatus"] == "CREATE_COMPLETE"
+    everything_else = allow(["iam:CreateRole", "iam:GetRole", "iam:PutRolePolicy", "iam:DeleteRole"])
+    unable = local_aws.caller(STACKS, everything_else)
+    refused = local_aws.stack(resources(1), name=name, update=True, caller=unable)
+    assert refused["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert "is not authorized to perform: iam:deleterolepolicy" in refused["Failures"][0].lower()
+    able = local_aws.caller(STACKS, everything_else, allow("iam:DeleteRolePolicy"))
+    assert local_aws.stack(resources(1), name=name, update=True, caller=able)["StackStatus"] == "UPDATE_COMPLETE"
+
+
+def test_a_deployer_can_be_held_to_bounded_roles(local_aws: LocalAws) -> None:
+    iam = local_aws.client("iam")
+    document = {"Version": "2012-10-17", "Statement": [allow("*")]}
+    boundary = iam.create_policy(PolicyName=local_aws.name("boundary"), PolicyDocument=json.dumps(document))["Policy"]["Arn"]
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "glue.amazonaws.com"}}],
+    }
+    inline = [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": [allow("s3:ListAllMyBuckets")]}}]
+    bounded_only = {
+        **allow(["iam:CreateRole", "iam:PutRolePolicy"]),
+        "Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}},
+    }
+    deployer = local_aws.caller(STACKS, bounded_only, allow(["iam:GetRole", "iam:DeleteRole", "iam:DeleteRolePolicy"]))
+
+    def role(**more: Any) -> dict[str, Any]:
+        return {"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust, "Policies": inline, **more}}}
+
+    assert local_aws.stack(role(PermissionsBoundary=boundary), caller=deployer)["StackStatus"] == "CREATE_COMPLETE"
+    refused = local_aws.stack(role(), caller=deployer)
+    assert refused["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert "is not authorized to perform: iam:createrole" in refused["Failures"][-1].lower()
+    own = deployer.client("iam")
+    own.create_role(RoleName=local_aws.name("role"), AssumeRolePolicyDocument=json.dumps(trust), PermissionsBoundary=boundary)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        own.create_role(RoleName=local_aws.name("role"), AssumeRolePolicyDocument=json.dumps(trust))
+    bounded, free = (local_aws.name("role") for _ in range(2))
+    iam.create_role(RoleName=bounded, AssumeRolePolicyDocument=json.dumps(trust), PermissionsBoundary=boundary)
+    iam.create_role(RoleName=free, AssumeRolePolicyDocument=json.dumps(trust))
+    own.put_role_policy(RoleName=bounded, PolicyName="p", PolicyDocument=json.dumps(document))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        own.put_role_policy(RoleName=free, PolicyName="p", PolicyDocument=json.dumps(document))
+
+
 def test_every_right_that_is_asked_is_one_that_the_types_handler_lists() -> None:
     wrong: list[str] = []
     for resource_type, known in rights.TYPES.items():
@@ -113,4 +171,6 @@ def test_every_right_that_is_asked_is_one_that_the_types_handler_lists() -> None
             wrong += [f"{resource_type} {handler} {action}" for action in actions if listed[handler] and action not in listed[handler]]
         for actions in (*known.given.values(), *known.changed.values()):
             wrong += [f"{resource_type} {action}" for action in actions if action not in listed["create"] | listed["update"]]
+        for actions in known.taken.values():
+            wrong += [f"{resource_type} {action}" for action in actions if action not in listed["delete"]]
     assert wrong == []
