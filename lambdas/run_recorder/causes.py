@@ -18,7 +18,7 @@ _NOT_AUTHORIZED = re.compile(
 _DENIED = re.compile(r"access ?denied|AccessDeniedException|UnauthorizedException|not authorized|Status Code: 403|Forbidden", re.IGNORECASE)
 _ASSUMED_ROLE = re.compile(r"assumed-role/([^/]+)/")
 _TIMEOUTS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
-_TIME_IS_UP = re.compile(r"timed? ?out|timeout", re.IGNORECASE)
+_TIME_IS_UP = re.compile(r"timed? ?out|timeout|in the queue", re.IGNORECASE)
 _EXCEPTIONS = re.compile(r".*Last few exceptions:\s*", re.DOTALL)
 """What EMR Serverless says before it says what went wrong."""
 
@@ -64,7 +64,8 @@ def failure_of(*, step: str, error: str, cause: str) -> Failure:
     if _DENIED.search(told) or _DENIED.search(error):
         return Failure(status="FAILED", reason="access_denied", message=f"{where}{_denial(told)}")
     if state in _STOPPED:
-        return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {_id(document)} was stopped")
+        why = f": {document['StateDetails']}" if document.get("StateDetails") else ""
+        return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {_id(document)} was stopped{why}")
     message = told if state or not error or error in told else f"{error}: {told}"
     return Failure(status="FAILED", reason="job_failed", message=f"{where}{message}")
 
