@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from lakehouse.contracts.compiler import types
 from lakehouse.contracts.compiler.columns import AuthoredColumn, parse_column
+from lakehouse.contracts.compiler.database_sources import ENGINES, FILE_KEYS, NOT_YET, parse_database_source
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
 from lakehouse.contracts.compiler.expressions import check_expression
 from lakehouse.contracts.compiler.extensions import extension, extension_place
@@ -21,12 +22,15 @@ from lakehouse.errors import Fault
 STATUSES = ("draft", "active", "deprecated", "retired")
 """States of a contract; a draft is checked and not deployed."""
 
-VARIABLES = ("RAW_BUCKET", "AWS_ACCOUNT_ID", "AWS_REGION")
+VARIABLES = ("RAW_BUCKET", "AWS_ACCOUNT_ID", "AWS_REGION", "DATABASE_HOST")
 """Variables that a server may name; the environment gives their values at deployment."""
 
 FORMATS = ("csv", "json", "parquet")
 """File formats that ingest reads."""
 
+_SOURCE_HINT = (
+    "add the customProperty source: {table: orders, mode: incremental, watermarkColumn: updated_at, overlap: PT15M}, or mode: full alone"
+)
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _ID = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)")
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -99,7 +103,7 @@ class _Contract:
         self.root = document.value
         self.faults = faults
         self.has_source: bool | None = None
-        """Whether files feed the dataset; None if the servers do not say it."""
+        """Whether files or a database feed the dataset; None if the servers do not say it."""
 
     def _fault(self, place: Place, problem: str, fix: str) -> None:
         self.faults.append(self.document.fault(place, problem, fix))
@@ -122,7 +126,22 @@ class _Contract:
         rules = self._rules(table, place, columns, by_name)
         sort = self._sort(extension(table, "sortOrder", list), extension_place(table, "sortOrder", place), by_name)
         write = self._write(extension(table, "write", dict), extension_place(table, "write", place), by_name)
-        source = self._source(extension(table, "source", dict), extension_place(table, "source", place), source_server)
+        block, block_place = extension(table, "source", dict), extension_place(table, "source", place)
+        if source_server is not None and source_server[1].get("type") in ENGINES:
+            if block is None:
+                self._fault(block_place, "does not say what is read from the database", _SOURCE_HINT)
+            sequence = (*extension_place(table, "write", place), "sequenceBy")
+            source = parse_database_source(
+                block or {"table": dataset, "mode": "full"},
+                place=block_place,
+                server=source_server,
+                columns=by_name,
+                sequence_by=None if write.sequence_by is None else (sequence, write.sequence_by),
+                document=self.document,
+                faults=self.faults,
+            )
+        else:
+            source = self._source(block, block_place, source_server)
         score, most = self._gate(extension(table, "gate", dict), extension_place(table, "gate", place))
         description = self.root.get("description")
         return AuthoredContract(
@@ -230,11 +249,15 @@ class _Contract:
                         f"{server.get('location')!r} is not where files of {domain}.{dataset} land",
                         f'write "{expected}"',
                     )
+            elif kind in ENGINES:
+                raw.append((place, server))
             elif isinstance(kind, str):
                 self._fault(
                     (*place, "type"),
-                    f"{kind} cannot be applied yet",
-                    "keep one glue server (the table) and at most one s3 server (the raw files)",
+                    f"{kind} cannot be applied yet" if kind != "postgres" else "postgres is spelled postgresql here",
+                    NOT_YET.get(
+                        kind, "keep one glue server (the table) and at most one s3 server (the raw files) or postgresql server (the source)"
+                    ),
                 )
         if len(glue) != 1:
             self._fault(
@@ -243,9 +266,10 @@ class _Contract:
                 f'add exactly one: {{server: lake, type: glue, account: "${{AWS_ACCOUNT_ID}}", database: silver_{domain}}}',
             )
         for place, _ in raw[1:]:
-            self._fault(place, "is a second s3 server", "keep one: files of a dataset land in one place")
+            self._fault(place, "is a second source of rows", "keep one s3 or postgresql server: a dataset comes from one place")
         if raw and zone == "gold":
-            self._fault(raw[0][0], "feeds a gold dataset from files", f"remove it, or put the table into silver_{domain}")
+            what = "a database" if raw[0][1].get("type") in ENGINES else "files"
+            self._fault(raw[0][0], f"feeds a gold dataset from {what}", f"remove it, or put the table into silver_{domain}")
             raw = []
         self.has_source = bool(raw) if len(glue) == 1 and not (raw and zone == "gold") and len(self.faults) == count else None
         return zone, raw[0] if raw else None
@@ -419,14 +443,16 @@ class _Contract:
 
     def _source(self, authored: Any, place: Place, server: tuple[Place, dict[str, Any]] | None) -> Source | None:
         if server is None:
-            if authored is not None:
+            if authored is not None and self.has_source is not None:
                 self._fault(
-                    place, "describes raw files, but there is no s3 server", "add the s3 server that they land at, or remove source"
+                    place,
+                    "describes raw files, but there is no s3 server",
+                    "add the s3 server that they land at, or remove source",
                 )
             return None
         server_place, node = server
         value: dict[str, Any] = authored if isinstance(authored, dict) else {}
-        self._known_keys(value, ("formats", "header", "delimiter", "quote", "nullValue", "onExtraColumn", "onMissingColumn"), place)
+        self._known_keys(value, (*FILE_KEYS, "onExtraColumn"), place)
         encoding = node.get("encoding", "UTF-8")
         if str(encoding).upper().replace("_", "-") not in ("UTF-8", "UTF8"):
             self._fault((*server_place, "encoding"), f"{encoding!r} cannot be read yet", "deliver UTF-8")
