@@ -240,25 +240,17 @@ class _Contract:
                     )
                 if server.get("format") not in (None, "iceberg"):
                     self._fault((*place, "format"), f"{server.get('format')!r} tables cannot be made", "write format: iceberg")
-            elif kind == "s3":
+            elif kind == "s3" or kind in ENGINES:
                 raw.append((place, server))
                 expected = f"s3://${{RAW_BUCKET}}/{domain}/{dataset}/"
-                if server.get("location") != expected and knows_variables:
+                if kind == "s3" and server.get("location") != expected and knows_variables:
                     self._fault(
                         (*place, "location"),
                         f"{server.get('location')!r} is not where files of {domain}.{dataset} land",
                         f'write "{expected}"',
                     )
-            elif kind in ENGINES:
-                raw.append((place, server))
             elif isinstance(kind, str):
-                self._fault(
-                    (*place, "type"),
-                    f"{kind} cannot be applied yet" if kind != "postgres" else "postgres is spelled postgresql here",
-                    NOT_YET.get(
-                        kind, "keep one glue server (the table) and at most one s3 server (the raw files) or postgresql server (the source)"
-                    ),
-                )
+                self._other_server((*place, "type"), kind)
         if len(glue) != 1:
             self._fault(
                 ("servers",),
@@ -273,6 +265,11 @@ class _Contract:
             raw = []
         self.has_source = bool(raw) if len(glue) == 1 and not (raw and zone == "gold") and len(self.faults) == count else None
         return zone, raw[0] if raw else None
+
+    def _other_server(self, place: Place, kind: str) -> None:
+        general = "keep one glue server (the table) and at most one s3 server (the raw files) or postgresql server (the source)"
+        problem = "postgres is spelled postgresql here" if kind == "postgres" else f"{kind} cannot be applied yet"
+        self._fault(place, problem, NOT_YET.get(kind, general))
 
     def _variables(self, server: Mapping[str, Any], place: Place) -> bool:
         count = len(self.faults)

@@ -85,6 +85,7 @@ def test_a_table_with_watermark_and_partitions(project: Project) -> None:
         reconcile_seconds=86_400,
         fetch_size=5000,
     )
+    assert contract.database is not None
     assert contract.database.uri == "jdbc:shop/public.orders"
     assert CompiledContract.from_json(contract.to_json()) == contract
 
