@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from local.aws import boundaries, seam
@@ -17,7 +19,30 @@ _RENAMED = {
     "GetLayerVersionByArn": "GetLayerVersion",
 }
 
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What IAM is asked for a request; what is empty is left to MiniStack's tables.
+
+    Attributes:
+        action: IAM action.
+        resource: ARN, or `*`.
+    """
+
+    action: str = ""
+    resource: str = ""
+
+
+Namer = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Named]
+"""Names a request from (method, path, headers, body, query)."""
+
 _actions = seam.module("core.iam_actions")
+_namers: dict[str, Namer] = {}
+
+
+def name_requests_of(service: str, namer: Namer) -> None:
+    """Let *namer* say what the requests of a service ask for, before MiniStack's tables are asked."""
+    _namers[service] = namer
 
 
 def register() -> None:
@@ -27,7 +52,7 @@ def register() -> None:
     seam.replace("core.iam_actions.extract_iam_action", _extract_iam_action)
     seam.replace("core.iam_actions.request_tag_context", _request_context)
     seam.original("core.iam_actions._match_rest_action")
-    seam.original("core.iam_actions.extract_resource_arn")
+    seam.replace("core.iam_actions.extract_resource_arn", _extract_resource_arn)
 
 
 def _lambda_action(method: str, path: str) -> str | None:
@@ -38,12 +63,27 @@ def _lambda_action(method: str, path: str) -> str | None:
 
 
 def _extract_iam_action(service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> str:  # noqa: PLR0917 - MiniStack's signature
+    named = _named(service, method, path, headers, body, query)
+    if named.action:
+        return named.action
     action = seam.original("core.iam_actions.extract_iam_action")(service, method, path, headers, body, query)
     if action:
         return str(action)
     if service == "ses":  # MiniStack authorises SES v2 itself, after this
         return action  # type: ignore[return-value]
     return f"{_actions.SERVICE_TO_IAM_NAMESPACE.get(service) or service}:{UNNAMED}"
+
+
+def _extract_resource_arn(  # noqa: PLR0917 - MiniStack's signature
+    service: str, method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any], region: str, account_id: str
+) -> str:
+    named = _named(service, method, path, headers, body, query_params)
+    original = seam.original("core.iam_actions.extract_resource_arn")
+    return named.resource or str(original(service, method, path, headers, body, query_params, region, account_id))
+
+
+def _named(service: str, *request: Any) -> Named:
+    return _namers[service](*request) if service in _namers else Named()
 
 
 def _request_context(service: str, action: str, body: bytes, query: dict[str, Any]) -> dict[str, Any]:

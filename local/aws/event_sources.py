@@ -42,8 +42,10 @@ def denied_action(function: str, queue_arn: str) -> guard.Denied | None:
         return None
     name = config["FunctionName"]
     calls = [(action, queue_arn) for action in ACTIONS]
-    key = key_use.key_arn(message_keys.queue_key(queue_arn))
-    if key:
+    key_id = message_keys.queue_key(queue_arn)
+    if key_id and (broken := key_use.unusable(key_id, principal=config.get("Role", ""), action="kms:Decrypt")):
+        return broken
+    if key := key_use.key_arn(key_id):
         calls.append(("kms:Decrypt", key))
     for action, resource in calls:
         denied = guard.authorize_role(

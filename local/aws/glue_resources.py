@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from local.aws import seam
+from local.aws import actions, seam
 
 _athena = seam.module("services.athena")
 _evaluator = seam.module("core.iam_evaluator")
+_responses = seam.module("core.responses")
+
+_Name = Callable[[str, Mapping[str, Any], str], str | None]
 
 _DATABASE = re.compile(r"(arn:[^:]+:glue:[^:]*:[^:]*):database/([^/]+)")
 _TABLE = re.compile(r"(arn:[^:]+:glue:[^:]*:[^:]*):table/([^/]+)/.+")
@@ -92,7 +96,8 @@ def register() -> None:
     global _enforce  # noqa: PLW0603 - the guard's replacement, known at start
     _enforce = _evaluator.enforce
     seam.replace("core.iam_evaluator.enforce", _enforce_with_parents)
-    seam.replace("core.iam_actions.extract_resource_arn", _extract_resource_arn)
+    for service, name in (("glue", glue_resource), ("athena", athena_resource)):
+        actions.name_requests_of(service, partial(_named, service, name))
 
 
 def _enforce_with_parents(  # noqa: PLR0917 - MiniStack's signature
@@ -109,18 +114,15 @@ def _enforce_with_parents(  # noqa: PLR0917 - MiniStack's signature
     return result
 
 
-def _extract_resource_arn(  # noqa: PLR0917 - MiniStack's signature
-    service: str, method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any], region: str, account_id: str
-) -> str:
-    name = {"glue": glue_resource, "athena": athena_resource}.get(service)
-    if name is not None and not path.startswith("/iceberg"):
-        try:
-            data = json.loads(body) if body else {}
-        except ValueError:
-            data = {}
-        operation = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
-        found = name(operation, data if isinstance(data, dict) else {}, f"arn:aws:{service}:{region}:{account_id}")
-        if found:
-            return found
-    original = seam.original("core.iam_actions.extract_resource_arn")
-    return str(original(service, method, path, headers, body, query_params, region, account_id))
+def _named(
+    service: str, name: _Name, _method: str, path: str, headers: dict[str, str], body: bytes, _query: dict[str, Any]
+) -> actions.Named:
+    if path.startswith("/iceberg"):
+        return actions.Named()
+    try:
+        data = json.loads(body) if body else {}
+    except ValueError:
+        data = {}
+    operation = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
+    prefix = f"arn:aws:{service}:{_responses.get_region()}:{_responses.get_account_id()}"
+    return actions.Named(resource=name(operation, data if isinstance(data, dict) else {}, prefix) or "")

@@ -33,6 +33,15 @@ def is_usable(key_id: str) -> bool:
     return record is not None and record.get("KeyState") in (None, "Enabled")
 
 
+def unusable(key_id: str, *, principal: str, action: str) -> guard.Denied | None:
+    """Why nobody can use a key, whatever policies say: it does not exist, is disabled or waits for its deletion. None if it can be used."""
+    if is_usable(key_id):
+        return None
+    record = _kms._resolve_key(key_id)
+    why = "because there is no such key" if record is None else f"because the key is {str(record['KeyState']).lower()}"
+    return guard.Denied(principal=principal, action=action, resource=str(record["Arn"]) if record else key_id, reason=why)
+
+
 def ask(key: str, *, key_id: str, actions: Iterable[str], service: str, context: Mapping[str, Any] | None = None) -> guard.Denied | None:
     """Whether a caller may use a resource's key through a service.
 
@@ -43,8 +52,13 @@ def ask(key: str, *, key_id: str, actions: Iterable[str], service: str, context:
         service: Service that asks, such as `sqs`.
         context: More condition keys, such as an encryption context.
     """
+    actions = tuple(actions)
+    if not key or not key_id:
+        return None
+    if broken := unusable(key_id, principal=guard.principal_arn(key), action=actions[0]):
+        return broken
     arn = key_arn(key_id)
-    if not key or not arn:
+    if not arn:
         return None
     keys = via_service(service) | dict(context or {})
     for action in actions:
@@ -56,16 +70,16 @@ def ask(key: str, *, key_id: str, actions: Iterable[str], service: str, context:
 
 def ask_for_service(principal: str, *, key_id: str, actions: Iterable[str], source_arn: str, via: str) -> guard.Denied | None:
     """Whether a service principal may use a resource's key: only the key policy counts, and AWS managed keys admit no service."""
+    actions = tuple(actions)
     if not key_id:
         return None
+    if broken := unusable(key_id, principal=principal, action=actions[0]):
+        return broken
     arn = key_arn(key_id)
     if not arn:
-        if is_usable(key_id):
-            return guard.Denied(
-                principal=principal, action=next(iter(actions)), resource=key_id,
-                reason="because an AWS managed key cannot be used by another service",
-            )  # fmt: skip
-        return guard.Denied(principal=principal, action=next(iter(actions)), resource=key_id, reason="because there is no such key")
+        return guard.Denied(
+            principal=principal, action=actions[0], resource=key_id, reason="because an AWS managed key cannot be used by another service"
+        )
     for action in actions:
         denied = guard.authorize_service(principal, action=action, resource=arn, source_arn=source_arn, via=via)
         if denied:

@@ -41,12 +41,20 @@ def register() -> None:
 
 def _check(request: door.Request) -> door.Response | None:
     if request.service == "sqs" and request.operation in _QUEUE_ACTIONS:
-        denied = key_use.ask(request.key, key_id=queue_key(_resource(request)), actions=_QUEUE_ACTIONS[request.operation], service="sqs")
-        return _refuse(request, denied, "KMS.AccessDeniedException", "KmsAccessDenied") if denied else None
+        key = queue_key(_resource(request))
+        denied = key_use.ask(request.key, key_id=key, actions=_QUEUE_ACTIONS[request.operation], service="sqs")
+        what = _kind(key)
+        return _refuse(request, denied, f"KMS.{what}Exception", f"Kms{what}") if denied else None
     if request.service == "sns" and request.operation in _TOPIC_ACTIONS:
-        denied = key_use.ask(request.key, key_id=topic_key(_resource(request)), actions=_TOPIC_ACTIONS[request.operation], service="sns")
-        return _refuse(request, denied, "KMSAccessDenied", "KMSAccessDenied") if denied else None
+        key = topic_key(_resource(request))
+        denied = key_use.ask(request.key, key_id=key, actions=_TOPIC_ACTIONS[request.operation], service="sns")
+        return _refuse(request, denied, f"KMS{_kind(key)}", f"KMS{_kind(key)}") if denied else None
     return None
+
+
+def _kind(key: str) -> str:
+    """What both services call the refusal: `KmsDisabled`, `KMSNotFound`."""
+    return "AccessDenied" if key_use.is_usable(key) else "Disabled" if key_use.key_arn(key) else "NotFound"
 
 
 def _resource(request: door.Request) -> str:

@@ -110,3 +110,44 @@ def test_an_item_is_written_and_read_only_with_the_tables_key(local_aws: LocalAw
         without.get_item(TableName=table, Key={"k": {"S": "1"}})
     with pytest.raises(ClientError, match="kms:Decrypt"):
         without.put_item(TableName=table, Item={"k": {"S": "1"}})
+
+
+def test_nobody_can_use_a_key_that_is_disabled_or_does_not_exist(local_aws: LocalAws) -> None:
+    kms, sqs, sns, dynamodb = (local_aws.client(name) for name in ("kms", "sqs", "sns", "dynamodb"))
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    url = sqs.create_queue(QueueName=local_aws.name("queue"), Attributes={"KmsMasterKeyId": key})["QueueUrl"]
+    topic = sns.create_topic(Name=local_aws.name("topic"), Attributes={"KmsMasterKeyId": key})["TopicArn"]
+    table = local_aws.name("table")
+    dynamodb.create_table(
+        TableName=table, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
+    )  # fmt: skip
+    caller = local_aws.caller(allow(["sqs:SendMessage", "sns:Publish", "dynamodb:PutItem"]), allow(["kms:GenerateDataKey", "kms:Decrypt"]))
+
+    def send() -> None:
+        caller.client("sqs").send_message(QueueUrl=url, MessageBody="a")
+
+    def publish() -> None:
+        caller.client("sns").publish(TopicArn=topic, Message="a")
+
+    def put() -> None:
+        caller.client("dynamodb").put_item(TableName=table, Item={"pk": {"S": "a"}})
+
+    send()
+    publish()
+    kms.disable_key(KeyId=key)
+    with pytest.raises(ClientError, match="because the key is disabled") as sent:
+        send()
+    assert "Disabled" in sent.value.response["Error"]["Code"]
+    with pytest.raises(ClientError, match="because the key is disabled"):
+        publish()
+    with pytest.raises(ClientError, match="because the key is disabled"):
+        put()
+    kms.enable_key(KeyId=key)
+    for use in (send, publish, put):
+        use()
+    gone = key.rsplit("/", 1)[0] + "/00000000-0000-0000-0000-000000000000"
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"KmsMasterKeyId": gone})
+    with pytest.raises(ClientError, match="there is no such key"):
+        send()
