@@ -53,6 +53,7 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
     tools = root / "tools"
     bundled = root / "constructs_lib" / "_bundled" / "python"
     spark = [artifact for artifact in read_lock() if artifact.use == "spark"]
+    job = [artifact for artifact in read_lock() if artifact.use == "job"]
     return (
         Stage(
             name="Node packages",
@@ -76,7 +77,13 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
             name="Spark's jars",
             inputs=(LOCK,),
             outputs=tuple(cache / "jars" / jar.file_name for jar in spark),
-            run=lambda: _install_jars(root, store),
+            run=lambda: _install_jars(root, store, use="spark", folder="jars"),
+        ),
+        Stage(
+            name="Jars of jobs",
+            inputs=(LOCK,),
+            outputs=tuple(cache / "job-jars" / jar.file_name for jar in job),
+            run=lambda: _install_jars(root, store, use="job", folder="job-jars"),
         ),
         Stage(
             name="Trino",
@@ -159,18 +166,17 @@ def _install_java25(root: Path, store: Store) -> None:
     link(store.entry(f"jdk25-{sys.platform}-{_short(requirements.encode())}", install), root / ".cache" / "jdk25")
 
 
-def _install_jars(root: Path, store: Store) -> None:
+def _install_jars(root: Path, store: Store, *, use: str, folder: str) -> None:
     repository = find_repository(user_settings())
-    folder = root / ".cache" / "jars"
-    wanted = [artifact for artifact in read_lock() if artifact.use == "spark"]
+    wanted = [artifact for artifact in read_lock() if artifact.use == use]
     for jar in wanted:
 
         def fetch(to: Path, path: str = jar.path, sha256: str = jar.sha256, size: int = jar.size) -> None:
             download(path, repository=repository, sha256=sha256, size=size, to=to)
 
-        link(store.entry(jar.file_name, fetch), folder / jar.file_name)
-    for stale in {path.name for path in folder.glob("*.jar")} - {jar.file_name for jar in wanted}:
-        (folder / stale).unlink()
+        link(store.entry(jar.file_name, fetch), root / ".cache" / folder / jar.file_name)
+    for stale in {path.name for path in (root / ".cache" / folder).glob("*.jar")} - {jar.file_name for jar in wanted}:
+        (root / ".cache" / folder / stale).unlink()
 
 
 def _install_trino(root: Path, store: Store) -> None:
