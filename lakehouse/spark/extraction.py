@@ -373,6 +373,18 @@ class Extraction:
         return marks
 
 
+def extraction_of(bronze: IcebergTable, source: DatabaseSource, *, run_id: str) -> SourceVersion:
+    """The extraction of a run, as bronze holds it.
+
+    Raises:
+        RunFailed: Bronze holds none of this run.
+    """
+    held = bronze.summary_where({_RUN: run_id})
+    if held is None:
+        raise RunFailed("job_failed", f"{bronze.name} holds no extraction of run {run_id}: the ingest of the same run comes first")
+    return SourceVersion(uri=source.uri, version_id=run_id, sequence=held[_SEQUENCE])
+
+
 def _spark_type(type_: str) -> str:
     return {"timestamptz": "timestamp", "timestamp": "timestamp_ntz"}.get(type_, type_)
 
