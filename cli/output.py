@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, is_dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -311,11 +311,13 @@ def _pairs(values: Mapping[str, object]) -> str:
 def _accounting(run: Run) -> str:
     if run.counts is None:
         return ""
-    known = {name: count for name, count in asdict(run.counts).items() if count is not None}
-    if len(known) < len(fields(run.counts)):
+    # Rows of files are never deleted: a 0 there would only raise questions.
+    known = {name: count for name, count in asdict(run.counts).items() if count is not None and (count or name != "deleted")}
+    if None in asdict(run.counts).values():
         return f"{_pairs(known)}; the rest is not known"
     counts = run.counts
-    return f"{counts.rows_in} = {counts.silver} silver + {counts.superseded} superseded + {counts.quarantined} quarantined"
+    deleted = f" + {counts.deleted} deleted" if counts.deleted else ""
+    return f"{counts.rows_in} = {counts.silver} silver + {counts.superseded} superseded + {counts.quarantined} quarantined{deleted}"
 
 
 def _seconds(entry: Run | Step) -> str:

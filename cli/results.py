@@ -38,19 +38,21 @@ class Dropped:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Where the records of a run went; `rows_in` is the sum of the other three. Of a run that failed, those that were counted before it did.
+    """Where the records of a run went; `rows_in` is the sum of the others. Of a run that failed, those that were counted before it did.
 
     Attributes:
-        rows_in: Records of the run's file versions.
+        rows_in: Records of the run's file versions, or of its extraction.
         silver: Rows that are in silver; null if the run failed before it published.
         superseded: Rows that gave way to a newer or identical one of their key; null if the run failed before it published.
         quarantined: Rows in quarantine; null if the run failed before they were counted.
+        deleted: Records of a database that said that their key is gone; 0 if the rows come from files.
     """
 
     rows_in: int
     silver: int | None
     superseded: int | None
     quarantined: int | None
+    deleted: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
