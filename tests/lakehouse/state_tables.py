@@ -19,7 +19,6 @@ def state_tables() -> Iterator[tuple[Any, Clock]]:
         make_tables(dynamodb)
         keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
         types = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]
-        dynamodb.create_table(TableName="watermarks", KeySchema=keys, AttributeDefinitions=types, BillingMode="PAY_PER_REQUEST")
         dynamodb.create_table(
             TableName="lineage",
             KeySchema=keys,
