@@ -40,14 +40,13 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         )
         for domain, specs in pipelines_by_domain(project.pipelines).items()
     }
-    moved = [stack for stack in pipelines.values() if stack.uses_emr_serverless]
-    compute = [ComputeStack(scope, environment=environment, allow_destroy=allow_destroy)] if moved else []
-    tiers: list[PlatformStack] = [*catalogs.values(), operations, *compute, *pipelines.values()]
+    compute = ComputeStack(scope, environment=environment, allow_destroy=allow_destroy)
+    tiers: list[PlatformStack] = [*catalogs.values(), operations, compute, *pipelines.values()]
     for tier in tiers:
         tier.add_stack_dependency(foundation)
-    for stack in moved:
-        stack.add_stack_dependency(compute[0])
     for stack in pipelines.values():
+        if stack.uses_emr_serverless:
+            stack.add_stack_dependency(compute)
         for domain in stack.written_domains:
             stack.add_stack_dependency(catalogs[domain])
     return [foundation, *tiers]

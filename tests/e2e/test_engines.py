@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.results import Run
+from local import permissions
 from tests.e2e.conftest import Checkout
 from tests.e2e.rows import csv
 
@@ -51,16 +52,32 @@ def test_a_pipeline_on_emr_serverless_makes_the_tables_that_it_makes_on_glue(
     steps = [step for run in runs for step in checkout.show(run).steps]
     assert {step.engine for step in steps} == {"emr-serverless"}
     assert all(step.job_run_id.startswith("00") for step in steps)
-    one, other = (
-        checkout.sql(f"SELECT * FROM silver_tpch.orders WHERE o_orderkey = {key}")[0] for key in (ON_GLUE, ON_EMR)
-    )
+    one, other = (checkout.sql(f"SELECT * FROM silver_tpch.orders WHERE o_orderkey = {key}")[0] for key in (ON_GLUE, ON_EMR))
     own = _columns_of_the_contract(checkout)
     assert [one[index] for index in own] == [other[index] for index in own]
     assert checkout.sql("SELECT * FROM gold_tpch.daily_revenue ORDER BY 1, 2") == revenue
     assert checkout.snapshots("gold_tpch.daily_revenue")["commits"] == commits
+    _require_no_unused_grant(checkout)
+
+
+def _require_no_unused_grant(checkout: Checkout) -> None:
+    """The roles of the moved pipelines have nothing that no run used, but for what has its reason."""
+    prefix = checkout.names.prefix
+    grants = {
+        grant for grant in permissions.granted(checkout.client("iam"), prefix) if "orders" in grant.role or "dailyrevenue" in grant.role
+    }
+    with (checkout.root / ".lake" / "calls.jsonl").open() as lines:
+        uses = permissions.used(lines)
+    assert grants
+    assert permissions.unused(grants, uses, permissions.exemptions(), prefix) == ()
 
 
 def _columns_of_the_contract(checkout: Checkout) -> list[int]:
     """Places of the columns that a file says, but for the key."""
-    names = [row[0] for row in checkout.sql("SELECT column_name FROM information_schema.columns WHERE table_schema = 'silver_tpch' AND table_name = 'orders' ORDER BY ordinal_position")]
+    names = [
+        row[0]
+        for row in checkout.sql(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'silver_tpch' AND table_name = 'orders' ORDER BY ordinal_position"
+        )
+    ]
     return [place for place, name in enumerate(names) if not name.startswith("_") and name != "o_orderkey"]
