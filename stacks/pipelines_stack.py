@@ -9,17 +9,21 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs_lib.catalog import CatalogTable
+from constructs_lib.checks import require
 from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded, OnSchedule
 from constructs_lib.ingestion.file_arrival import Trigger
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
 from constructs_lib.orchestration import GlueStep, Pipeline, RunTableNames
 from constructs_lib.processing import CodeAssets, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize
 from constructs_lib.storage import LakeBuckets
+from constructs_lib.warehouse import RedshiftLoadStep, WarehouseTableResource
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.environments import Environment
-from lakehouse.naming import DatasetName
-from lakehouse.pipelines.spec import After, Arrival, PipelineSpec, Schedule, Step
+from lakehouse.naming import WAREHOUSE_DATABASE, DatasetName
+from lakehouse.pipelines.spec import After, Arrival, Load, PipelineSpec, Schedule, Step
+from lakehouse.warehouse.tables import table_of
 from stacks.platform_stack import PlatformStack, of_domain
+from stacks.warehouse_stack import TRANSFER_ROLE_ARN, WORKGROUP_ARN, warehouse_parameter
 
 
 class PipelinesStack(PlatformStack):
@@ -29,6 +33,7 @@ class PipelinesStack(PlatformStack):
 
     Attributes:
         written_domains: Domains whose tables the pipelines write.
+        loads_warehouse: Whether a pipeline loads into the warehouse.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class PipelinesStack(PlatformStack):
             self, "Security", name_prefix=f"{self.names.prefix}-{domain.replace('_', '-')}", key=self._lake_key
         )
         self.written_domains = tuple(sorted({dataset.domain for spec in pipelines for dataset in spec.outputs}))
+        self.loads_warehouse = any(spec.loads for spec in pipelines)
         for spec in pipelines:
             self._pipeline(spec)
 
@@ -82,19 +88,32 @@ class PipelinesStack(PlatformStack):
         for step in spec.steps:
             job = self._job(scope, spec, step, logs=logs, contracts=contracts, timeout_minutes=timeout_minutes)
             steps.append(GlueStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes))
-        Pipeline(
+        loads = [self._load(spec, load) for load in spec.loads]
+        machine = Pipeline(
             scope,
             "Machine",
             names=names,
             pipeline=spec.name,
-            steps=steps,
-            tables=[dataset.table(names.database_prefix) for dataset in spec.outputs],
+            steps=[*steps, *loads],
+            tables=[*(dataset.table(names.database_prefix) for dataset in spec.outputs), *(load.table.lease for load in loads)],
             log_key=self._log_key,
             timeout_minutes=spec.timeout_minutes,
             has_manifest=isinstance(spec.trigger, Arrival),
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
+        for load in loads:
+            load.grant_unload(machine.role, lake=self._lake, table=self._table(DatasetName.parse(load.dataset)))
+            table = WarehouseTableResource(
+                scope,
+                f"{load.name}Table",
+                names=names,
+                table=load.table,
+                writers=[machine.role.role_name],
+                readers=[names.operator_role],
+                removal_policy=self.removal_policy,
+            )
+            machine.resource.node.add_dependency(table.resource)
         arrival = FileArrival(
             scope,
             "Arrival",
@@ -156,6 +175,27 @@ class PipelinesStack(PlatformStack):
         self._tables.grants.use(job.role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
         self._tables.grants.use(job.role, "lineage", actions=("PutItem",))
         return job
+
+    def _load(self, spec: PipelineSpec, load: Load) -> RedshiftLoadStep:
+        environment, names = self.environment_config, self.names
+        require(
+            environment.warehouse.kind != "none",
+            f"pipeline {spec.name} loads {load.reads} into {load.into}, and {environment.env} has no warehouse: write `warehouse: {{kind: serverless}}` into "
+            f"config/base.yaml or config/{environment.env}.yaml, or remove the step",
+        )
+        return RedshiftLoadStep(
+            name=load.name,
+            timeout_minutes=min(environment.warehouse.query_timeout_minutes, spec.timeout_minutes),
+            table=table_of(self._contracts[load.reads.contract_id]),
+            dataset=str(load.reads),
+            catalog_database=load.reads.database(names.database_prefix),
+            athena_workgroup=names.workgroup,
+            bucket=names.bucket("query-results"),
+            warehouse=names.warehouse,
+            warehouse_arn=warehouse_parameter(self, names, WORKGROUP_ARN),
+            database=WAREHOUSE_DATABASE,
+            role_arn=warehouse_parameter(self, names, TRANSFER_ROLE_ARN),
+        )
 
     def _staging(self, role: iam.Role, prefix: str) -> None:
         """A folder where the job lays out exact versions of raw files for Spark, and cleans up."""
