@@ -9,7 +9,7 @@ from lakehouse.naming import DatasetName
 
 Warehouse = Literal["redshift"]
 Job = Literal["ingest", "refine", "publish"]
-Engine = Literal["glue"]
+Engine = Literal["emr-serverless", "glue"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -151,9 +151,9 @@ class Machine:
             return arguments[0] + arguments[1]
         if name == "JsonToString":
             return json.dumps(arguments[0])
-        template, *values = arguments
+        text, *values = arguments
         left = iter(values)
-        return re.sub(r"\\(.)|\{\}", lambda found: found[1] or str(next(left)), template)
+        return re.sub(r"\\(.)|\{\}", lambda found: found[1] or str(next(left)), str(text))
 
 
 def answers(*statuses: str, files: int = 1, **more: Callable[[dict[str, Any]], Any]) -> dict[str, Callable[[dict[str, Any]], Any]]:
