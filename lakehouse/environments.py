@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lakehouse.contracts.compiler.documents import Document, Place, dotted, nearest, read_document
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.naming import DATABASE_PREFIX, MAX_PREFIX, METRICS_NAMESPACE, PREFIX, PROJECT, Names
+from lakehouse.worker_sizes import serverless_fault
 
 BASE = "base"
 """Name of the file that every environment starts from."""
@@ -88,6 +89,9 @@ class EmrServerless(_Section):
 
     @model_validator(mode="after")
     def _fits(self) -> EmrServerless:
+        fault = serverless_fault(self.worker_vcpu, self.worker_memory_gb)
+        if fault is not None:
+            raise ValueError(fault)
         workers = self.max_executors + 1
         if self.max_executors < self.executors:
             raise ValueError(f"max_executors must be at least executors = {self.executors}, got {self.max_executors}")

@@ -147,7 +147,7 @@ WAREHOUSES = ("redshift",)
 """Warehouses of this version."""
 
 JOBS: Mapping[str, str] = {
-    "ingest": "Reads the files of the run's manifest and appends their records to bronze. First step of a pipeline that an arrival starts; it writes bronze of the dataset that arrives.",
+    "ingest": "Reads the files of the run's manifest, or the table of a database that the contract names, and appends the records to bronze. First step of a pipeline; files need an arrival, a database a schedule (or other pipelines) to start it.",
     "refine": "Merges the new bronze records into silver and sends bad ones to quarantine. Comes after the ingest of the same dataset; it reads bronze, and the tables that the contract's relationships name.",
     "publish": "Computes a gold table by a transform over silver or gold tables.",
 }

@@ -156,21 +156,7 @@ class _Spec:
         if "time_zone" in value and "schedule" not in value:
             self._fault((*place, "time_zone"), "there is no schedule that it would be the zone of", "remove it, or add schedule:")
         if "arrival" in given:
-            dataset = given["arrival"]
-            contract = self.contracts.get(dataset)
-            if contract is None:
-                self._fault(
-                    (*place, "arrival"), f"there is no deployed contract {dataset!r}", nearest(dataset, self._ids(with_source=True))
-                )
-            elif contract.source is None:
-                self._fault(
-                    (*place, "arrival"),
-                    f"no files feed {dataset}",
-                    f"add an s3 server to its contract, or use one of: {', '.join(self._ids(with_source=True))}",
-                )
-            elif contract.status == "retired":
-                self._fault((*place, "arrival"), f"{dataset} is retired", "remove the pipeline, or set the contract's status to active")
-            return Arrival(dataset=dataset)
+            return self._arrival(given["arrival"], (*place, "arrival"))
         if "after" in given:
             names: list[str] = []
             for index, name in enumerate(given["after"]):
@@ -185,6 +171,26 @@ class _Spec:
             return self._schedule(given, place)
         return None
 
+    def _arrival(self, dataset: str, place: Place) -> Arrival:
+        contract = self.contracts.get(dataset)
+        if contract is None:
+            self._fault(place, f"there is no deployed contract {dataset!r}", nearest(dataset, self._ids(with_source=True)))
+        elif contract.source is None:
+            self._fault(
+                place,
+                f"no files feed {dataset}",
+                f"add an s3 server to its contract, or use one of: {', '.join(self._ids(with_source=True))}",
+            )
+        elif contract.database is not None:
+            self._fault(
+                place,
+                f"no files feed {dataset}: it is read from the database connection {contract.database.connection}",
+                f"write {{schedule: {grammar.EXAMPLE}}}",
+            )
+        elif contract.status == "retired":
+            self._fault(place, f"{dataset} is retired", "remove the pipeline, or set the contract's status to active")
+        return Arrival(dataset=dataset)
+
     def _schedule(self, given: Mapping[str, Any], place: Place) -> Schedule:
         schedule = Schedule(expression=given["schedule"], time_zone=given.get("time_zone", UTC))
         for key, check, text in (("schedule", check_schedule, schedule.expression), ("time_zone", check_time_zone, schedule.time_zone)):
@@ -195,7 +201,11 @@ class _Spec:
         return schedule
 
     def _ids(self, *, with_source: bool) -> list[str]:
-        return sorted(id_ for id_, contract in self.contracts.items() if not with_source or contract.source is not None)
+        return sorted(
+            id_
+            for id_, contract in self.contracts.items()
+            if not with_source or (contract.source is not None and contract.database is None)
+        )
 
     def _steps(self, value: Any, trigger: Trigger | None) -> tuple[tuple[Step, ...], tuple[Load, ...]]:
         steps: list[Step] = []
@@ -339,15 +349,7 @@ class _Spec:
             )
             return
         if job == "ingest":
-            if isinstance(trigger, After | Schedule):
-                what = "after others" if isinstance(trigger, After) else "by the clock"
-                self._fault(
-                    place, f"ingest needs files, but the pipeline starts {what}", f"write trigger: {{arrival: {writes.contract_id}}}"
-                )
-            elif isinstance(trigger, Arrival) and trigger.dataset != writes.contract_id:
-                self._fault(
-                    place, f"files of {trigger.dataset} arrive, but {writes.contract_id} is ingested", f"write bronze.{trigger.dataset}"
-                )
+            self._check_ingested(writes, place, trigger)
             if before:
                 self._fault(place, "ingest is not the first step", "put it first")
         elif job == "refine" and not any(_ingests(item, writes.contract_id) for item in before):
@@ -355,6 +357,24 @@ class _Spec:
                 place,
                 f"no step before it ingests {writes.contract_id}",
                 f"put {{job: ingest, writes: bronze.{writes.contract_id}}} before it",
+            )
+
+    def _check_ingested(self, writes: DatasetName, place: Place, trigger: Trigger | None) -> None:
+        """What an ingest reads fits what starts it: files arrive, a database is read when its time has come."""
+        contract = self.contracts.get(writes.contract_id)
+        if contract is not None and contract.database is not None:
+            if isinstance(trigger, Arrival) and trigger.dataset != writes.contract_id:
+                self._fault(
+                    place,
+                    f"files of {trigger.dataset} arrive, but {writes.contract_id} is read from a database",
+                    f"write trigger: {{schedule: {grammar.EXAMPLE}}}",
+                )
+        elif isinstance(trigger, After | Schedule):
+            what = "after others" if isinstance(trigger, After) else "by the clock"
+            self._fault(place, f"ingest needs files, but the pipeline starts {what}", f"write trigger: {{arrival: {writes.contract_id}}}")
+        elif isinstance(trigger, Arrival) and trigger.dataset != writes.contract_id:
+            self._fault(
+                place, f"files of {trigger.dataset} arrive, but {writes.contract_id} is ingested", f"write bronze.{trigger.dataset}"
             )
 
     def _publish_reads(self, given: Mapping[str, Any], place: Place, writes: DatasetName | None) -> list[DatasetName]:

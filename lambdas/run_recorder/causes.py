@@ -22,7 +22,7 @@ _TIMEOUTS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
 _REDSHIFT = "Redshift.StatementFailed"
 """Error of a step that found its statement failed: the cause is the Data API's description of it."""
 
-_TIME_IS_UP = re.compile(r"timed? ?out|timeout", re.IGNORECASE)
+_TIME_IS_UP = re.compile(r"timed? ?out|timeout|in the queue", re.IGNORECASE)
 _EXCEPTIONS = re.compile(r".*Last few exceptions:\s*", re.DOTALL)
 """What EMR Serverless says before it says what went wrong."""
 
@@ -68,7 +68,8 @@ def failure_of(*, step: str, error: str, cause: str) -> Failure:
     if _DENIED.search(told) or _DENIED.search(error):
         return Failure(status="FAILED", reason="access_denied", message=f"{where}{_denial(told)}")
     if state in _STOPPED:
-        return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {_id(document)} was stopped")
+        why = f": {document['StateDetails']}" if document.get("StateDetails") else ""
+        return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {_id(document)} was stopped{why}")
     if error == _REDSHIFT:
         return Failure(status="FAILED", reason="job_failed", message=f"{where}{_redshift(document, told)}")
     message = told if state or "QueryExecution" in document or not error or error in told else f"{error}: {told}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lakehouse.audit import AuditTrail, UnknownRunError
-from lakehouse.audit_records import RunRecord
+from lakehouse.audit_records import RunRecord, RunTrail
 from lakehouse.clock import Clock, from_text, utc_now
 from lakehouse.leases import Holder, Leases
 from lakehouse.lineage import Edge, Lineage
@@ -29,8 +29,9 @@ from lakehouse.metrics import (
     MetricsEmitter,
     MetricsOutageError,
 )
+from lakehouse.watermarks import Watermarks
 from lambdas.run_recorder.causes import Failure, failure_of
-from lambdas.run_recorder.outcome import outcome_of
+from lambdas.run_recorder.outcome import latest_attempts, outcome_of
 from lambdas.run_recorder.requests import (
     BeginStepRequest,
     EndingEvent,
@@ -55,18 +56,29 @@ log = logging.getLogger(__name__)
 class Recorder:
     """Answers the requests of state machines, and EventBridge when a machine could not ask any more."""
 
-    def __init__(self, *, audit: AuditTrail, leases: Leases, lineage: Lineage, metrics: MetricsEmitter, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        *,
+        audit: AuditTrail,
+        leases: Leases,
+        lineage: Lineage,
+        watermarks: Watermarks,
+        metrics: MetricsEmitter,
+        clock: Clock = utc_now,
+    ) -> None:
         """
         Args:
             audit: The audit.
             leases: Leases of tables.
             lineage: Lineage of the tables that steps without a job of their own write.
+            watermarks: How far sources were read.
             metrics: Sends metrics.
             clock: Gives the present moment.
         """
         self._audit = audit
         self._leases = leases
         self._lineage = lineage
+        self._watermarks = watermarks
         self._metrics = metrics
         self._clock = clock
 
@@ -150,7 +162,18 @@ class Recorder:
             reasons=outcome.reasons,
             files=outcome.files,
         )
+        if run.status == "SUCCEEDED":
+            self._advance(trail)
         return self._close(run)
+
+    def _advance(self, trail: RunTrail) -> None:
+        """Move the watermarks that the steps propose, now that what they read is published; never back.
+
+        A call that ends before this is repeated, and if it never is, the next run reads again what lies above the old mark.
+        """
+        for step in latest_attempts(trail.steps):
+            for name, mark in step.marks.items():
+                self._watermarks.advance(pipeline=step.pipeline, name=name, to=mark, run_id=step.run_id)
 
     def _fail(self, *, pipeline: str, run_id: str, failure: Failure) -> dict[str, Any]:
         try:

@@ -26,7 +26,7 @@ from lambdas.arrival_starter.starter import Message, Starter
 
 REGION = "us-east-1"
 RAW, LOGS = "raw-bucket", "logs-bucket"
-AUDIT, CONTROL, LINEAGE = "audit", "control", "lineage"
+AUDIT, CONTROL, LINEAGE, WATERMARKS = "audit", "control", "lineage", "watermarks"
 PIPELINE, DATASET = "orders", "tpch.orders"
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:lake-orders"
 FOLDER = "tpch/orders/year=2026/month=11/day=22/"
@@ -261,12 +261,13 @@ def make_tables(dynamodb: Any, *, audit: str = AUDIT, control: str = CONTROL) ->
             {"IndexName": "by_status", "KeySchema": keys("status", "started_at"), "Projection": everything},
         ],
     )
-    dynamodb.create_table(
-        TableName=control,
-        KeySchema=keys("pk", "sk"),
-        AttributeDefinitions=[attribute("pk"), attribute("sk")],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    for name in (control, WATERMARKS):
+        dynamodb.create_table(
+            TableName=name,
+            KeySchema=keys("pk", "sk"),
+            AttributeDefinitions=[attribute("pk"), attribute("sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
     dynamodb.create_table(
         TableName=LINEAGE,
         KeySchema=keys("pk", "sk"),

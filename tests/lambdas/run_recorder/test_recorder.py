@@ -18,9 +18,10 @@ from lakehouse.leases import Leases
 from lakehouse.lineage import Lineage
 from lakehouse.metrics import RUN_METRICS, MetricsDeniedError, MetricsEmitter
 from lakehouse.run_ids import new_run_id
+from lakehouse.watermarks import Watermarks
 from lambdas.run_recorder.recorder import Recorder
 from lambdas.run_recorder.requests import StartRequest, UnknownRequestError, request_of
-from tests.lambdas.world import AUDIT, CONTROL, LINEAGE, PIPELINE, Crash, Trap, World
+from tests.lambdas.world import AUDIT, CONTROL, LINEAGE, PIPELINE, WATERMARKS, Crash, Trap, World
 
 TABLES = ["bronze_tpch.orders", "silver_tpch.orders"]
 
@@ -63,6 +64,7 @@ def ask(world: World, cloudwatch: CloudWatch) -> Ask:
             audit=AuditTrail(client=dynamodb, table=AUDIT, clock=world.clock),
             leases=Leases(client=dynamodb, table=CONTROL, clock=world.clock),
             lineage=Lineage(client=dynamodb, table=LINEAGE, clock=world.clock),
+            watermarks=Watermarks(client=dynamodb, table=WATERMARKS, clock=world.clock),
             metrics=MetricsEmitter(client=trap.around(cloudwatch), env="test"),
             clock=world.clock,
         )
@@ -481,6 +483,78 @@ def test_a_lease_that_nobody_gave_back_is_free_when_its_run_is_over_or_its_time(
 def test_a_payload_that_makes_no_sense_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(UnknownRequestError):
         request_of(event)
+
+
+MARK = "shop.orders/jdbc:shop/public.orders/updated_at"
+
+
+def _mark(world: World) -> Any:
+    held = Watermarks(client=world.dynamodb, table=WATERMARKS).get(pipeline=PIPELINE, name=MARK)
+    return None if held is None else held.value
+
+
+def _extraction(world: World, run_id: str, mark: str | int, *, deleted: int = 0) -> None:
+    _step(world, run_id, "ingest", counts={"rows_in": 5}, marks={MARK: mark})
+    _step(world, run_id, "refine", counts={"rows_in": 5, "silver": 5 - deleted, "superseded": 0, "quarantined": 0, "deleted": deleted})
+
+
+def test_a_watermark_moves_once_the_run_has_published_and_never_back(world: World, ask: Ask) -> None:
+    for mark, expected in (("2026-01-02", "2026-01-02"), ("2026-01-01", "2026-01-02"), ("2026-01-03", "2026-01-03")):
+        run_id = new_run_id()
+        _start(ask, run_id, files=0)
+        _extraction(world, run_id, mark)
+        assert _finish(ask, run_id)["status"] == "SUCCEEDED"
+        assert _mark(world) == expected
+
+
+def test_a_run_that_fails_moves_no_watermark(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id, files=0)
+    _step(world, run_id, "ingest", counts={"rows_in": 5}, marks={MARK: "2026-01-02"})
+    _step(world, run_id, "refine", "FAILED", message="RunFailed: quality_gate: no")
+    ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="refine", failure={"Error": "States.TaskFailed", "Cause": "quality_gate"})
+    assert _finish(ask, run_id)["status"] == "FAILED"
+    assert _mark(world) is None
+
+
+def test_a_watermark_that_an_attempt_before_the_last_proposed_does_not_count(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id, files=0)
+    _step(world, run_id, "ingest", job="jr-1", counts={"rows_in": 5}, marks={MARK: 9})
+    _extraction(world, run_id, 4)
+    _finish(ask, run_id)
+    assert _mark(world) == 4
+
+
+def test_a_recorder_that_dies_before_the_watermark_moves_moves_it_when_it_is_asked_again(world: World, ask: Ask) -> None:
+    run_id, whole = new_run_id(), Trap()
+    _start(ask, run_id, files=0)
+    _extraction(world, run_id, 1)
+    _finish(ask, run_id, trap=whole)
+    mark = 1
+    for number in range(len(whole.calls)):
+        for when in ("before", "after"):
+            run_id, mark = new_run_id(), mark + 1
+            _start(ask, run_id, files=0)
+            _extraction(world, run_id, mark)
+            with pytest.raises(Crash):
+                _finish(ask, run_id, trap=Trap(at=number, when=when))
+            assert _finish(ask, run_id)["status"] == "SUCCEEDED"
+            assert _mark(world) == mark
+
+
+def test_deleted_records_are_accounted_for(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id, files=0)
+    _extraction(world, run_id, 1, deleted=2)
+    assert _finish(ask, run_id)["status"] == "SUCCEEDED"
+    assert _run(world, run_id).counts["deleted"] == 2
+    wrong = new_run_id()
+    _start(ask, wrong, files=0)
+    _step(world, wrong, "ingest", counts={"rows_in": 5})
+    _step(world, wrong, "refine", counts={"rows_in": 5, "silver": 1, "superseded": 1, "quarantined": 1, "deleted": 1})
+    answer = _finish(ask, wrong)
+    assert (answer["reason"], "deleted 1 = 4" in answer["message"]) == ("row_accounting", True)
 
 
 RUN = "0190-run"

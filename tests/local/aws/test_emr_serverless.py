@@ -215,3 +215,15 @@ def test_a_cluster_knows_its_own_options() -> None:
     assert spark_submit.read("s3://b/job.py", [], "--master yarn --deploy-mode cluster", defaults={}, on_cluster=True).conf == {}
     with pytest.raises(spark_submit.SubmitError, match="--master must be yarn, got local"):
         spark_submit.read("s3://b/job.py", [], "--master local", defaults={}, on_cluster=True)
+
+
+# ---- what is kept --------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_the_end_of_the_platform_interrupted_has_failed(emr: Any) -> None:
+    number = emr.create_application(**RELEASE)["applicationId"]
+    record = {"applicationId": number, "state": "RUNNING", "arn": "a", "tags": {}, "updatedAt": 0.0, "createdAt": 0.0}
+    emr_serverless._job_runs[f"{number}/00run"] = record
+    emr_serverless.SERVED.restored()
+    kept = emr_serverless._job_runs.pop(f"{number}/00run")
+    assert (kept["state"], kept["stateDetails"]) == ("FAILED", "the laptop platform was stopped during the run")
