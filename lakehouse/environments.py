@@ -50,6 +50,14 @@ class Arrivals(_Section):
         return self
 
 
+class Schedules(_Section):
+    """What the clock may start."""
+
+    enabled: bool = Field(
+        default=True, description="Whether schedules fire; where they do not, `lake run` starts a pipeline by hand, and so do arrivals."
+    )
+
+
 class Glue(_Section):
     """Size of Spark jobs on Glue."""
 
@@ -136,6 +144,7 @@ class Environment(_Section):
     log_retention_days: int = Field(default=90, description="Age at which log events are deleted; one of the periods of CloudWatch Logs.")
     alerts: Alerts = Field(default_factory=Alerts)
     arrivals: Arrivals = Field(default_factory=Arrivals)
+    schedules: Schedules = Field(default_factory=Schedules)
     glue: Glue = Field(default_factory=Glue)
     athena: Athena = Field(default_factory=Athena)
     lifecycle: Lifecycle = Field(default_factory=Lifecycle)

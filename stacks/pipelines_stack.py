@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs_lib.catalog import CatalogTable
-from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded
+from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded, OnSchedule
 from constructs_lib.ingestion.file_arrival import Trigger
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
 from constructs_lib.orchestration import GlueStep, Pipeline, RunTableNames
@@ -18,7 +18,7 @@ from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.environments import Environment
 from lakehouse.naming import DatasetName
-from lakehouse.pipelines.spec import After, PipelineSpec, Step
+from lakehouse.pipelines.spec import After, Arrival, PipelineSpec, Schedule, Step
 from stacks.platform_stack import PlatformStack, of_domain
 
 
@@ -91,7 +91,7 @@ class PipelinesStack(PlatformStack):
             tables=[dataset.table(names.database_prefix) for dataset in spec.outputs],
             log_key=self._log_key,
             timeout_minutes=spec.timeout_minutes,
-            has_manifest=not isinstance(spec.trigger, After),
+            has_manifest=isinstance(spec.trigger, Arrival),
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
@@ -151,7 +151,7 @@ class PipelinesStack(PlatformStack):
             self._lake.grants.read_versions(job.role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
             self._lake.grants.tell_missing(job.role, "raw")
             self._staging(job.role, f"staging/{spec.name}/")
-        if not isinstance(spec.trigger, After):
+        if isinstance(spec.trigger, Arrival):
             self._lake.grants.read(job.role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
         self._tables.grants.use(job.role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
         self._tables.grants.use(job.role, "lineage", actions=("PutItem",))
@@ -171,6 +171,9 @@ class PipelinesStack(PlatformStack):
     def _trigger(self, spec: PipelineSpec) -> Trigger:
         if isinstance(spec.trigger, After):
             return AfterPipelines(machines=tuple(self.names.state_machine(name) for name in spec.trigger.pipelines))
+        if isinstance(spec.trigger, Schedule):
+            is_enabled = self.environment_config.schedules.enabled
+            return OnSchedule(expression=spec.trigger.expression, time_zone=spec.trigger.time_zone, is_enabled=is_enabled)
         contract = self._contracts[spec.trigger.dataset]
         assert contract.source is not None
         return FilesLanded(lake=self._lake, contract_id=contract.id, formats=contract.source.formats)

@@ -34,13 +34,13 @@ class Stage:
         name: What it brings.
         inputs: Files whose content decides what it does.
         outputs: Paths in the checkout that exist when it is done.
-        run: Does it.
+        run: Does it; False if it did not work out and the rest works without: the next set-up tries again.
     """
 
     name: str
     inputs: tuple[Path, ...]
     outputs: tuple[Path, ...]
-    run: Callable[[], None]
+    run: Callable[[], bool | None]
 
     def stamp(self) -> str:
         """Hash over the inputs and the place of the checkout, which launchers and links hold."""
@@ -106,29 +106,38 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
     )
 
 
-def run_stages(todo: Iterable[Stage], *, stamps: Path) -> None:
+def run_stages(todo: Iterable[Stage], *, stamps: Path, is_forced: bool = False) -> bool:
     """Run the stages whose inputs changed or whose outputs are gone.
 
     Args:
         todo: The stages.
         stamps: Folder that remembers what each stage did last.
+        is_forced: Whether to run all of them.
+
+    Returns:
+        Whether every stage worked out.
     """
+    is_whole = True
     stamps.mkdir(parents=True, exist_ok=True)
     for stage in todo:
         stamp = stamps / stage.name.replace(" ", "-")
-        if stamp.exists() and stamp.read_text() == stage.stamp() and all(path.exists() for path in stage.outputs):
+        if not is_forced and stamp.exists() and stamp.read_text() == stage.stamp() and all(path.exists() for path in stage.outputs):
             continue
         stamp.unlink(missing_ok=True)  # what is half-done is not done, whatever is asked for next
         with step(stage.name):
-            stage.run()
+            worked = stage.run() is not False
+        if not worked:
+            is_whole = False
+            continue
         gone = [path for path in stage.outputs if not path.exists()]
         if gone:
             raise SetupError(f"{stage.name}: {gone[0]} is not there after the stage: that is a fault of tools/stages.py")
         stamp.write_text(stage.stamp())
+    return is_whole
 
 
 def main() -> int:
-    """Run every stage and note the outputs for the next set-up's quick look.
+    """Run every stage, with `--force` whether or not it is done, and note the outputs for the next set-up's quick look.
 
     Returns:
         Exit code: 0 done, 1 something is missing (said in one sentence), 130 interrupted.
@@ -136,7 +145,7 @@ def main() -> int:
     store = Store(folder=default_folder())
     todo = stages(ROOT, store)
     try:
-        run_stages(todo, stamps=ROOT / ".cache" / "stamps")
+        is_whole = run_stages(todo, stamps=ROOT / ".cache" / "stamps", is_forced="--force" in sys.argv)
     except SetupError as error:
         sys.stderr.write(f"\nset-up: {error}\n")
         return 1
@@ -145,7 +154,9 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"\nset-up: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}\n")
         return 1
-    outputs = [path.relative_to(ROOT).as_posix() for stage in todo for path in stage.outputs]
+    # A path that never is there: the next set-up looks at the stages again.
+    outputs = [] if is_whole else [".cache/stamps/unfinished"]
+    outputs += [path.relative_to(ROOT).as_posix() for stage in todo for path in stage.outputs]
     (ROOT / ".cache" / "outputs.txt").write_text("\n".join([".venv/requirements.sha256", *outputs]) + "\n")
     return 0
 
@@ -194,7 +205,7 @@ def _write_commands(root: Path) -> None:
     write_launchers(root)
 
 
-def _prepare_spark(root: Path) -> None:
+def _prepare_spark(root: Path) -> bool:
     """A training run, after which Spark starts in half the time; about a minute, and set-up goes on without it if it fails."""
     build = [sys.executable, "-m", "local.engines.spark_build"]
     try:
@@ -205,7 +216,9 @@ def _prepare_spark(root: Path) -> None:
         # A build that is killed leaves a platform running; ended here, it cannot outlive set-up.
         subprocess.run([*build, "--clean"], cwd=root, check=False)
     if done is None or done.returncode:
-        say("  this did not work out; Spark runs all the same and starts more slowly")
+        say("  this did not work out; Spark runs all the same and starts more slowly, and the next set-up tries again")
+        return False
+    return True
 
 
 def _short(*parts: bytes) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from aws_cdk import Fn
 from aws_cdk import aws_ec2 as ec2
@@ -118,4 +117,4 @@ class NetworkReference:
 
 
 def _element(values: Sequence[str], number: int) -> str:
-    return cast("str", Fn.select(number, list(values)))
+    return Fn.select(number, list(values))

@@ -99,7 +99,7 @@ class CodeAssets(Construct):
         key = digest if digest is not None else file_hash(path)
         address = self._addresses.get(key)
         if address is None:
-            asset = assets.Asset(self, f"File{key[:16]}", path=str(path), asset_hash=key)
+            asset = assets.Asset(self, f"File{key[:16]}", path=str(path.resolve()), asset_hash=key)
             bucket = asset.s3_bucket_name
             object_key = asset.s3_object_key
             if not self._addresses:

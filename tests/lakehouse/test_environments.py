@@ -13,7 +13,18 @@ from lakehouse.environments import Environment, environment_names, load_environm
 from lakehouse.errors import ConfigurationError, Fault
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SIZES_RETENTION_REMOVAL = {"account", "region", "removal", "log_retention_days", "arrivals", "glue", "athena", "lifecycle", "audit"}
+SIZES_RETENTION_REMOVAL = {
+    "account",
+    "region",
+    "removal",
+    "log_retention_days",
+    "arrivals",
+    "glue",
+    "athena",
+    "lifecycle",
+    "audit",
+    "schedules",
+}
 
 
 def write(tmp_path: Path, **files: str) -> Path:
@@ -41,7 +52,7 @@ def test_the_checkout_has_the_four_environments() -> None:
     assert environment_names(CHECKOUT / "config") == ("dev", "local", "prod", "staging")
 
 
-def test_local_differs_in_account_sizes_retention_and_removal_only() -> None:
+def test_local_differs_in_account_sizes_retention_removal_and_the_clock_only() -> None:
     local = yaml.safe_load((CHECKOUT / "config/local.yaml").read_text())
     assert set(local) <= SIZES_RETENTION_REMOVAL
     prod, laptop = load_environment(CHECKOUT / "config", "prod"), load_environment(CHECKOUT / "config", "local")

@@ -29,6 +29,7 @@ Completion = Callable[[str, dict[str, Any], dict[str, Any] | None], None]
 
 _checks: dict[str, list[ResourceCheck]] = {}
 _completions: dict[str, Completion] = {}
+_on_worker_thread: set[str] = set()
 _caller: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_caller", default="")
 _asked_role: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_asked_role", default="")
 _actor: contextvars.ContextVar[str] = contextvars.ContextVar("lake_stack_actor", default="")
@@ -43,6 +44,7 @@ def register() -> None:
     seam.replace("services.cloudformation.stacks._provision_resource", _provision_resource)
     seam.replace("services.cloudformation.stacks._update_resource", _update_resource)
     seam.replace("services.cloudformation.stacks._delete_resource", _delete_resource)
+    seam.replace("services.cloudformation.stacks._runs_on_worker_thread", _runs_on_worker_thread)
     seam.original("services.cloudformation.provisioners._physical_name")
     seam.original("services.cloudformation.provisioners._replacing_change")
 
@@ -57,9 +59,18 @@ def add_completion(resource_type: str, completion: Completion) -> None:
     _completions[resource_type] = completion
 
 
+def run_on_worker_thread(resource_type: str) -> None:
+    """Handle a type off the event loop: its handler calls back to this very server."""
+    _on_worker_thread.add(resource_type)
+
+
 def actor() -> str:
     """Access key that CloudFormation works with for the stack under way; empty outside of a stack."""
     return _actor.get()
+
+
+def _runs_on_worker_thread(resource_type: str) -> bool:
+    return resource_type in _on_worker_thread or bool(seam.original("services.cloudformation.stacks._runs_on_worker_thread")(resource_type))
 
 
 # ---- who ---------------------------------------------------------------------------------------------------------

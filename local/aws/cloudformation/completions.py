@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.aws import seam
 from local.aws.cloudformation import acting, api
 
 Properties = Mapping[str, Any]
@@ -27,19 +26,12 @@ class Completion:
     applied: Mapping[str, Apply]
 
 
-_stacks = seam.module("services.cloudformation.stacks")
-
-
 def register() -> None:
     """Complete resources after MiniStack has made them, off the event loop."""
-    seam.replace("services.cloudformation.stacks._runs_on_worker_thread", _runs_on_worker_thread)
     for resource_type, completion in COMPLETIONS.items():
         acting.add_check(resource_type, _refuser(resource_type, completion))
         acting.add_completion(resource_type, _completer(completion))
-
-
-def _runs_on_worker_thread(resource_type: str) -> bool:
-    return resource_type in COMPLETIONS or bool(seam.original("services.cloudformation.stacks._runs_on_worker_thread")(resource_type))
+        acting.run_on_worker_thread(resource_type)
 
 
 def _refuser(resource_type: str, completion: Completion) -> acting.ResourceCheck:

@@ -58,6 +58,28 @@ def problems(resource_type: str, properties: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def lenient(resource_type: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties as CloudFormation reads them: `"5"` is a number where one is wanted, `true` a string where one is."""
+    root = schema(resource_type) or {}
+    return _lenient(dict(properties), root, root)
+
+
+def is_list(resource_type: str, name: str) -> bool:
+    """Whether a property holds a list."""
+    root = schema(resource_type) or {}
+    return resolved(root["properties"][name], root).get("type") == "array"
+
+
+def resolved(part: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part of a schema, its reference followed."""
+    while "$ref" in part:
+        found: Any = root
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        part = found
+    return part
+
+
 def _sentences(error: Any) -> list[str]:
     at = "#" + "".join(f"/{part}" for part in error.absolute_path)
     match error.validator:
@@ -81,8 +103,7 @@ def _sentences(error: Any) -> list[str]:
 
 
 def _lenient(value: Any, part: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
-    """Values as CloudFormation reads them: `"5"` is a number where one is wanted, `true` a string where one is."""
-    part = _resolved(part, root)
+    part = resolved(part, root)
     types = part.get("type", [])
     types = [types] if isinstance(types, str) else types
     if isinstance(value, dict):
@@ -103,15 +124,6 @@ def _lenient(value: Any, part: Mapping[str, Any], root: Mapping[str, Any]) -> An
         if "number" in types and re.fullmatch(r"-?\d+(\.\d+)?", value):
             return float(value)
     return value
-
-
-def _resolved(part: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    while "$ref" in part:
-        found: Any = root
-        for step in part["$ref"].removeprefix("#/").split("/"):
-            found = found[step]
-        part = found
-    return part
 
 
 def _pointers(resource_type: str, section: str) -> list[str]:
