@@ -367,7 +367,8 @@ CREATE VIEW _rs.svv_table_info AS
     CASE WHEN t.encodings IS NULL OR t.encodings = '{}'::jsonb THEN 'N' ELSE 'Y' END AS encoded, t.diststyle,
     CASE WHEN cardinality(t.sortkeys) = 0 THEN NULL WHEN t.sortstyle = 'interleaved' THEN 'INTERLEAVED' ELSE t.sortkeys[1] END AS sortkey1,
     cardinality(t.sortkeys) AS sortkey_num, ceil(pg_total_relation_size(c.oid) / 1048576.0)::bigint AS size, _rs.row_count(c.oid) AS tbl_rows,
-    _rs.row_count(c.oid) AS estimated_visible_rows
+    _rs.row_count(c.oid) AS estimated_visible_rows, CASE WHEN cardinality(t.sortkeys) > 0 THEN 0::numeric(5, 2) END AS unsorted,
+    0::numeric(5, 2) AS stats_off, CASE WHEN t.diststyle LIKE 'KEY%' THEN 1::numeric(19, 2) END AS skew_rows
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN _rs.table_attributes t ON t.oid = c.oid
   WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|_rs$|information_schema$)' AND _rs.row_count(c.oid) > 0;
 CREATE VIEW _rs.svv_tables AS

@@ -546,7 +546,7 @@ def _texts(part: Any, column: TargetColumn, place: Place) -> list[str | None]:
     if column.is_required and part.null_count:
         raise SqlError(f"Spectrum Scan Error: NULL in the column '{column.name}' of {place}, which is NOT NULL")
     if column.size:
-        longest = pc.max(pc.binary_length(part)).as_py() or 0
+        longest = pc.call_function("max", [pc.call_function("binary_length", [part])]).as_py() or 0
         if longest > column.size:
             raise SqlError(
                 f"Spectrum Scan Error: The length of the data column {column.name} is longer than the length defined in the table. "

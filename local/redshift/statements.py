@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -123,7 +123,7 @@ def _create_view(sql: str, context: Context) -> Plan:
     words.expect("AS")
     body = words.rest()
     late = re.search(r"(?is)\s+with\s+no\s+schema\s+binding$", body)
-    schema, name = parts[-2] if len(parts) > 1 else "public", parts[-1]
+    schema, name = _place(parts)
     forget = f"DELETE FROM _rs.late_views WHERE schema_name = {quoted_text(schema)} AND view_name = {quoted_text(name)}"
     if late is None:
         return Plan(kind="CREATE VIEW", statements=(f"CREATE {replaced}VIEW {view}{columns} AS {translate(body, context)}",))
@@ -139,6 +139,11 @@ def _create_view(sql: str, context: Context) -> Plan:
     return Plan(kind="CREATE VIEW", statements=(*((forget,) if replaced else ()), keep))
 
 
+def _place(parts: Sequence[str]) -> tuple[str, str]:
+    """Schema and name of a view."""
+    return (parts[-2] if len(parts) > 1 else "public", parts[-1])
+
+
 def _drop_view(sql: str, context: Context) -> Plan:
     words = Words(sql)
     words.expect("DROP", "VIEW")
@@ -147,7 +152,7 @@ def _drop_view(sql: str, context: Context) -> Plan:
     cascade = " CASCADE" if words.accept("CASCADE") else ""
     words.accept("RESTRICT")
     words.end()
-    schema, name = parts[-2] if len(parts) > 1 else "public", parts[-1]
+    schema, name = _place(parts)
     if context.late_view(schema, name) is not None:
         return Plan(
             kind="DROP VIEW",

@@ -279,7 +279,7 @@ def _references(words: Words) -> str:
     return f"REFERENCES {target} ({', '.join(words.names())})" if words.peek() == "(" else f"REFERENCES {target}"
 
 
-def _column(words: Words, attributes: Attributes, context: Context) -> Column:
+def _column(words: Words, attributes: Attributes, context: Context) -> Column:  # noqa: PLR0912 - one branch an attribute
     name = words.name()
     kind, size = type_of(words)
     clauses: list[str] = []
