@@ -120,7 +120,13 @@ STEP_KEYS = (
         required=False,
         meaning="Function of `jobs/transforms/<domain>.py`; publish only.",
     ),
-    Key(name="engine", type=str, form="glue", required=False, meaning="Where it runs; glue if left out."),
+    Key(
+        name="engine",
+        type=str,
+        form="glue or emr-serverless",
+        required=False,
+        meaning="Where it runs, with the same tables either way; glue if left out.",
+    ),
 )
 """Keys of a step."""
 
@@ -131,7 +137,7 @@ JOBS: Mapping[str, str] = {
 }
 """Jobs of this version, and what each does."""
 
-ENGINES = ("glue",)
+ENGINES = ("emr-serverless", "glue")
 """Engines of this version."""
 
 ZONE_OF_JOB: Mapping[str, str] = {"ingest": "bronze", "refine": "silver", "publish": "gold"}
@@ -145,8 +151,7 @@ NOT_YET: Mapping[str, Mapping[str, str]] = {
         "load": "remove the step: Athena reads the gold table where it is",
     },
     "engine": {
-        "emr": "write engine: glue",
-        "emr-serverless": "write engine: glue",
+        "emr": "write engine: emr-serverless",
         "athena": "write engine: glue",
         "lambda": "write engine: glue",
     },

@@ -8,7 +8,7 @@ from typing import Literal
 from lakehouse.naming import DatasetName
 
 Job = Literal["ingest", "refine", "publish"]
-Engine = Literal["glue"]
+Engine = Literal["emr-serverless", "glue"]
 
 
 @dataclass(frozen=True, kw_only=True)

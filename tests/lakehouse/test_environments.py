@@ -20,6 +20,7 @@ SIZES_RETENTION_REMOVAL = {
     "log_retention_days",
     "arrivals",
     "glue",
+    "emr_serverless",
     "athena",
     "lifecycle",
     "audit",

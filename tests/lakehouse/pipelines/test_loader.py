@@ -216,10 +216,10 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "other engine": (
         "orders",
-        ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, engine: emr-serverless}"),
+        ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, engine: emr}"),
         "steps[0].engine",
-        "emr-serverless cannot be applied yet",
-        "engine: glue",
+        "emr cannot be applied yet",
+        "engine: emr-serverless",
     ),
     "unknown engine": (
         "orders",
