@@ -21,7 +21,8 @@ PRINCIPALS = ("redshift-serverless.amazonaws.com", "redshift.amazonaws.com")
 """Services as which Redshift assumes the roles of a namespace; the role trusts one of them at least."""
 
 LOG_EXPORTS = ("userlog", "connectionlog", "useractivitylog")
-LARGEST_CAPACITY, CAPACITY_STEP, DEFAULT_CAPACITY = 1024, 8, 128
+DEFAULT_CAPACITY = 128
+"""RPU of a workgroup that does not say."""
 
 NAMESPACES, WORKGROUPS, USAGE_LIMITS, TAGS = store(), store(), store(), store()
 
@@ -252,10 +253,9 @@ def _check_workgroup(given: Mapping[str, Any]) -> None:
             raise ServiceError("ValidationException", f"{name} {given[name]} is not served by the laptop platform: use {served}")
     base, most = given.get("baseCapacity"), given.get("maxCapacity")
     for capacity in (base, most):
-        if capacity is not None and (not 4 <= capacity <= LARGEST_CAPACITY or (capacity != 4 and capacity % CAPACITY_STEP)):
+        if capacity is not None and not _is_capacity(capacity):
             raise ServiceError(
-                "ValidationException",
-                f"The capacity must be 4, or from 8 to {LARGEST_CAPACITY} RPU in steps of {CAPACITY_STEP}, got {capacity}",
+                "ValidationException", f"The capacity must be 4, 8 to 512 in steps of 8, or to 1024 in steps of 32 RPU, got {capacity}"
             )
     if base is not None and most is not None and most < base:
         raise ServiceError("ValidationException", f"maxCapacity {most} is below baseCapacity {base}")
@@ -265,6 +265,10 @@ def _check_workgroup(given: Mapping[str, Any]) -> None:
     port = given.get("port")
     if port is not None and not (5431 <= port <= 5455 or 8191 <= port <= 8215):
         raise ServiceError("ValidationException", f"The port must be from 5431 to 5455 or from 8191 to 8215, got {port}")
+
+
+def _is_capacity(capacity: int) -> bool:
+    return capacity == 4 or (8 <= capacity <= 512 and capacity % 8 == 0) or (512 < capacity <= 1024 and capacity % 32 == 0)
 
 
 def _parameters(given: list[Mapping[str, str]]) -> list[dict[str, str]]:

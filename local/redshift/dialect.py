@@ -24,6 +24,11 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 class PlainRedshift(Redshift):
     """The dialect; it registers itself with sqlglot under its name."""
 
+    class Tokenizer(Redshift.Tokenizer):
+        """Takes every statement apart, also those that sqlglot leaves whole."""
+
+        COMMANDS: set[TokenType] = set()  # noqa: RUF012 - sqlglot's way to configure a tokenizer
+
     class Parser(Redshift.Parser):
         """Knows no function but those with a grammar of their own."""
 
@@ -41,7 +46,7 @@ def tokenize(sql: str) -> list[Token]:
         SqlError: A string or a comment does not end.
     """
     try:
-        found = sqlglot.tokenize(sql, read="redshift")
+        found = sqlglot.tokenize(sql, read=PlainRedshift)
     except SqlglotError as error:
         raise SqlError(f"syntax error: {_first_line(error)}") from error
     return found[:-1] if found and found[-1].token_type == TokenType.SEMICOLON else found

@@ -207,6 +207,8 @@ class _Translation:
         """The node with everything in it as PostgreSQL has it; children first."""
         if isinstance(node, exp.Select) and node.args.get("qualify"):
             node = self._qualified(node)
+        if isinstance(node, exp.When):
+            _name_values(node)
         for name, value in list(node.args.items()):
             if isinstance(value, exp.Expr):
                 node.set(name, self.rewrite(value))
@@ -483,6 +485,16 @@ class _Translation:
         if not isinstance(node.args["using"], exp.Table):
             raise SqlError("syntax error: the source of MERGE is a table")
         return node
+
+
+def _name_values(node: exp.When) -> None:
+    """INSERT VALUES without columns, which sqlglot reads as a call of a function VALUES."""
+    inserted = node.args.get("then")
+    named = inserted.this if isinstance(inserted, exp.Insert) else None
+    only = named.expressions[0] if isinstance(named, exp.Tuple) and len(named.expressions) == 1 else None
+    if isinstance(inserted, exp.Insert) and isinstance(only, exp.Anonymous) and str(only.this).upper() == "VALUES":
+        inserted.set("expression", exp.Tuple(expressions=only.expressions))
+        inserted.set("this", None)
 
 
 def _comparable(node: exp.Expr) -> exp.Expr:
