@@ -116,6 +116,16 @@ def test_a_job_run_that_is_not_there_is_not_found(emr: Any) -> None:
         emr.list_job_runs(applicationId="00nothing")
 
 
+def test_tags_of_something_new_need_the_right_to_tag(emr: Any) -> None:
+    create = allow("emr-serverless:CreateApplication")
+    maker = client("emr-serverless", key=user(create))
+    maker.create_application(**RELEASE)
+    with pytest.raises(ClientError, match=r"not authorized to perform: emr-serverless:TagResource on resource: arn:.*:/applications/00"):
+        maker.create_application(**RELEASE, tags={"a": "1"})
+    tagger = client("emr-serverless", key=user(create, allow("emr-serverless:TagResource", "arn:aws:emr-serverless:*:*:/applications/*")))
+    tagger.create_application(**RELEASE, tags={"a": "1"})
+
+
 def test_tags_are_kept(emr: Any) -> None:
     arn = emr.create_application(**RELEASE, tags={"a": "1"})["arn"]
     emr.tag_resource(resourceArn=arn, tags={"b": "2"})
