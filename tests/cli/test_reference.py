@@ -25,7 +25,7 @@ INTERFACE = {
     "runs": ["--json", "--env"],
     "show": ["RUN", "--json", "--env"],
     "logs": ["RUN", "--env"],
-    "sql": ["QUERY", "--json", "--env"],
+    "sql": ["QUERY", "--engine", "--json", "--env"],
     "quarantine": ["DATASET", "--json", "--env"],
     "tables": ["--json", "--env"],
     "status": ["--json", "--env"],
