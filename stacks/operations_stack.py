@@ -86,9 +86,12 @@ class OperationsStack(PlatformStack):
         names = self.names
         role = OperatorRole(self, "Operator", names=names, pipelines=[spec.name for spec in pipelines]).role
         for spec in pipelines:
-            PipelineGrants(names.state_machine(spec.name)).watch(role)
+            machine = PipelineGrants(names.state_machine(spec.name))
+            machine.watch(role)
             if isinstance(spec.trigger, Arrival):
                 lake.grants.put(role, "raw", prefix=names.raw_prefix(spec.trigger.dataset))
+            else:
+                machine.start(role)
         queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
         if queues:
             allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])
