@@ -1,4 +1,4 @@
-"""What people wrote: contracts and pipelines."""
+"""What people wrote: contracts, pipelines and queries."""
 
 from __future__ import annotations
 
@@ -10,26 +10,42 @@ from lakehouse.contracts.compiler.cached import compiled_contracts
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.pipelines.loader import load_pipelines
 from lakehouse.pipelines.spec import PipelineSpec
+from lakehouse.saved_queries import SavedQuery
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What people wrote: contracts and pipelines, checked together.
+    """What people wrote: contracts, pipelines and queries, checked together.
 
     Attributes:
         contracts: Compiled contracts by id.
         pipelines: Pipelines by name.
+        queries: Queries that the workgroup keeps.
     """
 
     contracts: Mapping[str, CompiledContract]
     pipelines: Sequence[PipelineSpec]
+    queries: Sequence[SavedQuery] = ()
 
     @classmethod
     def load(cls, root: Path) -> Project:
-        """Read the folders `contracts` and `pipelines`.
+        """Read the folders `contracts`, `pipelines` and, if there is one, `queries`.
 
         Raises:
             ConfigurationError: Something in them is wrong; it names every fault.
         """
         contracts = compiled_contracts(root)
-        return cls(contracts=contracts, pipelines=load_pipelines(root / "pipelines", contracts))
+        return cls(
+            contracts=contracts,
+            pipelines=load_pipelines(root / "pipelines", contracts),
+            queries=_queries(root / "queries", contracts),
+        )
+
+
+def _queries(folder: Path, contracts: Mapping[str, CompiledContract]) -> Sequence[SavedQuery]:
+    if not folder.is_dir():
+        return ()
+    # A project without queries need not wait for the parser of their SQL.
+    from lakehouse.contracts.compiler.queries import load_queries
+
+    return load_queries(folder, contracts)

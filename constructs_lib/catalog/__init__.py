@@ -3,6 +3,8 @@
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroup
 from constructs_lib.catalog.catalog_database import CatalogDatabase
 from constructs_lib.catalog.iceberg_table import IcebergTable
+from constructs_lib.catalog.projected_table import DateFolders, ListedFolders, NamedFolders, NumberFolders, ProjectedTable
+from constructs_lib.catalog.saved_queries import SavedQueries
 from constructs_lib.catalog.table_function import TableFunction
 from constructs_lib.catalog.table_grants import CatalogGrants, CatalogTable
 from constructs_lib.catalog.table_optimizers import OptimizerRole, TableOptimizers
@@ -12,8 +14,14 @@ __all__ = [
     "CatalogDatabase",
     "CatalogGrants",
     "CatalogTable",
+    "DateFolders",
     "IcebergTable",
+    "ListedFolders",
+    "NamedFolders",
+    "NumberFolders",
     "OptimizerRole",
+    "ProjectedTable",
+    "SavedQueries",
     "TableFunction",
     "TableOptimizers",
 ]

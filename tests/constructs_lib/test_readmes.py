@@ -24,6 +24,7 @@ from constructs_lib.storage import DataLake
 from lakehouse.contracts.compiler.project import compile_contracts
 from lakehouse.contracts.tables import table_of
 from lakehouse.naming import DatasetName, Names
+from lakehouse.saved_queries import SavedQuery
 from stacks.synthesis import ROOT
 
 FOLDER = Path(constructs_lib.__file__).parent
@@ -47,6 +48,7 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
     step = GlueStep(name="refine", job_name="refine", timeout_minutes=5)
     return {
         "Path": Path,
+        "SavedQuery": SavedQuery,
         "analyst": iam.Role(scope, "Analyst", assumed_by=account_principal()),
         "arrival": FileArrival(
             scope,

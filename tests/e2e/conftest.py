@@ -42,6 +42,7 @@ COPIED = (
     "lambdas",
     "local",
     "pipelines",
+    "queries",
     "stacks",
     "package.json",
 )
