@@ -2,6 +2,7 @@
 
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroup
 from constructs_lib.catalog.catalog_database import CatalogDatabase
+from constructs_lib.catalog.federated_connector import FederatedConnector
 from constructs_lib.catalog.iceberg_table import IcebergTable
 from constructs_lib.catalog.projected_table import DateFolders, ListedFolders, NamedFolders, NumberFolders, ProjectedTable
 from constructs_lib.catalog.saved_queries import SavedQueries
@@ -15,6 +16,7 @@ __all__ = [
     "CatalogGrants",
     "CatalogTable",
     "DateFolders",
+    "FederatedConnector",
     "IcebergTable",
     "ListedFolders",
     "NamedFolders",

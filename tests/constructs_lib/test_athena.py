@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 
 from constructs_lib.catalog import (
     AthenaWorkgroup,
     CatalogDatabase,
     DateFolders,
+    FederatedConnector,
     ListedFolders,
     NamedFolders,
     NumberFolders,
@@ -186,3 +188,30 @@ def test_a_projected_table_is_queried_without_its_partitions_being_asked_for(
     table(stack, names, lake).grants.query(role)
     assert {"glue:GetDatabase", "glue:GetTable", "s3:GetBucketLocation", "s3:GetObject", "s3:ListBucket"} <= actions(synth())
     assert "glue:GetPartitions" not in actions(synth())
+
+
+def connector(stack: Stack, lake: LakeBuckets, name: str = "shop_db") -> FederatedConnector:
+    function = lambda_.Function.from_function_arn(stack, "Function", "arn:aws:lambda:us-east-1:111122223333:function:shop-connector")
+    return FederatedConnector(stack, "Shop", name=name, function=function, lake=lake)
+
+
+def test_a_source_outside_is_a_catalog_behind_a_function(stack: Stack, lake: LakeBuckets, synth: Synth) -> None:
+    role = iam.Role(stack, "Role", assumed_by=account_principal())
+    made = connector(stack, lake)
+    made.grants.query(role)
+    resources = synth()
+    (catalog,) = of_type(resources, "AWS::Athena::DataCatalog")
+    function = "arn:aws:lambda:us-east-1:111122223333:function:shop-connector"
+    assert catalog == {"Name": "shop_db", "Type": "LAMBDA", "Parameters": {"function": function}}
+    (policy,) = of_type(resources, "AWS::IAM::Policy")
+    granted = {str(statement["Action"]): str(statement["Resource"]) for statement in policy["PolicyDocument"]["Statement"]}
+    assert granted["lambda:InvokeFunction"] == function
+    assert "datacatalog/shop_db" in granted["athena:GetDataCatalog"]
+    assert "/spill/shop_db/" in str(policy)
+    assert made.spill_location.endswith("/spill/shop_db/")
+
+
+@pytest.mark.parametrize("name", ["AwsDataCatalog", "awsdatacatalog", "shop-db", "", "x" * 51])
+def test_a_catalog_that_queries_could_not_name_is_refused(stack: Stack, lake: LakeBuckets, name: str) -> None:
+    with pytest.raises(InvalidProps, match="name must be of small letters"):
+        connector(stack, lake, name)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk.aws_lambda import Function
 from constructs import Construct
 
 import constructs_lib
@@ -47,6 +48,7 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
     code = JobCode.from_platform("refine")
     step = GlueStep(name="refine", job_name="refine", timeout_minutes=5)
     return {
+        "Function": Function,
         "Path": Path,
         "SavedQuery": SavedQuery,
         "analyst": iam.Role(scope, "Analyst", assumed_by=account_principal()),

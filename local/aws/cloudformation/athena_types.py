@@ -49,3 +49,15 @@ def register() -> None:
             },
         )
     )
+    modelled.add(
+        ModelledType(
+            resource_type="AWS::Athena::DataCatalog",
+            service="athena",
+            create="CreateDataCatalog",
+            read="GetDataCatalog",
+            update="UpdateDataCatalog",
+            delete="DeleteDataCatalog",
+            record=lambda answer: answer["DataCatalog"],
+            left_out=dict.fromkeys(("ConnectionType", "Error", "Status"), "Athena says it of federated catalogs that it makes itself"),
+        )
+    )

@@ -57,3 +57,17 @@ def test_an_external_table_is_made_and_changed_with_the_callers_rights(local_aws
     assert glue.get_table(DatabaseName=database, Name="lines")["Table"]["Parameters"] == made
     assert local_aws.stack(table(database, **made, more="1"), name=name, caller=caller, update=True)["StackStatus"] == "UPDATE_COMPLETE"
     assert glue.get_table(DatabaseName=database, Name="lines")["Table"]["Parameters"] == {**made, "more": "1"}
+
+
+def test_a_federated_catalog_is_kept_and_queries_over_it_are_refused(local_aws: LocalAws) -> None:
+    name = local_aws.name("cat").replace("-", "_")
+    function = "arn:aws:lambda:us-east-1:000000000000:function:connector"
+    properties = {"Name": name, "Type": "LAMBDA", "Parameters": {"function": function}}
+    made = local_aws.stack({"Catalog": {"Type": "AWS::Athena::DataCatalog", "Properties": properties}})
+    assert made["StackStatus"] == "CREATE_COMPLETE", made
+    athena = local_aws.client("athena")
+    assert athena.get_data_catalog(Name=name)["DataCatalog"]["Parameters"] == {"function": function}
+    with pytest.raises(ClientError, match=f"Catalog {name} is not served by the laptop platform"):
+        athena.start_query_execution(
+            QueryString="SELECT 1", QueryExecutionContext={"Catalog": name}, ResultConfiguration={"OutputLocation": "s3://somewhere/"}
+        )
