@@ -55,12 +55,19 @@ class Report:
         seconds: Phase -> seconds.
         queries: Query -> seconds.
         wrong: What differs, in sentences; empty if nothing does.
+        tell: Told what goes on.
     """
 
     scale: float
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     queries: dict[int, float] = field(default_factory=dict[int, float])
     wrong: list[str] = field(default_factory=list[str])
+    tell: Callable[[str], None] = lambda _: None
+
+    def note(self, fault: str) -> None:
+        """Keep what differs, and tell it at once."""
+        self.wrong.append(fault)
+        self.tell(fault)
 
     def text(self) -> str:
         """The report for people."""
@@ -113,7 +120,7 @@ def run(*, scale: float, folder: Path, tell: Callable[[str], None] = lambda _: N
     Raises:
         TerminalError: The tables could not be loaded.
     """
-    report = Report(scale=scale)
+    report = Report(scale=scale, tell=tell)
     if scale >= 1:
         os.environ["LAKE_TRINO_HEAP_MB"] = str(HEAP_MB)
 
@@ -134,7 +141,7 @@ def run(*, scale: float, folder: Path, tell: Callable[[str], None] = lambda _: N
         timed("load", lambda: _load(checkout, data))
         _count(checkout, data, report)
         answers = timed("check", lambda: independent(data / "parquet"))
-        _query(checkout, answers, report, tell)
+        _query(checkout, answers, report)
     finally:
         checkout.lake("down", "--wipe", code=None)
     return report
@@ -169,10 +176,10 @@ def _count(checkout: Checkout, data: Path, report: Report) -> None:
         expected = counted[0][0]
         found = checkout.sql(f"SELECT count(*) FROM silver_tpch.{table}")[0][0]
         if found != expected:
-            report.wrong.append(f"{table} has {found} rows, {expected} were delivered")
+            report.note(f"{table} has {found} rows, {expected} were delivered")
 
 
-def _query(checkout: Checkout, answers: dict[int, Summary], report: Report, tell: Callable[[str], None]) -> None:
+def _query(checkout: Checkout, answers: dict[int, Summary], report: Report) -> None:
     runner = AthenaRunner(
         checkout.session.client("athena"),
         workgroup=checkout.names.workgroup,
@@ -184,15 +191,15 @@ def _query(checkout: Checkout, answers: dict[int, Summary], report: Report, tell
         try:
             answer = runner.query(Query.load(number).sql, deadline_seconds=900)
         except TerminalError as error:
-            report.wrong.append(f"Q{number}: {error}")
+            report.note(f"Q{number}: {error}")
             continue
         report.queries[number] = time.monotonic() - began
-        tell(f"Q{number}: {len(answer.rows)} rows in {report.queries[number]:.1f} s")
+        report.tell(f"Q{number}: {len(answer.rows)} rows in {report.queries[number]:.1f} s")
         found = Summary.of(number, answer.rows)
         if not found.equals(answers[number]):
-            report.wrong.append(f"Q{number} differs from DuckDB's: {found} instead of {answers[number]}; it begins {answer.rows[:3]}")
+            report.note(f"Q{number} differs from DuckDB's: {found} instead of {answers[number]}; it begins {answer.rows[:3]}")
         if report.scale == 1 and not found.equals(published()[number]):
-            report.wrong.append(f"Q{number} differs from the published answer: {found} instead of {published()[number]}")
+            report.note(f"Q{number} differs from the published answer: {found} instead of {published()[number]}")
 
 
 def main(arguments: list[str]) -> int:

@@ -75,7 +75,7 @@ class Summary:
         """Whether two answers are the same, by the standard's rule for ratios."""
         if (self.rows, self.digest, len(self.ratios)) != (other.rows, other.digest, len(other.ratios)):
             return False
-        return all(abs(Decimal(mine) - Decimal(theirs)) <= Decimal("0.01") for mine, theirs in zip(self.ratios, other.ratios, strict=True))
+        return all(_is_close(mine, theirs) for mine, theirs in zip(self.ratios, other.ratios, strict=True))
 
 
 @cache
@@ -103,6 +103,13 @@ def independent(source: Path) -> dict[int, Summary]:
             sql = sqlglot.transpile(Query.load(number).sql, read="trino", write="duckdb")[0]
             found[number] = Summary.of(number, database.execute(sql).fetchall())
     return found
+
+
+def _is_close(mine: str, theirs: str) -> bool:
+    """Whether two ratios agree to two digits, or are both missing."""
+    if "None" in {mine, theirs}:
+        return mine == theirs
+    return abs(Decimal(mine) - Decimal(theirs)) <= Decimal("0.01")
 
 
 def _text(value: Any) -> str:
