@@ -63,7 +63,7 @@ def test_a_long_answer_comes_over_many_pages(runner: AthenaRunner) -> None:
     assert [row[0] for row in answer.rows] == list(range(1, 2501))
 
 
-def test_a_query_that_nobody_waits_for_ends(lake: Lake, runner: AthenaRunner) -> None:
+def test_a_query_that_nobody_waits_for_ends(lake: Lake, group: str, runner: AthenaRunner) -> None:
     began = time.monotonic()
     with pytest.raises(QueryTimedOutError, match="is cancelled") as caught:
         runner.run(ENDLESS, deadline_seconds=3)
@@ -72,7 +72,7 @@ def test_a_query_that_nobody_waits_for_ends(lake: Lake, runner: AthenaRunner) ->
     query_id = caught.value.execution.query_id
     athena = lake.aws.client("athena")
     wait_for(lambda: athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"] == "CANCELLED", seconds=60)
-    assert query_id in [execution.query_id for execution in runner.recent(5)]
+    assert query_id in [execution.query_id for execution in AthenaRunner(athena, workgroup=group).recent(5)]
 
 
 def test_a_failure_is_told_in_athenas_words(runner: AthenaRunner) -> None:
