@@ -20,6 +20,9 @@ CATALOG = "lake"
 VENDED_LOGS = "/aws/vendedlogs/states"
 """Where AWS wants the log groups that Step Functions delivers to."""
 
+WAREHOUSE_DATABASE = "lakehouse"
+"""Database of the warehouse."""
+
 METRICS_NAMESPACE = "Lakehouse"
 """CloudWatch namespace of every metric that the platform emits."""
 
@@ -177,8 +180,18 @@ class Names:
         return contract_id.replace(".", "/") + "/"
 
     @property
+    def emr_application(self) -> str:
+        """EMR Serverless application of the environment."""
+        return self.prefix
+
+    @property
     def workgroup(self) -> str:
         """Athena workgroup."""
+        return self.prefix
+
+    @property
+    def warehouse(self) -> str:
+        """Namespace and workgroup of Redshift Serverless."""
         return self.prefix
 
     @property

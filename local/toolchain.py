@@ -12,8 +12,29 @@ from lakehouse.errors import TerminalError
 ROOT = Path(__file__).resolve().parents[1]
 
 
+GLUE_SPARK = "4.1"
+"""Series of the Spark that set-up installs: Glue 6.0's; it is in the virtual environment."""
+
+
 class ToolMissingError(TerminalError):
     """Something that set-up installs is not there; its text ends in what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkRelease:
+    """One of several Sparks.
+
+    Attributes:
+        series: First two numbers of its version, `4.1`.
+        home: SPARK_HOME.
+        jars: Jars beside its own: Iceberg, its AWS bundle and S3A, sorted by name.
+        python: Folder with its `pyspark` to put on the Python path; None if the environment's own is it.
+    """
+
+    series: str
+    home: Path
+    jars: tuple[Path, ...]
+    python: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +105,29 @@ class Toolchain:
             raise _missing("Spark's jars for Iceberg and S3", self.cache / "jars")
         return jars
 
+    def spark(self, series: str = GLUE_SPARK) -> SparkRelease:
+        """A Spark by its series; those beside Glue's are installed by `python -m tools.spark_releases`, at their first use.
+
+        Raises:
+            ToolMissingError: It is not installed.
+        """
+        if series == GLUE_SPARK:
+            return SparkRelease(series=series, home=self.spark_home, jars=self.spark_jars)
+        folder = self.cache / f"spark-{series}"
+        if not (folder / "installed").is_file():
+            raise ToolMissingError(f"Spark {series} is missing ({folder} is not complete): run `.venv/bin/python -m tools.spark_releases`")
+        return SparkRelease(
+            series=series, home=folder / "python" / "pyspark", jars=tuple(sorted((folder / "jars").glob("*.jar"))), python=folder / "python"
+        )
+
+    @property
+    def job_jars(self) -> tuple[Path, ...]:
+        """Jars that jobs bring themselves, such as the PostgreSQL driver; no session has them unless a job names them."""
+        jars = tuple(sorted((self.cache / "job-jars").glob("*.jar")))
+        if not jars:
+            raise _missing("the jars of jobs", self.cache / "job-jars")
+        return jars
+
     @property
     def trino_home(self) -> Path:
         """Trino's folder: `lib`, `bin` and the plugins `iceberg` and `hive`, nothing else."""
@@ -96,18 +140,23 @@ class Toolchain:
         """Pure Python packages for Lambda functions and jobs, as they are staged into each asset."""
         return self._file(self.root / "constructs_lib" / "_bundled" / "python", "the Lambda packages")
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, *, series: str = GLUE_SPARK) -> dict[str, str]:
         """Variables that make child processes use these tools: PATH, JSII_NODE, JAVA_HOME, SPARK_HOME, PYSPARK_PYTHON.
+
+        Args:
+            series: Which Spark; one beside Glue's is found by PYTHONPATH as well.
 
         Returns:
             Only the variables to set, to be laid over `os.environ`.
         """
+        spark = self.spark(series)
         path = os.pathsep.join([str(self.python.parent), str(self.node.parent), os.environ.get("PATH", os.defpath)])
         return {
             "PATH": path,
             "JSII_NODE": str(self.node),
             "JAVA_HOME": str(self.java_home),
-            "SPARK_HOME": str(self.spark_home),
+            "SPARK_HOME": str(spark.home),
+            **({"PYTHONPATH": str(spark.python)} if spark.python else {}),
             "PYSPARK_PYTHON": str(self.python),
             "PYSPARK_DRIVER_PYTHON": str(self.python),
         }

@@ -11,6 +11,7 @@ from lakehouse.contracts.model import CompiledContract
 from lakehouse.pipelines.loader import load_pipelines
 from lakehouse.pipelines.spec import PipelineSpec
 from lakehouse.saved_queries import SavedQuery
+from lakehouse.warehouse.migrations import Migration, load_migrations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,15 +22,17 @@ class Project:
         contracts: Compiled contracts by id.
         pipelines: Pipelines by name.
         queries: Queries that the workgroup keeps.
+        migrations: SQL that runs once in the warehouse, in order.
     """
 
     contracts: Mapping[str, CompiledContract]
     pipelines: Sequence[PipelineSpec]
     queries: Sequence[SavedQuery] = ()
+    migrations: Sequence[Migration] = ()
 
     @classmethod
     def load(cls, root: Path) -> Project:
-        """Read the folders `contracts`, `pipelines` and, if there is one, `queries`.
+        """Read the folders `contracts`, `pipelines`, `warehouse/migrations` and, if there is one, `queries`.
 
         Raises:
             ConfigurationError: Something in them is wrong; it names every fault.
@@ -39,6 +42,7 @@ class Project:
             contracts=contracts,
             pipelines=load_pipelines(root / "pipelines", contracts),
             queries=_queries(root / "queries", contracts),
+            migrations=load_migrations(root / "warehouse" / "migrations"),
         )
 
 

@@ -22,6 +22,7 @@ INPUTS = (
     "requirements.txt",
     "package.json",
     "package-lock.json",
+    "jobs/requirements.txt",
     "lambdas/requirements.txt",
     "tools/java25.txt",
     "tools/maven.lock",

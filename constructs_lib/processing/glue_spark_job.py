@@ -28,6 +28,7 @@ from constructs_lib.processing.glue_job import (
 from constructs_lib.processing.job_code import CodeAssets, JobCode
 from constructs_lib.processing.job_logs import JobLogs
 from constructs_lib.processing.security_configuration import SecurityConfiguration
+from constructs_lib.processing.serverless_size import GLUE_MEMORY_GB, check_heaps
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument
 
 GLUE_VERSIONS = ("5.0", "5.1", "6.0")
@@ -132,6 +133,7 @@ class GlueSparkJob(Construct):
             execution_class == "STANDARD" or size.worker_type in FLEX_WORKER_TYPES,
             f"Glue runs FLEX on workers of {' and '.join(FLEX_WORKER_TYPES)}, got {size.worker_type}: take one of them, or execution_class STANDARD",
         )
+        check_heaps(settings or {}, memory_gb=GLUE_MEMORY_GB[size.worker_type], worker=f"a worker of type {size.worker_type}")
         bookmark_argument = bookmark_option(bookmark, max_concurrent_runs=max_concurrent_runs)
         self.role = glue_role(self, name)
         script, files = stage_code(self.role, code, extra_jars)

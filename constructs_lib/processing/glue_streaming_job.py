@@ -25,6 +25,7 @@ from constructs_lib.processing.glue_spark_job import GLUE_VERSIONS, SparkSize, s
 from constructs_lib.processing.job_code import JobCode
 from constructs_lib.processing.job_logs import JobLogs
 from constructs_lib.processing.security_configuration import SecurityConfiguration
+from constructs_lib.processing.serverless_size import GLUE_MEMORY_GB, check_heaps
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument
 
 STREAMING_WORKER_TYPES = ("G.025X", "G.1X", "G.2X", "G.4X", "G.8X")
@@ -88,6 +89,7 @@ class GlueStreamingJob(Construct):
         if worker_type != "G.025X":
             SparkSize(worker_type=worker_type, workers=workers)
         require(workers >= 2, f"workers must be at least 2 (one of them is the driver), got {workers}")
+        check_heaps(settings or {}, memory_gb=GLUE_MEMORY_GB[worker_type], worker=f"a worker of type {worker_type}")
         arguments = arguments if arguments is not None else {}
         check_glue_arguments(arguments)
         self.role = glue_role(self, name)

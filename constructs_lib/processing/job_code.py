@@ -14,7 +14,7 @@ from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, REGION, bucket_arn
 from constructs_lib.checks import require
-from constructs_lib.packaging import file_hash, job_bundle, job_script, write_file
+from constructs_lib.packaging import CodeBundle, file_hash, job_bundle, job_packages, job_script, write_file
 from constructs_lib.permissions import allow
 
 VERSIONS = "Code lies under the hash of its content; naming one version would break runs that are under way when the next is deployed."
@@ -37,6 +37,11 @@ class JobCode:
     script: Path
     bundle: Path
     bundle_hash: str
+
+    @property
+    def packages(self) -> CodeBundle:
+        """Third-party packages that the platform's library needs, for engines whose Python lacks them."""
+        return job_packages()
 
     @classmethod
     def from_platform(cls, job: str) -> JobCode:

@@ -13,6 +13,9 @@ from lakehouse.naming import DatasetName
 NONE = "none"
 """Text of an argument that a run does not have; engines pass no empty ones."""
 
+JOB_RUN_ID = "JOB_RUN_ID"
+"""What stands for the id of the run in the name of a log stream, which is written down before there is a run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobArguments:
@@ -30,6 +33,7 @@ class JobArguments:
         lineage_table: DynamoDB table of the lineage, or "".
         database_prefix: Put before every database.
         log_group: Log group of the driver.
+        log_stream: Stream of the driver in it, `JOB_RUN_ID` standing for that of the run; "" is as Glue names it.
         engine: glue or emr-serverless.
         job_run_id: Id by which the engine knows this run of the job.
         run_id: Run of the pipeline.
@@ -37,6 +41,9 @@ class JobArguments:
         manifest: Address of the manifest, or None.
         batch_id: Batch, or None.
         transform: `<domain>.<function>`, for publish.
+        watermarks_table: DynamoDB table of the watermarks, or ""; for an ingest from a database.
+        source_address: Where that database is read, `postgres://reader:5432/shop`, or None.
+        source_secret_arn: Secret that opens it, or None.
     """
 
     env: str
@@ -50,6 +57,7 @@ class JobArguments:
     lineage_table: str
     database_prefix: str
     log_group: str
+    log_stream: str
     engine: str
     job_run_id: str
     run_id: str
@@ -57,6 +65,9 @@ class JobArguments:
     manifest: str | None
     batch_id: str | None
     transform: str | None
+    watermarks_table: str = ""
+    source_address: str | None = None
+    source_secret_arn: str | None = None
 
     @classmethod
     def parse(cls, argv: Sequence[str] | None = None) -> JobArguments:
@@ -78,6 +89,7 @@ class JobArguments:
             lineage_table=given.lineage_table,
             database_prefix="" if given.database_prefix == NONE else given.database_prefix,
             log_group=given.log_group,
+            log_stream=given.log_stream,
             engine=given.engine,
             job_run_id=given.job_run_id or f"local-{uuid.uuid4()}",
             run_id=given.run_id,
@@ -85,6 +97,9 @@ class JobArguments:
             manifest=None if given.manifest in {"", NONE} else given.manifest,
             batch_id=None if given.batch_id in {"", NONE} else given.batch_id,
             transform=None if given.transform in {"", NONE} else given.transform,
+            watermarks_table=given.watermarks_table,
+            source_address=None if given.source_address in {"", NONE} else given.source_address,
+            source_secret_arn=None if given.source_secret_arn in {"", NONE} else given.source_secret_arn,
         )
 
 
@@ -92,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False, description="One step of a pipeline on Spark.")
     for name in ("env", "project", "pipeline", "step", "contracts", "writes", "audit_table", "run_id"):
         parser.add_argument(f"--{name}", required=True)
-    for name in ("reads", "lineage_table", "database_prefix", "log_group", "manifest", "batch_id", "transform"):
+    for name in ("reads", "lineage_table", "database_prefix", "log_group", "log_stream", "manifest", "batch_id", "transform"):
+        parser.add_argument(f"--{name}", default="")
+    for name in ("watermarks_table", "source_address", "source_secret_arn"):
         parser.add_argument(f"--{name}", default="")
     parser.add_argument("--engine", default="glue")
     parser.add_argument("--attempt", type=int, default=1)

@@ -20,6 +20,7 @@ SIZES_RETENTION_REMOVAL = {
     "log_retention_days",
     "arrivals",
     "glue",
+    "emr_serverless",
     "athena",
     "lifecycle",
     "audit",
@@ -231,3 +232,18 @@ def test_an_environment_cannot_be_changed(tmp_path: Path) -> None:
     environment: Any = load_environment(write(tmp_path), "dev")
     with pytest.raises(ValueError, match="frozen"):
         environment.removal = "destroy"
+
+
+@pytest.mark.parametrize(("section", "problem"), [
+    ("{worker_vcpu: 4, worker_memory_gb: 40}", "a worker of 4 vCPU has 8-30 GB of memory"),
+    ("{worker_vcpu: 8, worker_memory_gb: 18}", "in steps of 4"),
+    ("{executors: 4, max_executors: 2}", "max_executors must be at least executors = 4"),
+    ("{max_executors: 100}", "must let one job of 101 workers run, which takes 404 vCPU and 1616 GB"),
+    ("{warm_executors: 2}", "warm_drivers and warm_executors must both be 0"),
+    ("{worker_vcpu: 3}", "3 is not allowed"),
+])  # fmt: skip
+def test_jobs_on_emr_serverless_fit_their_workers_and_the_application(tmp_path: Path, section: str, problem: str) -> None:
+    (fault,) = faults(write(tmp_path, dev=f"emr_serverless: {section}\n"))
+    assert fault.file == "config/dev.yaml"
+    assert fault.place.startswith("emr_serverless")
+    assert problem in fault.problem
