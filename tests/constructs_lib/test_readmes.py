@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 import constructs_lib
 from constructs_lib.catalog import AthenaWorkgroup, CatalogTable
 from constructs_lib.ingestion import FileArrival, FilesLanded
+from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.observability import AlertTopics
 from constructs_lib.orchestration import GlueStep, Pipeline, RunRecorder, RunTables
 from constructs_lib.permissions import account_principal, service_principal
@@ -63,10 +65,18 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
         "keys": keys,
         "lake": lake,
         "names": names,
+        "network": NetworkReference(
+            vpc_id="vpc-1",
+            private_subnet_ids=["subnet-p1", "subnet-p2"],
+            isolated_subnet_ids=["subnet-i1", "subnet-i2"],
+            job_security_group_id="sg-1",
+            availability_zones=["us-east-1a", "us-east-1b"],
+        ),
         "pipeline": Pipeline(scope, "Pipeline", names=names, pipeline="given", steps=[step], tables=["a.b"], log_key=keys.logs),
         "recorder": RunRecorder(scope, "Recorder", names=names, tables=run_tables.by_name, log_key=keys.logs),
         "role": iam.Role(scope, "Role", assumed_by=service_principal("glue.amazonaws.com")),
         "run_tables": run_tables,
+        "secretsmanager": secretsmanager,
         "stack": stack,
         "table": CatalogTable(dataset=DatasetName.parse("gold.sales.daily_sales"), lake=lake.by_name),
         "table_of": table_of,
