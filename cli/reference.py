@@ -24,11 +24,13 @@ PAGE = ROOT / "docs" / "cli.md"
 """The page."""
 
 SHAPES: dict[str, type] = {
+    "run": results.Runs,
     "runs": results.Runs,
     "show": results.RunDetail,
     "sql": results.QueryResult,
     "quarantine": results.Quarantine,
     "status": results.Status,
+    "tables": results.Tables,
 }
 """What each verb with `--json` prints."""
 

@@ -15,11 +15,13 @@ from constructs_lib.orchestration.pipeline import PipelineGrants
 from constructs_lib.orchestration.run_functions import NOTIFIER, RECORDER
 from constructs_lib.permissions import allow
 from constructs_lib.storage import LakeBuckets
+from constructs_lib.warehouse import RedshiftServerlessGrants
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.environments import Environment
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
 from stacks.platform_stack import PlatformStack
+from stacks.warehouse_stack import WORKGROUP_ARN, warehouse_parameter
 
 
 class OperationsStack(PlatformStack):
@@ -84,15 +86,20 @@ class OperationsStack(PlatformStack):
         names = self.names
         role = OperatorRole(self, "Operator", names=names, pipelines=[spec.name for spec in pipelines]).role
         for spec in pipelines:
-            PipelineGrants(names.state_machine(spec.name)).watch(role)
+            machine = PipelineGrants(names.state_machine(spec.name))
+            machine.watch(role)
             if isinstance(spec.trigger, Arrival):
                 lake.grants.put(role, "raw", prefix=names.raw_prefix(spec.trigger.dataset))
+            else:
+                machine.start(role)
         queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
         if queues:
             allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])
         tables.grants.use(role, "audit", actions=("GetItem", "Query"), indexes=("by_run", "by_status"))
         tables.grants.use(role, "control", actions=("GetItem",))
         AthenaWorkgroupGrants(names.workgroup, lake).run_queries(role)
+        if self.environment_config.warehouse.kind != "none":
+            RedshiftServerlessGrants(workgroup_arn=warehouse_parameter(self, names, WORKGROUP_ARN)).query(role)
         databases = sorted({d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)})
         if databases:
             CatalogGrants(lake, databases).query(role)

@@ -137,7 +137,9 @@ def test_production_is_protected_and_names_its_stacks(elsewhere: tuple[Path, Pat
     manifest = json.loads((elsewhere[1] / "manifest.json").read_text())
     stacks = {a["properties"].get("stackName"): a for a in manifest["artifacts"].values() if a["type"] == "aws:cloudformation:stack"}
     assert sorted(stacks) == [
+        "lakehouse-prod-catalog-shop",
         "lakehouse-prod-catalog-tpch",
+        "lakehouse-prod-compute",
         "lakehouse-prod-foundation",
         "lakehouse-prod-operations",
         "lakehouse-prod-pipelines-tpch",
@@ -152,7 +154,9 @@ def test_every_tier_waits_for_the_foundation_and_pipelines_for_their_tables(else
     waits = {name: {other for other in a["dependencies"] if other in stacks} for name, a in stacks.items()}
     assert waits == {
         "foundation": set(),
+        "catalog-shop": {"foundation"},
         "catalog-tpch": {"foundation"},
+        "compute": {"foundation"},
         "operations": {"foundation"},
         "pipelines-tpch": {"foundation", "catalog-tpch"},
     }
