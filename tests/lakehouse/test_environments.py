@@ -13,13 +13,30 @@ from lakehouse.environments import Environment, environment_names, load_environm
 from lakehouse.errors import ConfigurationError, Fault
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SIZES_RETENTION_REMOVAL = {"account", "region", "removal", "log_retention_days", "arrivals", "glue", "athena", "lifecycle", "audit"}
+SIZES_RETENTION_REMOVAL = {
+    "account",
+    "region",
+    "removal",
+    "log_retention_days",
+    "arrivals",
+    "glue",
+    "athena",
+    "lifecycle",
+    "audit",
+    "network",
+}
+
+
+EXISTING_VPC = "network: {vpc: {id: vpc-01234567, private_subnet_ids: [subnet-00000001, subnet-00000002]}}\n"
 
 
 def write(tmp_path: Path, **files: str) -> Path:
     folder = tmp_path / "config"
     folder.mkdir(exist_ok=True)
-    for name, text in {"base": "project: shop\n", "dev": "removal: retain\n", **files}.items():
+    texts = {"base": "project: shop\n", "dev": "removal: retain\n", **files}
+    if not any("network" in text for text in texts.values()):
+        texts["base"] += EXISTING_VPC
+    for name, text in texts.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return folder
 
