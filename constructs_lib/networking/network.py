@@ -113,7 +113,6 @@ class NewVpc:
                     vpc_id=vpc,
                     availability_zone=zones[number],
                     cidr_block=cidr,
-                    map_public_ip_on_launch=False,
                     tags=_name(names, f"{tier}-{number}"),
                 ).ref
                 for number, cidr in enumerate(cidrs)
