@@ -18,6 +18,7 @@ demo: setup ## Files travel raw -> bronze -> silver -> gold on this laptop
 	@$(PY) -m local.demo
 
 test: setup ## Checks, then every test: units, the laptop platform, whole scenarios
+	@$(PY) -m tools.spark_releases
 	@$(PY) -m tools.run_tests $(TESTS)
 
 check: setup ## Lint, format, types and import rules

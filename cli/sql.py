@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 from cli.errors import CommandError
 from cli.progress import Progress
 from cli.results import QueryColumn, QueryResult
 from cli.session import Session
+from lakehouse.athena import AthenaRunner, Execution, Pauses, typed
+from lakehouse.errors import LakehouseError
 
-POLL_SECONDS = 0.2
-"""First wait between two looks at a query; it grows to `MAX_POLL_SECONDS`."""
-
-MAX_POLL_SECONDS = 2.0
+PAUSES = Pauses(first_seconds=0.2, longest_seconds=2.0)
+"""Waits between two looks at a query: somebody sits before the terminal."""
 
 MAX_QUERY_SECONDS = 30 * 60
 """Longest wait for a query; as long as Athena itself lets one run, unless the account has a quota of its own."""
-
-_ENDED = {"SUCCEEDED", "FAILED", "CANCELLED"}
-
-_INTEGERS = {"tinyint", "smallint", "integer", "bigint", "int"}
-_FLOATS = {"float", "real", "double"}
 
 Value = None | bool | int | float | str
 
@@ -49,89 +43,40 @@ def query(
     Raises:
         CommandError: Athena refused it or it failed, in Athena's own words, or it took too long.
     """
-    client = session.client("athena")
+
+    def told(execution: Execution) -> None:
+        progress.update(f"query {execution.query_id} is {execution.state}")
+
+    runner = AthenaRunner(
+        session.client("athena"), workgroup=session.names.workgroup, pauses=PAUSES, on_look=told, clock=clock, sleep=sleep
+    )
+    columns: list[QueryColumn] = []
+    rows: list[list[Value]] = []
     try:
-        query_id = client.start_query_execution(QueryString=statement, WorkGroup=session.names.workgroup)["QueryExecutionId"]
-    except client.exceptions.InvalidRequestException as error:
-        raise CommandError(f"Athena refused the query: {error.response['Error']['Message']}") from error
-    try:
-        execution = _wait(client, query_id, progress, timeout_seconds=timeout_seconds, clock=clock, sleep=sleep)
-    except BaseException:
-        client.stop_query_execution(QueryExecutionId=query_id)
-        raise
-    status = execution["Status"]
-    if status["State"] != "SUCCEEDED":
-        reason = status.get("StateChangeReason") or status.get("AthenaError", {}).get("ErrorMessage") or "Athena gives no reason"
-        raise CommandError(f"the query {status['State']}: {reason}")
-    columns, rows = _answer(client, query_id, has_header=execution.get("StatementType") == "DML")
-    statistics = execution.get("Statistics", {})
+        execution = runner.run(statement, deadline_seconds=timeout_seconds)
+        for found, texts in runner.pages(execution):
+            columns = [QueryColumn(name=column.name, type=column.type) for column in found]
+            rows += [[json_value(column.type, text) for column, text in zip(found, row, strict=True)] for row in texts]
+    except LakehouseError as error:
+        raise CommandError(str(error)) from error
     return QueryResult(
-        query_id=query_id,
+        query_id=execution.query_id,
         columns=columns,
         rows=rows,
-        scanned_bytes=int(statistics.get("DataScannedInBytes", 0)),
-        seconds=statistics.get("EngineExecutionTimeInMillis", 0) / 1000,
+        scanned_bytes=execution.statistics.scanned_bytes,
+        seconds=execution.statistics.engine_seconds,
     )
 
 
-def text_value(kind: str, text: str | None) -> Value:
-    """A value as Athena writes it, as Python.
+def json_value(kind: str, text: str | None) -> Value:
+    """A value as Athena writes it, as JSON can hold it: decimals, moments and all that JSON has no word for stay Athena's text.
 
     Args:
         kind: Athena's type.
         text: Its text; None is NULL.
     """
-    if text is None:
-        return None
-    if kind in _INTEGERS:
-        return int(text)
-    if kind in _FLOATS:
-        number = float(text)
+    value = typed(kind, text)
+    if isinstance(value, float):
         # NaN and the infinities are no JSON numbers.
-        return number if number - number == 0 else text
-    if kind == "boolean":
-        return text.lower() == "true"
-    return text
-
-
-def _wait(
-    client: Any, query_id: str, progress: Progress, *, timeout_seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]
-) -> dict[str, Any]:
-    deadline = clock() + timeout_seconds
-    pause = POLL_SECONDS
-    while True:
-        execution = client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
-        state = execution["Status"]["State"]
-        if state in _ENDED:
-            return execution
-        if clock() >= deadline:
-            raise CommandError(
-                f"query {query_id} was still {state} after {timeout_seconds:.0f} s and is cancelled: read less, such as some partitions only"
-            )
-        progress.update(f"query {query_id} is {state}")
-        sleep(pause)
-        pause = min(pause * 1.5, MAX_POLL_SECONDS)
-
-
-def _answer(client: Any, query_id: str, *, has_header: bool) -> tuple[list[QueryColumn], list[list[Value]]]:
-    columns: list[QueryColumn] = []
-    rows: list[list[Value]] = []
-    for number, page in enumerate(_pages(client, query_id)):
-        result = page["ResultSet"]
-        if number == 0:
-            columns = [QueryColumn(name=column["Name"], type=column["Type"]) for column in result["ResultSetMetadata"]["ColumnInfo"]]
-        # Answers of SELECT begin with the names of the columns; those of SHOW and DESCRIBE do not.
-        for row in result["Rows"][1 if has_header and number == 0 else 0 :]:
-            cells = row.get("Data", [])
-            rows.append([text_value(column.type, cell.get("VarCharValue")) for column, cell in zip(columns, cells, strict=False)])
-    return columns, rows
-
-
-def _pages(client: Any, query_id: str) -> Iterator[dict[str, Any]]:
-    token: str | None = None
-    while True:
-        page = client.get_query_results(QueryExecutionId=query_id, MaxResults=1000, **({"NextToken": token} if token else {}))
-        yield page
-        token = page.get("NextToken")
-        if not token:
-            return
+        return value if value - value == 0 else text
+    return value if value is None or isinstance(value, (bool, int)) else text

@@ -16,7 +16,7 @@ import lakehouse
 from constructs_lib.checks import require
 
 BUNDLED = Path(__file__).parent / "_bundled"
-"""What the wheel carries: `python` (third-party packages for functions, put there by set-up), `jobs` and `lambdas`."""
+"""What the wheel carries: `python` (third-party packages for functions, put there by set-up), `emr` (those for jobs on EMR), `jobs` and `lambdas`."""
 
 AUTHORING_ONLY = ("lakehouse/contracts/compiler/", "lakehouse/pipelines/", "lakehouse/environments.py")
 """Parts of the library that only people who write contracts need; they import what no deployed code has."""
@@ -47,7 +47,7 @@ def function_bundle() -> CodeBundle:
     files = {
         **_tree(_deployed("lambdas"), "lambdas/"),
         **_without(_library(), (*AUTHORING_ONLY, *SPARK_ONLY)),
-        **_packages(BUNDLED / "python"),
+        **_packages(BUNDLED / "python", of="functions"),
     }
     return _zip("functions", files)
 
@@ -56,6 +56,12 @@ def function_bundle() -> CodeBundle:
 def job_bundle() -> CodeBundle:
     """Code that every job imports: `jobs` with its transforms and the library."""
     return _zip("jobs", {**_tree(_deployed("jobs"), "jobs/"), **_without(_library(), AUTHORING_ONLY)})
+
+
+@cache
+def job_packages() -> CodeBundle:
+    """Third-party packages that jobs need and the Python of EMR lacks; unpacked on the workers, as they hold data files."""
+    return _zip("packages", _packages(BUNDLED / "emr", of="jobs on EMR"))
 
 
 def job_script(name: str) -> Path:
@@ -126,10 +132,10 @@ def _deployed(name: str) -> Path:
     return folder
 
 
-def _packages(folder: Path) -> dict[str, Path]:
-    """Third-party packages of functions; without them every function would fail at its first import."""
+def _packages(folder: Path, *, of: str) -> dict[str, Path]:
+    """Third-party packages; without them everything would fail at its first import."""
     files = _tree(folder, "")
-    require(bool(files), f"the packages of functions are not at {folder}: run `make setup` in the checkout, or install the wheel again")
+    require(bool(files), f"the packages of {of} are not at {folder}: run `make setup` in the checkout, or install the wheel again")
     return files
 
 

@@ -55,7 +55,7 @@ def allow(
     if patterns:
         require(because is not None, f"{readable(patterns[0])!r} is a pattern: name the resource, or say `because` why nobody can")
         assert because is not None
-        acknowledge(grantee, *(f"AwsSolutions-IAM5[Resource::{readable(pattern)}]" for pattern in patterns), reason=because)
+        acknowledge(grantee, *(f"AwsSolutions-IAM5[Resource::{_printed(grantee, pattern)}]" for pattern in patterns), reason=because)
     given = _GIVEN.setdefault(grantee, {})
     statement = (tuple(actions), tuple(resources), json.dumps(conditions, sort_keys=True))
     if statement in given:
@@ -65,6 +65,26 @@ def allow(
         _require_effect(grant, grantee)
     given[statement] = grant
     return grant
+
+
+def _printed(grantee: iam.IGrantable, text: str) -> str:
+    """An ARN as cdk-nag prints it: what only the deployment knows under its logical name."""
+    text = readable(text)
+    if not isinstance(grantee, Construct) or not Token.is_unresolved(text):
+        return text
+    return _flat(Stack.of(grantee).resolve(text))
+
+
+def _flat(value: Any) -> str:
+    match value:
+        case {"Fn::Join": [str(between), list(parts)]}:
+            return between.join(_flat(part) for part in cast("list[Any]", parts))
+        case {"Ref": str(name)}:
+            return f"<{name}>"
+        case {"Fn::GetAtt": [str(name), str(attribute)]}:
+            return f"<{name}.{attribute}>"
+        case _:
+            return str(value)
 
 
 def _require_effect(grant: iam.Grant, grantee: iam.IGrantable) -> None:

@@ -1,10 +1,11 @@
-"""Claims of arrivals: each version of a file, or each success of an upstream run, starts one run and no more, however often it is told.
+"""Claims of arrivals: each version of a file, success of an upstream run or time of a schedule starts one run and no more, however often it is told.
 
 Items of the control table (partition `pk`, sort `sk`):
 
 - `claim#<bucket>/<key>` / `<version id>`: who deals with a file version. CLAIMED while a batch is put together (until `claimed_until`,
   then it is free again), STARTED once its run was started, SKIPPED with a reason if it starts nothing.
 - `claim#after/<pipeline>` / `<execution ARN>`: the same for the success of an upstream run.
+- `claim#schedule/<pipeline>` / `<moment>`: the same for a time of the pipeline's schedule.
 - `content#<domain>.<dataset>` / `<read as>:<digest>`: which file version holds these bytes, read in this way, so that the same bytes again
   are recognised. The same bytes read as another format are other rows.
 - `launch#<pipeline>` / `<run id>`: a batch that is complete and has its manifest. From here on the run *will* start: whoever is told
@@ -37,6 +38,9 @@ SAME_CONTENT = "same_content"
 AFTER = "after"
 """Stands for the bucket in claims of upstream successes."""
 
+SCHEDULE = "schedule"
+"""Stands for the bucket in claims of scheduled times."""
+
 LOST_MINUTES = 15
 """A run that is not in the audit so long after it was decided upon never began: beginning is the first thing that it does."""
 
@@ -55,9 +59,9 @@ class Claim:
     """Who deals with an arrival.
 
     Attributes:
-        bucket: Bucket, or `after`.
-        key: Key of the file, or the pipeline that the upstream success starts.
-        version_id: Version of the object, or the ARN of the upstream execution.
+        bucket: Bucket, or `after`, or `schedule`.
+        key: Key of the file, or the pipeline that the upstream success or the clock starts.
+        version_id: Version of the object, the ARN of the upstream execution, or the scheduled moment.
         run_id: Run that deals with it.
         pipeline: Pipeline of that run.
         attempt: Number of times that the arrival was taken.
@@ -112,7 +116,7 @@ class Launch:
         run_id: Run.
         pipeline: Pipeline.
         attempt: Largest attempt of its arrivals.
-        trigger: arrival or after.
+        trigger: arrival, after or schedule.
         manifest: `s3://` address, or None.
         batch_id: Identity of the batch.
         files: Number of files in the manifest.

@@ -51,6 +51,14 @@ class Arrivals(_Section):
         return self
 
 
+class Schedules(_Section):
+    """What the clock may start."""
+
+    enabled: bool = Field(
+        default=True, description="Whether schedules fire; where they do not, `lake run` starts a pipeline by hand, and so do arrivals."
+    )
+
+
 class Glue(_Section):
     """Size of Spark jobs on Glue."""
 
@@ -58,6 +66,40 @@ class Glue(_Section):
     worker_type: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = Field(default="G.1X", description="Type of worker.")
     workers: int = Field(default=2, ge=2, le=299, description="Number of workers of a job, the driver included.")
     timeout_minutes: int = Field(default=60, ge=1, le=1440, description="A job run that takes longer is stopped.")
+
+
+class EmrServerless(_Section):
+    """The EMR Serverless application of the environment, and the size of its jobs."""
+
+    release: Literal["emr-spark-8.0.0", "emr-7.13.0"] = Field(default="emr-spark-8.0.0", description="EMR release.")
+    architecture: Literal["ARM64", "X86_64"] = Field(default="X86_64", description="Processor of the workers.")
+    worker_vcpu: Literal[1, 2, 4, 8, 16] = Field(default=4, description="vCPU of a worker.")
+    worker_memory_gb: int = Field(default=16, ge=2, le=120, description="Memory of a worker: 2-8 GB a vCPU, as EMR Serverless has it.")
+    executors: int = Field(default=1, ge=1, description="Executors that a job starts with; the driver comes on top.")
+    max_executors: int = Field(default=4, ge=1, description="Most executors of a job.")
+    max_vcpu: int = Field(default=64, ge=2, description="Most vCPU that all jobs take at a time: the guard of the cost.")
+    max_memory_gb: int = Field(default=256, ge=4, description="Most memory that all jobs take at a time.")
+    max_disk_gb: int = Field(default=1000, ge=40, description="Most disk that all jobs take at a time.")
+    warm_drivers: int = Field(default=0, ge=0, description="Drivers that wait for jobs, and cost as long as the application is started.")
+    warm_executors: int = Field(default=0, ge=0, description="Executors that wait for jobs.")
+    idle_minutes: int = Field(default=15, ge=1, le=10080, description="The application stops after so long without a job.")
+    max_concurrent_runs: int = Field(default=15, ge=1, le=1000, description="Most jobs at a time; the next ones queue.")
+    queue_minutes: int = Field(default=60, ge=15, le=720, description="Longest that a job queues before it fails.")
+    timeout_minutes: int = Field(default=60, ge=1, le=1440, description="A job run that takes longer is cancelled.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> EmrServerless:
+        workers = self.max_executors + 1
+        if self.max_executors < self.executors:
+            raise ValueError(f"max_executors must be at least executors = {self.executors}, got {self.max_executors}")
+        if workers * self.worker_vcpu > self.max_vcpu or workers * self.worker_memory_gb > self.max_memory_gb:
+            raise ValueError(
+                f"max_vcpu and max_memory_gb must let one job of {workers} workers run, which takes {workers * self.worker_vcpu} vCPU and "
+                f"{workers * self.worker_memory_gb} GB, got {self.max_vcpu} and {self.max_memory_gb}"
+            )
+        if (self.warm_drivers == 0) != (self.warm_executors == 0):
+            raise ValueError("warm_drivers and warm_executors must both be 0 or both be more, as a job needs both")
+        return self
 
 
 class Athena(_Section):
@@ -213,7 +255,9 @@ class Environment(_Section):
     log_retention_days: int = Field(default=90, description="Age at which log events are deleted; one of the periods of CloudWatch Logs.")
     alerts: Alerts = Field(default_factory=Alerts)
     arrivals: Arrivals = Field(default_factory=Arrivals)
+    schedules: Schedules = Field(default_factory=Schedules)
     glue: Glue = Field(default_factory=Glue)
+    emr_serverless: EmrServerless = Field(default_factory=EmrServerless)
     athena: Athena = Field(default_factory=Athena)
     lifecycle: Lifecycle = Field(default_factory=Lifecycle)
     audit: Audit = Field(default_factory=Audit)

@@ -177,6 +177,11 @@ class Names:
         return contract_id.replace(".", "/") + "/"
 
     @property
+    def emr_application(self) -> str:
+        """EMR Serverless application of the environment."""
+        return self.prefix
+
+    @property
     def workgroup(self) -> str:
         """Athena workgroup."""
         return self.prefix

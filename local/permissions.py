@@ -66,6 +66,10 @@ def granted(iam: Any, prefix: str) -> frozenset[Grant]:
             for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
                 document = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name)["PolicyDocument"]
                 found |= {Grant(role=role["RoleName"], action=action) for action in allowed(document)}
+            for attached in iam.list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]:
+                version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
+                document = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)["PolicyVersion"]["Document"]
+                found |= {Grant(role=role["RoleName"], action=action) for action in allowed(document)}
     wild = sorted(f"{grant.role}: {grant.action}" for grant in found if "*" in grant.action)
     if wild:
         raise ValueError(f"roles are allowed patterns of actions; name each action: {', '.join(wild)}")

@@ -41,6 +41,9 @@ FOLDER = ".lake"
 START_SECONDS = 90.0
 """Longest that the local AWS may take to be ready; it takes about 5 s."""
 
+_QUESTIONS = 4
+"""How often a server that runs is asked, five seconds each, before it counts as stuck."""
+
 STOP_SECONDS = 20.0
 """Longest that it may take to end by itself and save its state, before it is ended by force."""
 
@@ -139,7 +142,8 @@ class Platform:
         with self._locked():
             current = self._read()
             if current is not None and current.process.is_running():
-                if current.is_ready and self._answers(current.port):
+                # One that is busy may miss a question; what it holds is worth more than a few seconds.
+                if current.is_ready and any(self._answers(current.port) for _ in range(_QUESTIONS)):
                     tell(f"already running on {_url(current.port)}")
                     return self.status()
                 tell("a start that was interrupted is cleaned up")
@@ -238,7 +242,8 @@ class Platform:
             for section in ("state", "s3"):
                 shutil.rmtree(self.folder / section, ignore_errors=True)
             self.calls_file.unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "tmp", ignore_errors=True)
+        for left in (self.folder / "tmp", *(self.folder / "spark").glob("run-*")):  # a killed server could not clean up
+            shutil.rmtree(left, ignore_errors=True)
         for section in (*_SECTIONS, "logs"):
             (self.folder / section).mkdir(parents=True, exist_ok=True)
         files = certificates.ensure(self.folder / "tls", os.environ)

@@ -12,8 +12,29 @@ from lakehouse.errors import TerminalError
 ROOT = Path(__file__).resolve().parents[1]
 
 
+GLUE_SPARK = "4.1"
+"""Series of the Spark that set-up installs: Glue 6.0's; it is in the virtual environment."""
+
+
 class ToolMissingError(TerminalError):
     """Something that set-up installs is not there; its text ends in what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkRelease:
+    """One of several Sparks.
+
+    Attributes:
+        series: First two numbers of its version, `4.1`.
+        home: SPARK_HOME.
+        jars: Jars beside its own: Iceberg, its AWS bundle and S3A, sorted by name.
+        python: Folder with its `pyspark` to put on the Python path; None if the environment's own is it.
+    """
+
+    series: str
+    home: Path
+    jars: tuple[Path, ...]
+    python: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +104,21 @@ class Toolchain:
         if not jars:
             raise _missing("Spark's jars for Iceberg and S3", self.cache / "jars")
         return jars
+
+    def spark(self, series: str = GLUE_SPARK) -> SparkRelease:
+        """A Spark by its series; those beside Glue's are installed by `python -m tools.spark_releases`, at their first use.
+
+        Raises:
+            ToolMissingError: It is not installed.
+        """
+        if series == GLUE_SPARK:
+            return SparkRelease(series=series, home=self.spark_home, jars=self.spark_jars)
+        folder = self.cache / f"spark-{series}"
+        if not (folder / "installed").is_file():
+            raise ToolMissingError(f"Spark {series} is missing ({folder} is not complete): run `.venv/bin/python -m tools.spark_releases`")
+        return SparkRelease(
+            series=series, home=folder / "python" / "pyspark", jars=tuple(sorted((folder / "jars").glob("*.jar"))), python=folder / "python"
+        )
 
     @property
     def trino_home(self) -> Path:

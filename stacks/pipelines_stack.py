@@ -6,19 +6,21 @@ import json
 from collections.abc import Mapping, Sequence
 
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from constructs_lib.catalog import CatalogTable
-from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded
+from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded, OnSchedule
 from constructs_lib.ingestion.file_arrival import Trigger
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
-from constructs_lib.orchestration import GlueStep, Pipeline, RunTableNames
-from constructs_lib.processing import CodeAssets, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize
+from constructs_lib.orchestration import GlueStep, MachineStep, Pipeline, RunTableNames
+from constructs_lib.processing import CodeAssets, EmrServerlessJob, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize
 from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.environments import Environment
 from lakehouse.naming import DatasetName
-from lakehouse.pipelines.spec import After, PipelineSpec, Step
+from lakehouse.pipelines.spec import After, Arrival, PipelineSpec, Schedule, Step
+from stacks.compute_stack import APPLICATION, COMPONENT, size_of
 from stacks.platform_stack import PlatformStack, of_domain
 
 
@@ -29,6 +31,7 @@ class PipelinesStack(PlatformStack):
 
     Attributes:
         written_domains: Domains whose tables the pipelines write.
+        uses_emr_serverless: Whether a step runs on the EMR Serverless application.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class PipelinesStack(PlatformStack):
             self, "Security", name_prefix=f"{self.names.prefix}-{domain.replace('_', '-')}", key=self._lake_key
         )
         self.written_domains = tuple(sorted({dataset.domain for spec in pipelines for dataset in spec.outputs}))
+        self.uses_emr_serverless = any(step.engine == "emr-serverless" for spec in pipelines for step in spec.steps)
         for spec in pipelines:
             self._pipeline(spec)
 
@@ -77,11 +81,7 @@ class PipelinesStack(PlatformStack):
             removal_policy=self.removal_policy,
         )
         contracts = self._code.text("contracts.json", _bundle(spec, self._contracts))
-        timeout_minutes = min(environment.glue.timeout_minutes, spec.timeout_minutes)
-        steps = []
-        for step in spec.steps:
-            job = self._job(scope, spec, step, logs=logs, contracts=contracts, timeout_minutes=timeout_minutes)
-            steps.append(GlueStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes))
+        steps = [self._step(scope, spec, step, logs=logs, contracts=contracts) for step in spec.steps]
         Pipeline(
             scope,
             "Machine",
@@ -91,7 +91,7 @@ class PipelinesStack(PlatformStack):
             tables=[dataset.table(names.database_prefix) for dataset in spec.outputs],
             log_key=self._log_key,
             timeout_minutes=spec.timeout_minutes,
-            has_manifest=not isinstance(spec.trigger, After),
+            has_manifest=isinstance(spec.trigger, Arrival),
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
@@ -112,50 +112,85 @@ class PipelinesStack(PlatformStack):
         )
         PipelineAlarms(scope, "Alarms", names=names, pipeline=spec.name, topics=self._topics, arrival=arrival)
 
-    def _job(
-        self, scope: Construct, spec: PipelineSpec, step: Step, *, logs: JobLogs, contracts: str, timeout_minutes: int
-    ) -> GlueSparkJob:
-        names, glue = self.names, self.environment_config.glue
+    def _step(self, scope: Construct, spec: PipelineSpec, step: Step, *, logs: JobLogs, contracts: str) -> MachineStep:
+        """The job of a step on its engine, with what the step may do; only the engine knows how it starts."""
+        names, environment = self.names, self.environment_config
+        job_id, name, code = f"{step.name}Job", names.job(spec.name, step.name), JobCode.from_platform(step.job)
+        arguments = self._arguments(spec, step, logs=logs, contracts=contracts)
+        if step.engine == "emr-serverless":
+            emr = environment.emr_serverless
+            serverless = EmrServerlessJob(
+                scope,
+                job_id,
+                name=name,
+                application_id=self._emr_application(),
+                code=code,
+                logs=logs,
+                arguments=arguments,
+                release=emr.release,
+                size=size_of(emr),
+                timeout_minutes=min(emr.timeout_minutes, spec.timeout_minutes),
+                queue_minutes=emr.queue_minutes,
+                tags={**environment.tags, "environment": names.env, "pipeline": spec.name, "project": names.project, "step": step.name},
+            )
+            self._allow(serverless.role, spec, step)
+            return serverless.step(step.name)
+        glue = environment.glue
+        timeout_minutes = min(glue.timeout_minutes, spec.timeout_minutes)
         job = GlueSparkJob(
             scope,
-            f"{step.name}Job",
-            name=names.job(spec.name, step.name),
+            job_id,
+            name=name,
             description=f"{step.job} of {spec.name}: writes {step.writes}",
-            code=JobCode.from_platform(step.job),
+            code=code,
             logs=logs,
             security_configuration=self._security,
-            arguments={
-                "--audit_table": names.run_table("audit"),
-                "--contracts": contracts,
-                **({"--database_prefix": names.database_prefix} if names.database_prefix else {}),
-                "--engine": step.engine,
-                "--env": names.env,
-                "--lineage_table": names.run_table("lineage"),
-                "--log_group": logs.output.log_group_name,
-                "--pipeline": spec.name,
-                "--project": names.project,
-                **({"--reads": ",".join(map(str, step.reads))} if step.reads else {}),
-                "--step": step.name,
-                **({"--transform": step.transform} if step.transform is not None else {}),
-                "--writes": str(step.writes),
-            },
+            arguments=arguments,
             glue_version=glue.version,
             size=SparkSize(worker_type=glue.worker_type, workers=glue.workers),
             timeout_minutes=timeout_minutes,
         )
+        self._allow(job.role, spec, step)
+        return GlueStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes)
+
+    def _arguments(self, spec: PipelineSpec, step: Step, *, logs: JobLogs, contracts: str) -> dict[str, str]:
+        """What a job is told, on every engine."""
+        names = self.names
+        return {
+            "--audit_table": names.run_table("audit"),
+            "--contracts": contracts,
+            **({"--database_prefix": names.database_prefix} if names.database_prefix else {}),
+            "--engine": step.engine,
+            "--env": names.env,
+            "--lineage_table": names.run_table("lineage"),
+            "--log_group": logs.output.log_group_name,
+            "--pipeline": spec.name,
+            "--project": names.project,
+            **({"--reads": ",".join(map(str, step.reads))} if step.reads else {}),
+            "--step": step.name,
+            **({"--transform": step.transform} if step.transform is not None else {}),
+            "--writes": str(step.writes),
+        }
+
+    def _allow(self, role: iam.Role, spec: PipelineSpec, step: Step) -> None:
+        """What a job may do, on every engine."""
+        names = self.names
         for dataset in step.reads:
-            self._table(dataset).grants.read(job.role)
+            self._table(dataset).grants.read(role)
         for dataset in step.outputs:
-            self._table(dataset).grants.write(job.role)
+            self._table(dataset).grants.write(role)
         if step.job == "ingest":
-            self._lake.grants.read_versions(job.role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
-            self._lake.grants.tell_missing(job.role, "raw")
-            self._staging(job.role, f"staging/{spec.name}/")
+            self._lake.grants.read_versions(role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
+            self._lake.grants.tell_missing(role, "raw")
+            self._staging(role, f"staging/{spec.name}/")
         if not isinstance(spec.trigger, After):
-            self._lake.grants.read(job.role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
-        self._tables.grants.use(job.role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
-        self._tables.grants.use(job.role, "lineage", actions=("PutItem",))
-        return job
+            self._lake.grants.read(role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
+        self._tables.grants.use(role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
+        self._tables.grants.use(role, "lineage", actions=("PutItem",))
+
+    def _emr_application(self) -> str:
+        """Id of the application that the compute stack made; read from Parameter Store at each deployment."""
+        return ssm.StringParameter.value_for_string_parameter(self, self.names.parameter(COMPONENT, APPLICATION))
 
     def _staging(self, role: iam.Role, prefix: str) -> None:
         """A folder where the job lays out exact versions of raw files for Spark, and cleans up."""
@@ -171,6 +206,9 @@ class PipelinesStack(PlatformStack):
     def _trigger(self, spec: PipelineSpec) -> Trigger:
         if isinstance(spec.trigger, After):
             return AfterPipelines(machines=tuple(self.names.state_machine(name) for name in spec.trigger.pipelines))
+        if isinstance(spec.trigger, Schedule):
+            is_enabled = self.environment_config.schedules.enabled
+            return OnSchedule(expression=spec.trigger.expression, time_zone=spec.trigger.time_zone, is_enabled=is_enabled)
         contract = self._contracts[spec.trigger.dataset]
         assert contract.source is not None
         return FilesLanded(lake=self._lake, contract_id=contract.id, formats=contract.source.formats)

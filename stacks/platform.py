@@ -6,6 +6,7 @@ from constructs import Construct
 
 from lakehouse.environments import Environment
 from stacks.catalog_stack import CatalogStack, tables_by_domain
+from stacks.compute_stack import ComputeStack
 from stacks.foundation_stack import FoundationStack
 from stacks.network_stack import NetworkStack
 from stacks.operations_stack import OperationsStack
@@ -41,9 +42,13 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         )
         for domain, specs in pipelines_by_domain(project.pipelines).items()
     }
-    tiers: list[PlatformStack] = [network, *catalogs.values(), operations, *pipelines.values()]
+    moved = [stack for stack in pipelines.values() if stack.uses_emr_serverless]
+    compute = [ComputeStack(scope, environment=environment, allow_destroy=allow_destroy)] if moved else []
+    tiers: list[PlatformStack] = [network, *catalogs.values(), operations, *compute, *pipelines.values()]
     for tier in tiers:
         tier.add_stack_dependency(foundation)
+    for stack in moved:
+        stack.add_stack_dependency(compute[0])
     for stack in pipelines.values():
         for domain in stack.written_domains:
             stack.add_stack_dependency(catalogs[domain])

@@ -2,39 +2,72 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.console import SetupError
 from tools.packages import run_pip
 
-RUNTIME_PYTHON = "3.13"
-"""Python of the Lambda and Glue 6.0 runtimes."""
 
-RUNTIME_PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where bundled packages run.
+
+    Attributes:
+        name: Its name, for people.
+        python: Oldest version of Python there.
+        platforms: Its platforms, as wheels name them.
+        way_out: What to do with a package that has native code.
+    """
+
+    name: str
+    python: str
+    platforms: tuple[str, ...]
+    way_out: str
+
+
+LAMBDA = Target(
+    name="Lambda",
+    python="3.13",
+    platforms=("manylinux2014_x86_64", "manylinux_2_28_x86_64"),
+    way_out="keep it out of the bundle: put it into a Lambda layer, or into a job's `--additional-python-modules`, where Glue installs its own build",
+)
+"""Lambda functions, and Glue 6.0, whose Python is the same."""
+
+EMR = Target(
+    name="EMR",
+    python="3.11",
+    platforms=("manylinux2014_x86_64", "manylinux_2_28_x86_64"),
+    way_out="keep it out of the bundle: build an image of your own for the application, where the package is installed",
+)
+"""EMR, whose releases have Pythons from 3.11 on."""
+
 NATIVE_SUFFIXES = (".so", ".pyd", ".dylib")
 
 _NOISE = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 """Installation records, which no code reads."""
 
 
-def bundle_packages(requirements: Path, *, to: Path, root: Path) -> None:
+def bundle_packages(requirements: Path, *, to: Path, root: Path, target: Target) -> None:
     """Replace the folder of bundled packages by what a locked requirements file asks for.
 
     Args:
         requirements: The file, with hashes.
         to: Folder to replace.
         root: The checkout.
+        target: Where the packages run: what is not for its Python and platform is not taken.
 
     Raises:
         SetupError: A package cannot be had, or brings native code.
     """
     text = requirements.read_text()
     with tempfile.TemporaryDirectory(dir=root / ".cache") as folder:
-        platforms = [option for platform in RUNTIME_PLATFORMS for option in ("--platform", platform)]
+        platforms = [option for platform in target.platforms for option in ("--platform", platform)]
         run_pip(
             [
                 *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--require-hashes", "--no-deps"),
@@ -43,7 +76,7 @@ def bundle_packages(requirements: Path, *, to: Path, root: Path) -> None:
                     "--implementation",
                     "cp",
                     "--python-version",
-                    RUNTIME_PYTHON,
+                    target.python,
                     *platforms,
                     "-d",
                     folder,
@@ -52,19 +85,22 @@ def bundle_packages(requirements: Path, *, to: Path, root: Path) -> None:
                 ),
             ],
             root=root,
-            label="Lambda packages",
-            total=text.count("=="),
+            label=f"{target.name} packages",
+            total=len(re.findall(r"^\S+==", text, re.MULTILINE)),
         )
-        unpack_wheels(sorted(Path(folder).glob("*.whl")), to=to, requirements=requirements.name)
+        unpack_wheels(
+            sorted(Path(folder).glob("*.whl")), to=to, requirements=f"{requirements.parent.name}/{requirements.name}", target=target
+        )
 
 
-def unpack_wheels(wheels: list[Path], *, to: Path, requirements: str) -> None:
+def unpack_wheels(wheels: list[Path], *, to: Path, requirements: str, target: Target) -> None:
     """Replace a folder by the contents of pure Python wheels.
 
     Args:
         wheels: The wheels.
         to: Folder to replace.
         requirements: Name of the file that asked for them, for the message.
+        target: Where they run.
 
     Raises:
         SetupError: A wheel brings native code.
@@ -72,8 +108,8 @@ def unpack_wheels(wheels: list[Path], *, to: Path, requirements: str) -> None:
     native = [wheel.name for wheel in wheels if _is_native(wheel)]
     if native:
         raise SetupError(
-            f"{', '.join(native)} in lambdas/{requirements} is a native wheel, which runs on one platform and Python only: choose a pure Python package, "
-            "or keep it out of the bundle: put it into a Lambda layer, or into a job's `--additional-python-modules`, where Glue installs its own build"
+            f"{', '.join(native)} in {requirements} is a native wheel, which runs on one platform and Python only: choose a pure Python package, "
+            f"or {target.way_out}"
         )
     fresh = to.with_name(to.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)

@@ -22,6 +22,7 @@ INPUTS = (
     "requirements.txt",
     "package.json",
     "package-lock.json",
+    "jobs/requirements.txt",
     "lambdas/requirements.txt",
     "tools/java25.txt",
     "tools/maven.lock",
@@ -39,7 +40,7 @@ def install(arguments: list[str], *, root: Path = ROOT) -> int:
     """Bring the checkout up to date with its lock files; touches no network if it already is.
 
     Args:
-        arguments: `--force` runs the stages even if nothing changed.
+        arguments: `--force` runs every stage even if nothing changed.
         root: The checkout.
 
     Returns:
@@ -49,7 +50,7 @@ def install(arguments: list[str], *, root: Path = ROOT) -> int:
         (root / ".cache").mkdir(exist_ok=True)
         with _one_at_a_time(root / ".cache" / "setup.lock"):
             if "--force" in arguments or not is_current(root):
-                _install(root)
+                _install(root, arguments)
     except SetupError as error:
         sys.stderr.write(f"\nset-up stopped: {error}\n")
         return 1
@@ -85,7 +86,7 @@ def inputs_hash(root: Path) -> str:
     return digest.hexdigest()
 
 
-def _install(root: Path) -> None:
+def _install(root: Path, arguments: list[str]) -> None:
     free = shutil.disk_usage(root).free / 1e9
     if free < DISK_GIGABYTES and not (root / ".venv").exists():
         raise SetupError(f"{DISK_GIGABYTES} GB of free disk are needed in {root}, and there are {free:.1f}: make room and run it again")
@@ -94,7 +95,7 @@ def _install(root: Path) -> None:
     (root / ".cache" / "setup.json").unlink(missing_ok=True)
     with step("Python packages"):
         install_packages(root)
-    done = subprocess.run([str(python), "-m", "tools.stages"], cwd=root, check=False)
+    done = subprocess.run([str(python), "-m", "tools.stages", *arguments], cwd=root, check=False)
     if done.returncode == EXIT_INTERRUPTED:
         raise KeyboardInterrupt
     if done.returncode < 0:

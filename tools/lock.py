@@ -60,7 +60,9 @@ def _lock_python(root: Path) -> None:
     for source, options in {
         "requirements.in": ("--universal", "--python-version", "3.11"),
         "tools/java25.in": ("--universal", "--python-version", "3.11"),
+        "tools/spark40.in": ("--universal", "--python-version", "3.11"),
         "benchmarks/requirements.in": ("--universal", "--python-version", "3.11"),
+        "jobs/requirements.in": ("--python-version", "3.11", "--python-platform", "x86_64-manylinux2014"),
         "lambdas/requirements.in": ("--python-version", "3.13", "--python-platform", "x86_64-manylinux2014"),
     }.items():
         _run([sys.executable, "-m", "uv", "pip", "compile", source, "-o", str(root / Path(source).with_suffix(".txt")), *options, *common])

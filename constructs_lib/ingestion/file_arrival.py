@@ -1,7 +1,8 @@
-"""What starts a pipeline: events are collected in a queue, and a function turns each batch into one run."""
+"""What starts a pipeline: events and times are collected in a queue, and a function turns each batch into one run."""
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,28 +13,57 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from constructs_lib.arns import ACCOUNT, key_arn, queue_arn, rule_arn, state_machine_arn
-from constructs_lib.checks import require, require_one_of, require_range
+from constructs_lib.arns import ACCOUNT, arn, key_arn, queue_arn, rule_arn, state_machine_arn
+from constructs_lib.checks import InvalidProps, require, require_one_of, require_range
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.orchestration.run_tables import RunTableNames
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
-from constructs_lib.security.data_keys import READ
+from constructs_lib.security.data_keys import READ, USE
 from constructs_lib.storage.data_lake import LakeBuckets
 from lakehouse.contracts.model import Source
 from lakehouse.naming import Names
+from lakehouse.schedules import InvalidScheduleError, check_schedule, check_time_zone
 
 MAX_BATCH_SECONDS = 300
 MAX_BATCH_SIZE = 10_000
 MAX_RECEIVES = 3
 DEAD_LETTER_DAYS = 14
 STARTER_TIMEOUT_SECONDS = 120
+MAX_SCHEDULE_NAME = 64
+SCHEDULE_GROUP = "default"
+"""Every account has this group; it is what Scheduler names as its source when it takes a schedule's role."""
+
+SCHEDULE_RETRIES = 185
+SCHEDULE_RETRY_SECONDS = 6 * 3600
+"""A time that could not be put into the queue for so long goes to the dead letters."""
+
 STARTER_CONCURRENCY = 2
 """Least that Lambda allows for an event source mapping; arrivals of one dataset gain nothing from more."""
 
 _CONTRACT_ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrivals:
+    """The queues that collect what starts a pipeline.
+
+    Attributes:
+        queue: Queue of arrivals.
+        queue_name: Its name.
+        dead_letters: Queue of what could not be delivered or start a run.
+        dead_letter_name: Its name.
+        message_key: Key of both.
+    """
+
+    queue: sqs.Queue
+    queue_name: str
+    dead_letters: sqs.Queue
+    dead_letter_name: str
+    message_key: kms.IKey
 
 
 class Trigger(Protocol):
@@ -44,8 +74,8 @@ class Trigger(Protocol):
         """Word for it in runs."""
         ...
 
-    def event_pattern(self) -> dict[str, Any]:
-        """EventBridge pattern of the events."""
+    def bind(self, scope: Construct, *, names: Names, pipeline: str, arrivals: Arrivals) -> None:
+        """Make what puts messages into the queue."""
         ...
 
     def environment(self) -> dict[str, str]:
@@ -90,6 +120,10 @@ class FilesLanded:
     def prefix(self) -> str:
         """Folder of the raw bucket where its files land; the starter reads no other."""
         return Names.raw_prefix(self.contract_id)
+
+    def bind(self, scope: Construct, *, names: Names, pipeline: str, arrivals: Arrivals) -> None:
+        """A rule on objects created under the dataset's folder."""
+        _rule(scope, self, self.event_pattern(), names=names, pipeline=pipeline, arrivals=arrivals)
 
     def event_pattern(self) -> dict[str, Any]:
         """Objects created under the dataset's folder."""
@@ -139,6 +173,10 @@ class AfterPipelines:
             "machines is empty, and EventBridge takes no empty list: name the state machines whose success starts the pipeline",
         )
 
+    def bind(self, scope: Construct, *, names: Names, pipeline: str, arrivals: Arrivals) -> None:
+        """A rule on ends of their executions."""
+        _rule(scope, self, self.event_pattern(), names=names, pipeline=pipeline, arrivals=arrivals)
+
     def event_pattern(self) -> dict[str, Any]:
         """Executions of those machines that ended; of one that failed the audit tells the starter whether it published."""
         return {
@@ -157,8 +195,87 @@ class AfterPipelines:
         tables.grants.use(starter, "control", actions=("GetItem", "PutItem", "UpdateItem"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class OnSchedule:
+    """The clock starts a pipeline: EventBridge Scheduler puts a message into the queue at each of its times.
+
+    Attributes:
+        expression: `cron(minutes hours day-of-month month day-of-week year)` or `rate(n unit)`.
+        time_zone: IANA's name of the zone that the expression is read in.
+        is_enabled: Whether it fires; one that does not is deployed all the same.
+        kind: Word for it in runs.
+    """
+
+    expression: str
+    time_zone: str = "UTC"
+    is_enabled: bool = True
+    kind: str = "schedule"
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            InvalidProps: Scheduler would refuse the expression or the zone.
+        """
+        for name, check, text in (("expression", check_schedule, self.expression), ("time_zone", check_time_zone, self.time_zone)):
+            try:
+                check(text)
+            except InvalidScheduleError as error:
+                raise InvalidProps(f"{name}: {error}") from error
+
+    def bind(self, scope: Construct, *, names: Names, pipeline: str, arrivals: Arrivals) -> None:
+        """A schedule, and the role that it sends with."""
+        name = f"{names.prefix}-{self.kind}-{pipeline}"
+        require(
+            len(name) <= MAX_SCHEDULE_NAME or "${Token[" in name,
+            f"the name of a schedule has at most {MAX_SCHEDULE_NAME} characters, got {name!r}",
+        )
+        conditions = service_principal_conditions(account=ACCOUNT, source_arn=arn("scheduler", f"schedule-group/{SCHEDULE_GROUP}"))
+        role = iam.Role(
+            scope,
+            "ScheduleRole",
+            description=f"Sends what starts {pipeline} by the clock",
+            assumed_by=service_principal("scheduler.amazonaws.com", conditions=conditions),
+        )
+        queues = [queue_arn(arrivals.queue_name), queue_arn(arrivals.dead_letter_name)]
+        grant = allow(role, actions=["sqs:SendMessage"], resources=queues)
+        allow(role, actions=USE, resources=[key_arn(arrivals.message_key)])
+        schedule = scheduler.CfnSchedule(
+            scope,
+            "Schedule",
+            name=name,
+            description=f"What starts {pipeline}",
+            group_name=SCHEDULE_GROUP,
+            schedule_expression=self.expression,
+            schedule_expression_timezone=self.time_zone,
+            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
+            kms_key_arn=key_arn(arrivals.message_key),
+            state="ENABLED" if self.is_enabled else "DISABLED",
+            target=scheduler.CfnSchedule.TargetProperty(
+                arn=queues[0],
+                role_arn=role.role_arn,
+                # The time that was meant, not the time of the message: told twice, or late, it is the same run.
+                input=json.dumps({"pipeline": pipeline, "scheduled_at": "<aws.scheduler.scheduled-time>"}),
+                dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(arn=queues[1]),
+                retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
+                    maximum_event_age_in_seconds=SCHEDULE_RETRY_SECONDS, maximum_retry_attempts=SCHEDULE_RETRIES
+                ),
+            ),
+        )
+        grant.apply_before(schedule)
+        schedule.node.add_dependency(arrivals.queue, arrivals.dead_letters)
+
+    def environment(self) -> dict[str, str]:
+        """Nothing besides the kind."""
+        return {}
+
+    def grant(self, starter: iam.IGrantable, tables: RunTableNames) -> None:
+        """Claiming times, and looking up which runs have begun and how they ended."""
+        tables.grants.use(starter, "audit", actions=("GetItem",))
+        tables.grants.use(starter, "control", actions=("GetItem", "PutItem", "UpdateItem"))
+
+
 class FileArrival(Construct):
-    """Events -> queue with dead letters -> a function that starts one run for a batch.
+    """Events or times -> queue with dead letters -> a function that starts one run for a batch.
 
     Attributes:
         queue: Queue that collects events.
@@ -206,7 +323,6 @@ class FileArrival(Construct):
             f"batch_seconds must be at least 1 for batches of more than 10, got batch_size {batch_size}",
         )
         queue_name, dead_letter_name = names.arrivals_queue(pipeline), names.dead_letter_queue(pipeline)
-        rule_name = f"{names.prefix}-{trigger.kind}-{pipeline}"
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
@@ -227,8 +343,6 @@ class FileArrival(Construct):
             # Lambda asks for six times the function's timeout, so that a batch is not handed out twice while it is at work.
             visibility_timeout=Duration.seconds(6 * STARTER_TIMEOUT_SECONDS + batch_seconds),
         )
-        for queue, name in ((self.queue, queue_name), (self.dead_letters, dead_letter_name)):
-            queue.add_to_resource_policy(_rule_statement(name, rule_name))
         self.starter = PlatformFunction(
             self,
             "Starter",
@@ -267,15 +381,14 @@ class FileArrival(Construct):
         grant.apply_before(source)
         source.add_resource_dependency(self.starter.resource)
         source.node.add_dependency(self.queue)
-        rule = events.CfnRule(
-            self,
-            "Rule",
-            name=rule_name,
-            description=f"What starts {pipeline}",
-            event_pattern=trigger.event_pattern(),
-            targets=[{"id": "queue", "arn": queue_arn(queue_name), "deadLetterConfig": {"arn": queue_arn(dead_letter_name)}}],
+        arrivals = Arrivals(
+            queue=self.queue,
+            queue_name=queue_name,
+            dead_letters=self.dead_letters,
+            dead_letter_name=dead_letter_name,
+            message_key=message_key,
         )
-        rule.node.add_dependency(self.queue, self.dead_letters)
+        trigger.bind(self, names=names, pipeline=pipeline, arrivals=arrivals)
         self._queue_name, self._dead_letter_name = queue_name, dead_letter_name
         self.grants = FileArrivalGrants(queue_name, dead_letter_name)
 
@@ -317,6 +430,16 @@ class FileArrivalGrants:
     def watch(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let it see how many events wait."""
         return allow(grantee, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(name) for name in self._names])
+
+
+def _rule(scope: Construct, trigger: Trigger, pattern: dict[str, Any], *, names: Names, pipeline: str, arrivals: Arrivals) -> None:
+    """A rule that sends events to the queue, which admits it and no other."""
+    name = f"{names.prefix}-{trigger.kind}-{pipeline}"
+    for queue, queue_name in ((arrivals.queue, arrivals.queue_name), (arrivals.dead_letters, arrivals.dead_letter_name)):
+        queue.add_to_resource_policy(_rule_statement(queue_name, name))
+    target = {"id": "queue", "arn": queue_arn(arrivals.queue_name), "deadLetterConfig": {"arn": queue_arn(arrivals.dead_letter_name)}}
+    rule = events.CfnRule(scope, "Rule", name=name, description=f"What starts {pipeline}", event_pattern=pattern, targets=[target])
+    rule.node.add_dependency(arrivals.queue, arrivals.dead_letters)
 
 
 def _rule_statement(queue_name: str, rule_name: str) -> iam.PolicyStatement:

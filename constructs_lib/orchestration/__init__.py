@@ -4,9 +4,10 @@ from constructs_lib.orchestration.pipeline import Pipeline
 from constructs_lib.orchestration.run_backstop import RunBackstop
 from constructs_lib.orchestration.run_functions import Notifier, RunRecorder
 from constructs_lib.orchestration.run_tables import RunTableNames, RunTables
-from constructs_lib.orchestration.steps import GlueStep, MachineStep, Permission, StepPlace
+from constructs_lib.orchestration.steps import EmrServerlessStep, GlueStep, MachineStep, Permission, StepPlace
 
 __all__ = [
+    "EmrServerlessStep",
     "GlueStep",
     "MachineStep",
     "Notifier",

@@ -19,13 +19,14 @@ of the machine. The machine asks for nothing else, so a new kind is one class he
 
 from __future__ import annotations
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from constructs_lib.arns import job_arn
+from constructs_lib.arns import arn, job_arn, rule_arn
 from constructs_lib.checks import require, require_range
 
 State = dict[str, Any]
@@ -85,6 +86,27 @@ _GLUE_RETRY = [
     },
 ]
 
+_EMR_SERVERLESS_RETRY = [
+    {
+        "ErrorEquals": [
+            f"{service}.{name}"
+            for service in ("EMRServerless", "EmrServerless")
+            for name in (
+                "ConflictException",
+                "InternalServerException",
+                "SdkClientException",
+                "ServiceQuotaExceededException",
+                "ThrottlingException",
+            )
+        ],
+        "IntervalSeconds": 30,
+        "MaxAttempts": 4,
+        "BackoffRate": 2,
+        "JitterStrategy": "FULL",
+    },
+]
+"""An application that is just starting or stopping answers with a conflict; the client token makes a repeated start safe."""
+
 _FINAL = ("*RunFailed: *", "*AccessDenied*", "*not authorized to perform*")
 """What a failed job says when another try would end the same way, whatever ran it: the job's own verdict, or that it lacks a permission."""
 
@@ -96,6 +118,13 @@ _GLUE_FINAL = (
     "*not authorized to perform*",
 )
 """The same of Glue, where its time may also be up or somebody may have stopped it."""
+
+_EMR_SERVERLESS_FINAL = ('*"State":"CANCELLED"*', '*"State":"CANCELLING"*')
+"""What EMR Serverless says besides: its time was up, or somebody cancelled it."""
+
+_STREAMS = ["STDERR", "STDOUT"]
+_TOKEN = re.compile(r"(\$\{Token\[[^\]]*\]\})")
+_SPECIAL = re.compile(r"[\\'{}]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +252,133 @@ class GlueStep(MachineStep):
             "Catch": catch(on_error),
             "Next": place.next_,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmrServerlessStep(MachineStep):
+    """A step that runs a Spark job on an EMR Serverless application; `EmrServerlessJob.step` makes it.
+
+    A start that is repeated because its answer was lost finds the run that it began: every try has a client token of its own, made of the run's id.
+
+    Attributes:
+        job_name: Name of the job runs.
+        application_id: Application.
+        role_arn: Role that the job runs as.
+        script: Address of the entry point.
+        arguments: Arguments of every run besides those that say which run it is.
+        submit_parameters: Options of spark-submit.
+        log_group: Log group of driver and executors.
+        queue_minutes: Longest that a run waits for its turn.
+        tags: Tags of every run.
+    """
+
+    job_name: str
+    application_id: str
+    role_arn: str
+    script: str
+    submit_parameters: str
+    log_group: str
+    arguments: Mapping[str, str] = field(default_factory=dict[str, str])
+    queue_minutes: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            InvalidProps: The name is none, there is no time, or an argument is none or belongs to the machine.
+        """
+        super().__post_init__()
+        check_arguments(self.name, self.arguments)
+
+    def called(self, name: str) -> EmrServerlessStep:
+        """The same step under another name."""
+        return replace(self, name=name)
+
+    def states(self, place: StepPlace) -> Mapping[str, State]:
+        """See `MachineStep`."""
+        tries = iter((1, 2))
+        return tried_twice(
+            self,
+            place,
+            final=(*_FINAL, *_EMR_SERVERLESS_FINAL),
+            task=lambda on_error: self._task(place, on_error=on_error, number=next(tries)),
+        )
+
+    def permissions(self) -> Sequence[Permission]:
+        """See `MachineStep`."""
+        application = arn("emr-serverless", f"/applications/{self.application_id}")
+        runs = f"{application}/jobruns/*"
+        return (
+            Permission(actions=("emr-serverless:StartJobRun",), resources=(application,)),
+            Permission(
+                actions=(
+                    "emr-serverless:CancelJobRun",
+                    "emr-serverless:GetJobRun",
+                    *(("emr-serverless:TagResource",) if self.tags else ()),
+                ),
+                resources=(runs,),
+                because="Job runs are named by EMR Serverless; the application is the limit.",
+            ),
+            Permission(
+                actions=("iam:PassRole",),
+                resources=(self.role_arn,),
+                conditions={"StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}},
+            ),
+            Permission(
+                actions=("events:DescribeRule", "events:PutRule", "events:PutTargets"),
+                resources=(rule_arn("StepFunctionsGetEventsForEMRServerlessJobRule"),),
+            ),
+        )
+
+    def _task(self, place: StepPlace, *, on_error: str, number: int) -> State:
+        told = {**run_arguments(place), **self.arguments}
+        logs = {"Enabled": True, "LogGroupName": self.log_group, "LogTypes": {"SPARK_DRIVER": _STREAMS, "SPARK_EXECUTOR": _STREAMS}}
+        digest = hashlib.sha256(self.name.encode()).hexdigest()[:12]
+        return {
+            "Type": "Task",
+            "Resource": f"arn:{place.functions.partition}:states:::emr-serverless:startJobRun.sync",
+            "Parameters": {
+                "ApplicationId": self.application_id,
+                "ClientToken.$": f"States.Format('{{}}-{digest}-{number}', $.run_id)",
+                "ConfigurationOverrides": {
+                    "MonitoringConfiguration": {
+                        "CloudWatchLoggingConfiguration": logs,
+                        "ManagedPersistenceMonitoringConfiguration": {"Enabled": False},
+                    }
+                },
+                "ExecutionRoleArn": self.role_arn,
+                "ExecutionTimeoutMinutes": self.timeout_minutes,
+                "JobDriver": {
+                    "SparkSubmit": {
+                        "EntryPoint": self.script,
+                        "EntryPointArguments.$": _array(told),
+                        "SparkSubmitParameters": self.submit_parameters,
+                    }
+                },
+                "Name": self.job_name,
+                **({"Tags": dict(self.tags)} if self.tags else {}),
+            },
+            "ResultPath": None,
+            "TimeoutSeconds": (self.timeout_minutes + self.queue_minutes) * 60 + JOB_GRACE_SECONDS,
+            "Retry": _EMR_SERVERLESS_RETRY,
+            "Catch": catch(on_error),
+            "Next": place.next_,
+        }
+
+
+def _array(arguments: Mapping[str, str]) -> str:
+    """Arguments as a call of States.Array; values of the run stay paths and calls."""
+    parts: list[str] = []
+    for name, value in arguments.items():
+        is_path = name.endswith(".$")
+        parts += [_quoted(name.removesuffix(".$")), value if is_path else _quoted(value)]
+    return f"States.Array({', '.join(parts)})"
+
+
+def _quoted(text: str) -> str:
+    """A text as an intrinsic function takes it; what CloudFormation fills in is left alone."""
+    pieces = _TOKEN.split(text)
+    return "'" + "".join(piece if _TOKEN.fullmatch(piece) else _SPECIAL.sub(r"\\\g<0>", piece) for piece in pieces) + "'"
 
 
 def run_arguments(place: StepPlace) -> dict[str, str]:

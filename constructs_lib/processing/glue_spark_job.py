@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib.arns import ACCOUNT, job_arn
+from constructs_lib.arns import job_arn
 from constructs_lib.checks import require, require_one_of, require_range
-from constructs_lib.log_group import LogGroup
-from constructs_lib.permissions import NO_METRIC_RESOURCE, acknowledge, allow, service_principal, service_principal_conditions
+from constructs_lib.permissions import acknowledge
+from constructs_lib.processing.glue_job import (
+    LOGS_ENCRYPTED,
+    MAX_TIMEOUT_MINUTES,
+    GlueJobGrants,
+    bookmark_option,
+    check_glue_arguments,
+    connect,
+    glue_role,
+    report,
+)
 from constructs_lib.processing.job_code import CodeAssets, JobCode
+from constructs_lib.processing.job_logs import JobLogs
 from constructs_lib.processing.security_configuration import SecurityConfiguration
+from constructs_lib.processing.serverless_size import GLUE_MEMORY_GB, check_heaps
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument
 
 GLUE_VERSIONS = ("5.0", "5.1", "6.0")
@@ -31,22 +41,9 @@ MIN_WORKERS = 2
 """One worker is the driver."""
 
 MAX_WORKERS = 299
-MAX_TIMEOUT_MINUTES = 7 * 24 * 60
 
-_LOGS_ENCRYPTED = (
-    "The log groups are encrypted with a customer key by themselves; encryption in the security configuration would move logs to groups that Glue names by "
-    "role, with no retention."
-)
-_SECRET = re.compile(r"passw|passphrase|pwd|secret|token(?!s|iz)|credential|api[-_]?key|access[-_]?key|private[-_]?key", re.IGNORECASE)
-"""Names of secrets; `--max_tokens` and `--tokenizer` are none."""
-
-_SECRET_REFERENCE = re.compile(r"[-_](arn|name|id)$", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"://[^/@\s:]*:[^/@\s]+@|[?&;](password|pwd|secret|token)=[^&;]", re.IGNORECASE)
-"""An address that carries its password: `jdbc:postgresql://user:word@host`, `...;password=word`."""
-
-_OWNED = ("--conf", "--datalake-formats", "--extra-py-files", "--job-language", "--custom-logGroup-prefix")
-_GLUE_S_OWN = ("--JOB_ID", "--JOB_NAME", "--JOB_RUN_ID", "--debug", "--endpoint", "--mode")
-"""Arguments that Glue sets by itself and asks everybody else never to set."""
+FLEX_WORKER_TYPES = ("G.1X", "G.2X")
+"""Worker types that Glue runs on spare capacity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,40 +65,6 @@ class SparkSize:
         """
         require_one_of(self.worker_type, WORKER_TYPES, name="worker_type")
         require_range(self.workers, name="workers", at_least=MIN_WORKERS, at_most=MAX_WORKERS, why="one of them is the driver")
-
-
-class JobLogs(Construct):
-    """Log groups of the jobs of a pipeline: Glue 5 and later write `<prefix>/output` (what the job prints) and `<prefix>/error` (Spark's own log).
-
-    Attributes:
-        prefix: Beginning of both names.
-        output: Log group of what jobs print.
-        error: Log group of what Spark and the platform log.
-    """
-
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        prefix: str,
-        key: kms.IKey,
-        retention_days: int = 30,
-        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
-    ) -> None:
-        """
-        Args:
-            prefix: Beginning of both names.
-            key: Customer key of the logs.
-            retention_days: Days for which they are kept.
-            removal_policy: What happens to them when the stack goes.
-        """
-        super().__init__(scope, id)
-        self.prefix = prefix
-        self.output = LogGroup(
-            self, "Output", name=f"{prefix}/output", key=key, retention_days=retention_days, removal_policy=removal_policy
-        )
-        self.error = LogGroup(self, "Error", name=f"{prefix}/error", key=key, retention_days=retention_days, removal_policy=removal_policy)
 
 
 class GlueSparkJob(Construct):
@@ -132,6 +95,11 @@ class GlueSparkJob(Construct):
         timeout_minutes: int = 60,
         max_concurrent_runs: int = 1,
         settings: Mapping[str, str] | None = None,
+        execution_class: Literal["STANDARD", "FLEX"] = "STANDARD",
+        bookmark: str = "disable",
+        auto_scaling: bool = False,
+        connections: Sequence[str] = (),
+        extra_jars: Sequence[Path] = (),
     ) -> None:
         """
         Args:
@@ -146,33 +114,31 @@ class GlueSparkJob(Construct):
             timeout_minutes: Longest run; Glue's own default is eight hours.
             max_concurrent_runs: Most runs at a time.
             settings: Spark settings besides those that Iceberg needs; they win.
+            execution_class: `FLEX` runs on spare capacity, which is cheaper, starts later and may be taken away.
+            bookmark: `enable` lets Glue remember what it read, for scripts that read through a DynamicFrame with a `transformation_ctx`; `pause` reads by it
+                and leaves it as it is.
+            auto_scaling: Whether Glue takes workers away that a run does not need; `size` is then the most.
+            connections: Names of Glue connections, whose network the job runs in.
+            extra_jars: Java archives, such as a JDBC driver.
         """
         super().__init__(scope, id)
         require_one_of(glue_version, GLUE_VERSIONS, name="glue_version")
         require_range(timeout_minutes, name="timeout_minutes", at_least=1, at_most=MAX_TIMEOUT_MINUTES, why="seven days, Glue's longest")
         require_range(max_concurrent_runs, name="max_concurrent_runs", at_least=1)
         arguments = arguments if arguments is not None else {}
-        _check_arguments(arguments)
+        check_glue_arguments(arguments)
         size = size if size is not None else SparkSize()
-        self.role = iam.Role(
-            self,
-            "Role",
-            assumed_by=service_principal("glue.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
-            description=f"Runs {name}",
+        require_one_of(execution_class, ("FLEX", "STANDARD"), name="execution_class")
+        require(
+            execution_class == "STANDARD" or size.worker_type in FLEX_WORKER_TYPES,
+            f"Glue runs FLEX on workers of {' and '.join(FLEX_WORKER_TYPES)}, got {size.worker_type}: take one of them, or execution_class STANDARD",
         )
-        code_assets = CodeAssets.of(self)
-        script = code_assets.file(code.script)
-        bundle = code_assets.file(code.bundle, code.bundle_hash)
-        code_assets.grants.read(self.role, [script, bundle])
-        logs.output.grants.write(self.role)
-        logs.error.grants.write(self.role)
-        allow(
-            self.role,
-            actions=["cloudwatch:PutMetricData"],
-            resources=["*"],
-            because=NO_METRIC_RESOURCE,
-            conditions={"StringEquals": {"cloudwatch:namespace": "Glue"}},
-        )
+        check_heaps(settings or {}, memory_gb=GLUE_MEMORY_GB[size.worker_type], worker=f"a worker of type {size.worker_type}")
+        bookmark_argument = bookmark_option(bookmark, max_concurrent_runs=max_concurrent_runs)
+        self.role = glue_role(self, name)
+        script, files = stage_code(self.role, code, extra_jars)
+        report(self.role, logs)
+        connect(self.role, connections)
         self.resource = glue.CfnJob(
             self,
             "Resource",
@@ -184,13 +150,15 @@ class GlueSparkJob(Construct):
                 "--job-language": "python",
                 "--datalake-formats": "iceberg",
                 "--enable-metrics": "true",
-                "--job-bookmark-option": "job-bookmark-disable",
+                "--job-bookmark-option": bookmark_argument,
                 "--custom-logGroup-prefix": logs.prefix,
-                "--extra-py-files": bundle,
+                **files,
+                **({"--enable-auto-scaling": "true"} if auto_scaling else {}),
                 "--conf": conf_argument({**ICEBERG_SETTINGS, **(settings or {})}),
                 **arguments,
             },
-            execution_class="STANDARD",
+            connections={"connections": list(connections)} if connections else None,
+            execution_class=execution_class,
             execution_property={"maxConcurrentRuns": max_concurrent_runs},
             glue_version=glue_version,
             job_run_queuing_enabled=True,
@@ -200,10 +168,10 @@ class GlueSparkJob(Construct):
             timeout=timeout_minutes,
             worker_type=size.worker_type,
         )
-        acknowledge(self.resource, "AwsSolutions-GL1", reason=_LOGS_ENCRYPTED)
+        acknowledge(self.resource, "AwsSolutions-GL1", reason=LOGS_ENCRYPTED)
         self.job_name = name
         self.job_arn = job_arn(name)
-        self.grants = GlueSparkJobGrants(name)
+        self.grants = GlueJobGrants(name)
 
     def metric_failed_tasks(self) -> cloudwatch.Metric:
         """Spark tasks that failed, summed over five minutes."""
@@ -215,29 +183,27 @@ class GlueSparkJob(Construct):
         )
 
 
-class GlueSparkJobGrants:
-    """Permissions on a job."""
+def stage_code(role: iam.Role, code: JobCode, extra_jars: Sequence[Path]) -> tuple[str, dict[str, str]]:
+    """Stage the code of a Spark job and let its role read it.
 
-    def __init__(self, name: str) -> None:
-        self._arn = job_arn(name)
+    Args:
+        role: Role of the job.
+        code: Its script and bundle.
+        extra_jars: Java archives that it needs besides.
 
-    def run(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let it start runs, watch them and stop them."""
-        return allow(grantee, actions=["glue:BatchStopJobRun", "glue:GetJobRun", "glue:StartJobRun"], resources=[self._arn])
+    Returns:
+        Address of the script, and the arguments by which Glue finds the rest.
 
-
-def _check_arguments(arguments: Mapping[str, str]) -> None:
-    for name, value in arguments.items():
-        require(name.startswith("--"), f"job arguments start with `--`: write --{name.lstrip('-')} for {name!r}")
-        require(name not in _OWNED, f"{name} belongs to the construct: use `settings` for Spark settings, `code` and `logs` for the others")
-        require(name not in _GLUE_S_OWN, f"{name} is set by Glue itself: call your own argument something else")
+    Raises:
+        InvalidProps: An archive is none.
+    """
+    for jar in extra_jars:
         require(
-            not _SECRET.search(name) or bool(_SECRET_REFERENCE.search(name)),
-            f"{name} looks like a secret, and job arguments are visible to everybody who may see the job: store it in Secrets Manager, pass its ARN as "
-            f"{name}_arn and read it in the job; if it is none, call it something else",
+            jar.is_file() and jar.suffix == ".jar",
+            f"{jar} is no Java archive: give the path of a .jar that exists when the stack is synthesized",
         )
-        require(
-            not _SECRET_VALUE.search(value),
-            f"the value of {name} holds a password, and job arguments are visible to everybody who may see the job: store the address in Secrets Manager, "
-            f"pass its ARN as {name}_secret_arn and read it in the job",
-        )
+    assets = CodeAssets.of(role)
+    script, bundle = assets.file(code.script), assets.file(code.bundle, code.bundle_hash)
+    jars = [assets.file(jar) for jar in extra_jars]
+    assets.grants.read(role, [script, bundle, *jars])
+    return script, {"--extra-py-files": bundle, **({"--extra-jars": ",".join(jars)} if jars else {})}

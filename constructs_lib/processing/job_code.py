@@ -14,7 +14,7 @@ from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, REGION, bucket_arn
 from constructs_lib.checks import require
-from constructs_lib.packaging import file_hash, job_bundle, job_script, write_file
+from constructs_lib.packaging import CodeBundle, file_hash, job_bundle, job_packages, job_script, write_file
 from constructs_lib.permissions import allow
 
 VERSIONS = "Code lies under the hash of its content; naming one version would break runs that are under way when the next is deployed."
@@ -37,6 +37,11 @@ class JobCode:
     script: Path
     bundle: Path
     bundle_hash: str
+
+    @property
+    def packages(self) -> CodeBundle:
+        """Third-party packages that the platform's library needs, for engines whose Python lacks them."""
+        return job_packages()
 
     @classmethod
     def from_platform(cls, job: str) -> JobCode:
@@ -99,7 +104,7 @@ class CodeAssets(Construct):
         key = digest if digest is not None else file_hash(path)
         address = self._addresses.get(key)
         if address is None:
-            asset = assets.Asset(self, f"File{key[:16]}", path=str(path), asset_hash=key)
+            asset = assets.Asset(self, f"File{key[:16]}", path=str(path.resolve()), asset_hash=key)
             bucket = asset.s3_bucket_name
             object_key = asset.s3_object_key
             if not self._addresses:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from constructs_lib.checks import require
 from lakehouse.naming import CATALOG
@@ -27,9 +27,37 @@ def conf_argument(settings: Mapping[str, str]) -> str:
         InvalidProps: There is no setting, or one holds white space.
     """
     require(bool(settings), "settings is empty: leave `--conf` out instead")
+    _refuse_blanks(settings, engine="Glue")
+    return " --conf ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def submit_parameters(
+    settings: Mapping[str, str], *, py_files: Sequence[str] = (), archives: Sequence[str] = (), jars: Sequence[str] = ()
+) -> str:
+    """Settings and files as EMR Serverless takes them, the options of spark-submit in one text.
+
+    Args:
+        settings: Spark settings.
+        py_files: Addresses of Python archives for the Python path.
+        archives: Addresses of archives to unpack, each `<address>#<folder>`.
+        jars: Java archives, addresses or paths on the workers.
+
+    Raises:
+        InvalidProps: A setting holds white space.
+    """
+    _refuse_blanks(settings, engine="EMR Serverless")
+    files = {"--py-files": py_files, "--archives": archives, "--jars": jars}
+    options = [f"{option} {','.join(addresses)}" for option, addresses in files.items() if addresses]
+    return " ".join([*options, *(f"--conf {name}={value}" for name, value in settings.items())])
+
+
+def _refuse_blanks(settings: Mapping[str, str], *, engine: str) -> None:
+    """
+    Raises:
+        InvalidProps: A setting holds white space, at which the engine splits the text.
+    """
     for name, value in settings.items():
         require(
             not any(character.isspace() for character in name + value),
-            f"Glue splits `--conf` at white space, so {name}={value!r} cannot hold any: set it in the job's code",
+            f"{engine} splits `--conf` at white space, so {name}={value!r} cannot hold any: set it in the job's code",
         )
-    return " --conf ".join(f"{name}={value}" for name, value in settings.items())

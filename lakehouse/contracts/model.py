@@ -168,6 +168,34 @@ class Quality:
     max_quarantine_percent: float = 100.0
 
 
+WAREHOUSE_DIST_STYLES = ("auto", "even", "all", "key")
+"""How the warehouse spreads rows: as it chooses, evenly, all of them everywhere, by a column."""
+
+WAREHOUSE_ENCODINGS: Mapping[str, tuple[str, ...]] = {
+    "string": ("auto", "raw", "bytedict", "lzo", "runlength", "text255", "text32k", "zstd"),
+    "number": ("auto", "raw", "az64", "bytedict", "delta", "lzo", "mostly8", "runlength", "zstd"),
+    "other": ("auto", "raw", "runlength", "zstd"),
+}
+"""Compressions of a column by what it holds: strings; whole and decimal numbers, dates and timestamps; everything else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warehouse:
+    """How the table of the dataset lies in the warehouse, where one of its pipelines loads it there.
+
+    Attributes:
+        dist_style: One of `WAREHOUSE_DIST_STYLES`.
+        dist_key: Column that rows are spread by, for the style `key`.
+        sort_keys: Columns that rows are sorted by; none = the warehouse chooses.
+        encodings: Compression by column; the warehouse chooses the others.
+    """
+
+    dist_style: Literal["auto", "even", "all", "key"] = "auto"
+    dist_key: str | None = None
+    sort_keys: tuple[str, ...] = ()
+    encodings: dict[str, str] = field(default_factory=dict[str, str])
+
+
 @dataclass(frozen=True, kw_only=True)
 class CompiledContract:
     """A contract after validation: one canonical JSON document.
@@ -192,6 +220,7 @@ class CompiledContract:
         retention_days: Longest age of rows, or None.
         tags: Free words.
         sla: Service levels as authored, for alarms and docs.
+        warehouse: How its table lies in the warehouse; None = as the warehouse chooses.
     """
 
     id: str
@@ -213,6 +242,7 @@ class CompiledContract:
     retention_days: int | None = None
     tags: tuple[str, ...] = ()
     sla: tuple[dict[str, Any], ...] = ()
+    warehouse: Warehouse | None = None
 
     def column(self, name: str) -> Column:
         """The column of that name.
@@ -232,7 +262,11 @@ class CompiledContract:
 
     def to_dict(self) -> dict[str, Any]:
         """The canonical document as plain Python."""
-        return {"format": FORMAT, **asdict(self)}
+        document = {"format": FORMAT, **asdict(self)}
+        if self.warehouse is None:
+            # Absent, not null: a contract that says nothing of the warehouse keeps its bytes.
+            del document["warehouse"]
+        return document
 
     def to_json(self) -> str:
         """The canonical document: sorted keys, no blanks, equal contracts give equal bytes."""
@@ -252,6 +286,7 @@ class CompiledContract:
         data = {key: value for key, value in document.items() if key != "format"}
         source: dict[str, Any] | None = data["source"]
         quality: dict[str, Any] = data["quality"]
+        warehouse: dict[str, Any] | None = data.get("warehouse")
         rules = tuple(Rule(**rule) for rule in quality["rules"])
         fields: dict[str, Any] = {
             **data,
@@ -265,6 +300,7 @@ class CompiledContract:
             "raw": tuple(RawColumn(**column) for column in data["raw"]),
             "tags": tuple(data["tags"]),
             "sla": tuple(data["sla"]),
+            "warehouse": None if warehouse is None else replace(Warehouse(**warehouse), sort_keys=tuple(warehouse["sort_keys"])),
         }
         return cls(**fields)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lakehouse.schedules import EXAMPLE
+
 VERSION = 1
 """Version of the grammar."""
 
@@ -45,7 +47,7 @@ PIPELINE_KEYS = (
     ),
     Key(name="owner", type=str, form="team", required=True, meaning="Team that answers for it."),
     Key(name="description", type=str, form="text", required=False, meaning="Sentence for people."),
-    Key(name="trigger", type=dict, form="{arrival: …} or {after: […]}", required=True, meaning="What starts it."),
+    Key(name="trigger", type=dict, form="{arrival: …}, {after: […]} or {schedule: …}", required=True, meaning="What starts it."),
     Key(
         name="timeout_minutes",
         type=int,
@@ -78,8 +80,25 @@ TRIGGER_KEYS = (
         required=False,
         meaning="A run of any of these pipelines that has published starts it: one that succeeded, or failed only because of rejected files beside good ones; runs that end close together start one.",
     ),
+    Key(
+        name="schedule",
+        type=str,
+        form=f'"{EXAMPLE}"',
+        required=False,
+        meaning="The clock starts it: `cron(minutes hours day-of-month month day-of-week year)` or `rate(n unit)` of EventBridge Scheduler, each time once. Environments may switch schedules off; `lake run` starts it by hand.",
+    ),
+    Key(
+        name="time_zone",
+        type=str,
+        form="Europe/Berlin",
+        required=False,
+        meaning="IANA time zone of the schedule; UTC if left out. A time that a change of clocks leaves out is left out, one that comes twice starts one run.",
+    ),
 )
-"""Keys of a trigger, of which exactly one stands."""
+"""Keys of a trigger, of which exactly one of `TRIGGERS` stands."""
+
+TRIGGERS = ("arrival", "after", "schedule")
+"""What can start a pipeline."""
 
 STEP_KEYS = (
     Key(
@@ -101,7 +120,13 @@ STEP_KEYS = (
         required=False,
         meaning="Function of `jobs/transforms/<domain>.py`; publish only.",
     ),
-    Key(name="engine", type=str, form="glue", required=False, meaning="Where it runs; glue if left out."),
+    Key(
+        name="engine",
+        type=str,
+        form="glue or emr-serverless",
+        required=False,
+        meaning="Where it runs, with the same tables either way; glue if left out.",
+    ),
 )
 """Keys of a step."""
 
@@ -112,7 +137,7 @@ JOBS: Mapping[str, str] = {
 }
 """Jobs of this version, and what each does."""
 
-ENGINES = ("glue",)
+ENGINES = ("emr-serverless", "glue")
 """Engines of this version."""
 
 ZONE_OF_JOB: Mapping[str, str] = {"ingest": "bronze", "refine": "silver", "publish": "gold"}
@@ -120,15 +145,13 @@ ZONE_OF_JOB: Mapping[str, str] = {"ingest": "bronze", "refine": "silver", "publi
 
 NOT_YET: Mapping[str, Mapping[str, str]] = {
     "trigger": {
-        "schedule": "use after, or start runs by hand (docs/operating.md)",
         "stream": "use arrival: streams come in a later version",
     },
     "step": {
         "load": "remove the step: Athena reads the gold table where it is",
     },
     "engine": {
-        "emr": "write engine: glue",
-        "emr-serverless": "write engine: glue",
+        "emr": "write engine: emr-serverless",
         "athena": "write engine: glue",
         "lambda": "write engine: glue",
     },

@@ -13,7 +13,8 @@ from lakehouse.contracts.model import CompiledContract
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.naming import DatasetName
 from lakehouse.pipelines import grammar
-from lakehouse.pipelines.spec import After, Arrival, Engine, Job, PipelineSpec, Step, Trigger
+from lakehouse.pipelines.spec import After, Arrival, Engine, Job, PipelineSpec, Schedule, Step, Trigger
+from lakehouse.schedules import UTC, InvalidScheduleError, check_schedule, check_time_zone
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DATASET = re.compile(r"bronze\.[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
@@ -142,8 +143,15 @@ class _Spec:
     def _trigger(self, value: Mapping[str, Any]) -> Trigger | None:
         place: Place = ("trigger",)
         given = self._checked(value, grammar.TRIGGER_KEYS, place, grammar.NOT_YET["trigger"])
-        if len(value) != 1:
-            self._fault(place, f"has {len(value)} keys", "write exactly one: {arrival: sales.orders} or {after: [orders]}")
+        words = [word for word in value if word != "time_zone"]
+        if len(words) != 1:
+            self._fault(
+                place,
+                f"has {len(words)} keys",
+                f"write exactly one: {{arrival: sales.orders}}, {{after: [orders]}} or {{schedule: {grammar.EXAMPLE}}}",
+            )
+        if "time_zone" in value and "schedule" not in value:
+            self._fault((*place, "time_zone"), "there is no schedule that it would be the zone of", "remove it, or add schedule:")
         if "arrival" in given:
             dataset = given["arrival"]
             contract = self.contracts.get(dataset)
@@ -170,7 +178,18 @@ class _Spec:
                 else:
                     names.append(name)
             return After(pipelines=tuple(names))
+        if "schedule" in given:
+            return self._schedule(given, place)
         return None
+
+    def _schedule(self, given: Mapping[str, Any], place: Place) -> Schedule:
+        schedule = Schedule(expression=given["schedule"], time_zone=given.get("time_zone", UTC))
+        for key, check, text in (("schedule", check_schedule, schedule.expression), ("time_zone", check_time_zone, schedule.time_zone)):
+            try:
+                check(text)
+            except InvalidScheduleError as error:
+                self._fault((*place, key), error.problem, error.fix)
+        return schedule
 
     def _ids(self, *, with_source: bool) -> list[str]:
         return sorted(id_ for id_, contract in self.contracts.items() if not with_source or contract.source is not None)
@@ -282,9 +301,10 @@ class _Spec:
             )
             return
         if job == "ingest":
-            if isinstance(trigger, After):
+            if isinstance(trigger, After | Schedule):
+                what = "after others" if isinstance(trigger, After) else "by the clock"
                 self._fault(
-                    place, "ingest needs files, but the pipeline starts after others", f"write trigger: {{arrival: {writes.contract_id}}}"
+                    place, f"ingest needs files, but the pipeline starts {what}", f"write trigger: {{arrival: {writes.contract_id}}}"
                 )
             elif isinstance(trigger, Arrival) and trigger.dataset != writes.contract_id:
                 self._fault(

@@ -8,7 +8,7 @@ from typing import Literal
 from lakehouse.naming import DatasetName
 
 Job = Literal["ingest", "refine", "publish"]
-Engine = Literal["glue"]
+Engine = Literal["emr-serverless", "glue"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,20 @@ class After:
     pipelines: tuple[str, ...]
 
 
-Trigger = Arrival | After
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The clock starts the pipeline.
+
+    Attributes:
+        expression: `cron(…)` or `rate(…)` of EventBridge Scheduler.
+        time_zone: IANA's name of the zone that the expression is read in.
+    """
+
+    expression: str
+    time_zone: str
+
+
+Trigger = Arrival | After | Schedule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,9 @@ from lakehouse.naming import DatasetName
 NONE = "none"
 """Text of an argument that a run does not have; engines pass no empty ones."""
 
+JOB_RUN_ID = "JOB_RUN_ID"
+"""What stands for the id of the run in the name of a log stream, which is written down before there is a run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobArguments:
@@ -30,6 +33,7 @@ class JobArguments:
         lineage_table: DynamoDB table of the lineage, or "".
         database_prefix: Put before every database.
         log_group: Log group of the driver.
+        log_stream: Stream of the driver in it, `JOB_RUN_ID` standing for that of the run; "" is as Glue names it.
         engine: glue or emr-serverless.
         job_run_id: Id by which the engine knows this run of the job.
         run_id: Run of the pipeline.
@@ -50,6 +54,7 @@ class JobArguments:
     lineage_table: str
     database_prefix: str
     log_group: str
+    log_stream: str
     engine: str
     job_run_id: str
     run_id: str
@@ -78,6 +83,7 @@ class JobArguments:
             lineage_table=given.lineage_table,
             database_prefix="" if given.database_prefix == NONE else given.database_prefix,
             log_group=given.log_group,
+            log_stream=given.log_stream,
             engine=given.engine,
             job_run_id=given.job_run_id or f"local-{uuid.uuid4()}",
             run_id=given.run_id,
@@ -92,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False, description="One step of a pipeline on Spark.")
     for name in ("env", "project", "pipeline", "step", "contracts", "writes", "audit_table", "run_id"):
         parser.add_argument(f"--{name}", required=True)
-    for name in ("reads", "lineage_table", "database_prefix", "log_group", "manifest", "batch_id", "transform"):
+    for name in ("reads", "lineage_table", "database_prefix", "log_group", "log_stream", "manifest", "batch_id", "transform"):
         parser.add_argument(f"--{name}", default="")
     parser.add_argument("--engine", default="glue")
     parser.add_argument("--attempt", type=int, default=1)

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ from lakehouse.errors import RunFailed
 from lakehouse.lineage import Edge, Lineage
 from lakehouse.manifests import Manifest, read_manifest
 from lakehouse.naming import DatasetName
-from lakehouse.spark.arguments import JobArguments
+from lakehouse.spark.arguments import JOB_RUN_ID, JobArguments
 from lakehouse.spark.bronze import Ingested, ingest
 from lakehouse.spark.gold import Publication
 from lakehouse.spark.iceberg import IcebergTable
@@ -106,8 +107,10 @@ class SparkRun:
             spark: Session to use; the engine's if None.
             reached: Told of each stage.
         """
-        self.arguments = arguments
         self.spark = spark if spark is not None else spark_session(f"{arguments.pipeline}-{arguments.step}")
+        # EMR Serverless tells a job its run in no argument: the run is Spark's application.
+        is_told = arguments.engine != "emr-serverless"
+        self.arguments = arguments if is_told else replace(arguments, job_run_id=self.spark.sparkContext.applicationId)
         self._services = services
         self._reached = reached
         self._counts: dict[str, int] = {}
@@ -134,7 +137,8 @@ class SparkRun:
             engine=arguments.engine,
             job_run_id=arguments.job_run_id,
             log_group=arguments.log_group,
-            log_stream=f"{arguments.job_run_id}-driver",  # as Glue 5 and later name it
+            log_stream=arguments.log_stream.replace(JOB_RUN_ID, arguments.job_run_id)
+            or f"{arguments.job_run_id}-driver",  # Glue 5 and later
         )
         return self
 

@@ -1,1 +1,1 @@
-"""Starts runs for files that arrive, or for upstream runs that succeed."""
+"""Starts runs for files that arrive, for upstream runs that succeed, or at the times of a schedule."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
 
-from lakehouse.claims import AFTER
+from lakehouse.claims import AFTER, SCHEDULE
+from lakehouse.clock import from_text, to_text
 from lakehouse.errors import TerminalError
 from lakehouse.manifests import Compression, Format, sequence_of
 
@@ -158,7 +159,52 @@ class UpstreamEnd:
         )
 
 
-Arrival = FileArrival | UpstreamEnd
+@dataclass(frozen=True, kw_only=True)
+class ScheduledTime:
+    """A moment at which the clock starts a pipeline.
+
+    Attributes:
+        pipeline: Pipeline that it starts.
+        scheduled_at: The moment that was meant, as UTC text, however late the message is.
+    """
+
+    pipeline: str
+    scheduled_at: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What tells it from every other arrival."""
+        return SCHEDULE, self.pipeline, self.scheduled_at
+
+    @property
+    def order(self) -> str:
+        """Of two arrivals the larger is the later."""
+        return self.scheduled_at
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any], *, pipeline: str) -> ScheduledTime:
+        """Read the message that the pipeline's schedule sends: `{"pipeline": …, "scheduled_at": …}`.
+
+        Args:
+            event: The message.
+            pipeline: Pipeline of this function.
+
+        Raises:
+            RefusedEventError: The message is of another kind or pipeline, or holds no moment.
+        """
+        if event.get("pipeline") != pipeline or not isinstance(event.get("scheduled_at"), str):
+            raise RefusedEventError(
+                f"expected the message of a schedule of {pipeline}, got one for {event.get('pipeline')!r} with keys"
+                f" {', '.join(sorted(event))}: correct the input of the schedule, or start a run with `lake run {pipeline}`"
+            )
+        try:
+            moment = from_text(event["scheduled_at"])
+        except ValueError as error:
+            raise RefusedEventError(f"scheduled_at is no moment ({error}): let the schedule send <aws.scheduler.scheduled-time>") from error
+        return cls(pipeline=pipeline, scheduled_at=to_text(moment))
+
+
+Arrival = FileArrival | UpstreamEnd | ScheduledTime
 """Whatever can start a run."""
 
 

@@ -1,7 +1,7 @@
-"""Starts runs: the files of a dataset that arrive, or the upstream runs that succeed, become one run a batch of messages.
+"""Starts runs: the files of a dataset that arrive, upstream runs that succeed, or times of a schedule become one run a batch of messages.
 
-Environment: LAKEHOUSE_ENV, LAKEHOUSE_PROJECT, PIPELINE, MACHINE_ARN, AUDIT_TABLE, CONTROL_TABLE, TRIGGER (`arrival` or `after`), AUDIT_TTL_DAYS
-(optional, 90); with TRIGGER=arrival also RAW_BUCKET, LOGS_BUCKET, DATASET (`<domain>.<dataset>`), SOURCE_FORMATS (`csv,json,parquet`).
+Environment: LAKEHOUSE_ENV, LAKEHOUSE_PROJECT, PIPELINE, MACHINE_ARN, AUDIT_TABLE, CONTROL_TABLE, TRIGGER (`arrival`, `after` or `schedule`),
+AUDIT_TTL_DAYS (optional, 90); with TRIGGER=arrival also RAW_BUCKET, LOGS_BUCKET, DATASET (`<domain>.<dataset>`), SOURCE_FORMATS (`csv,json,parquet`).
 
 Actions (besides the event source mapping's sqs:ReceiveMessage, DeleteMessage, GetQueueAttributes, and writing its log):
 
@@ -31,7 +31,7 @@ from lakehouse.aws import client
 from lakehouse.claims import Claims
 from lakehouse.clock import utc_now
 from lakehouse.manifests import ManifestStore
-from lambdas.arrival_starter.judging import FileJudge, Judge, UpstreamJudge
+from lambdas.arrival_starter.judging import FileJudge, Judge, ScheduleJudge, UpstreamJudge
 from lambdas.arrival_starter.launcher import Launcher
 from lambdas.arrival_starter.starter import Message, Starter
 
@@ -49,7 +49,9 @@ def starter() -> Starter:
 
 
 def judge(claims: Claims, audit: AuditTrail) -> Judge:
-    """What this function judges, files or upstream successes."""
+    """What this function judges: files, upstream successes or times of a schedule."""
+    if environ["TRIGGER"] == "schedule":
+        return ScheduleJudge(claims=claims, audit=audit, pipeline=environ["PIPELINE"])
     if environ["TRIGGER"] == "after":
         return UpstreamJudge(claims=claims, audit=audit, pipeline=environ["PIPELINE"], machine_arn=environ["MACHINE_ARN"])
     return FileJudge(

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from lakehouse.audit import AuditTrail
 from lakehouse.claims import SAME_CONTENT, Claim, Claims, Launch, Standing
@@ -20,7 +20,7 @@ from lakehouse.errors import TransientError
 from lakehouse.manifests import Compression, Format, Manifest, ManifestFile, ManifestStore, batch_id_of
 from lakehouse.naming import Names
 from lakehouse.run_ids import new_run_id
-from lambdas.arrival_starter.arrival import Arrival, FileArrival, Skip, UpstreamEnd, format_of, skip_of
+from lambdas.arrival_starter.arrival import Arrival, FileArrival, ScheduledTime, Skip, UpstreamEnd, format_of, skip_of
 from lambdas.arrival_starter.content import content_of, is_sha256
 
 log = logging.getLogger(__name__)
@@ -141,30 +141,14 @@ class Judge(ABC):
         )
 
 
-class UpstreamJudge(Judge):
-    """Judges ends of upstream runs: all of a batch that published something start one run."""
+class _EventJudge(Judge):
+    """Judges arrivals that bring no files: all of a batch start one run, which has no manifest."""
 
-    def __init__(self, *, claims: Claims, audit: AuditTrail, pipeline: str, machine_arn: str, clock: Clock = utc_now) -> None:
-        """
-        Args:
-            claims: The control table.
-            audit: The audit.
-            pipeline: Pipeline that is started.
-            machine_arn: Its state machine.
-            clock: Gives the present moment.
-        """
-        super().__init__(claims=claims, audit=audit, clock=clock)
-        self._pipeline = pipeline
-        self._machine_arn = machine_arn
+    trigger: ClassVar[str]
+    """Word for it in runs."""
 
-    def read(self, event: Mapping[str, Any]) -> UpstreamEnd:
-        """The end that an event of Step Functions tells of."""
-        return UpstreamEnd.from_event(event, pipeline=self._pipeline, machine_arn=self._machine_arn)
-
-    def judge(self, arrival: UpstreamEnd, batch: Batch) -> Verdict:
-        """Take the claim of an upstream run's end, unless the run published nothing."""
-        if arrival.is_skipped or (arrival.failed is not None and not self._has_published(*arrival.failed)):
-            return NOTHING
+    def judge(self, arrival: UpstreamEnd | ScheduledTime, batch: Batch) -> Verdict:
+        """Take the claim of what happened."""
         bucket, key, version_id = arrival.place
         wanted = Claim(
             bucket=bucket,
@@ -183,12 +167,62 @@ class UpstreamJudge(Judge):
             run_id=batch.run_id,
             pipeline=batch.pipeline,
             attempt=max(claim.attempt for claim in claims),
-            trigger="after",
+            trigger=self.trigger,
             manifest=None,
             batch_id=batch_id_of(claim.version_id for claim in claims),
             files=0,
             decided_at=to_text(self._clock()),
         )
+
+
+class ScheduleJudge(_EventJudge):
+    """Judges times of a pipeline's schedule: each starts a run, and those that were held up together start one."""
+
+    trigger = "schedule"
+
+    def __init__(self, *, claims: Claims, audit: AuditTrail, pipeline: str, clock: Clock = utc_now) -> None:
+        """
+        Args:
+            claims: The control table.
+            audit: The audit.
+            pipeline: Pipeline that is started.
+            clock: Gives the present moment.
+        """
+        super().__init__(claims=claims, audit=audit, clock=clock)
+        self._pipeline = pipeline
+
+    def read(self, event: Mapping[str, Any]) -> ScheduledTime:
+        """The time that a message of the schedule tells of."""
+        return ScheduledTime.from_event(event, pipeline=self._pipeline)
+
+
+class UpstreamJudge(_EventJudge):
+    """Judges ends of upstream runs: all of a batch that published something start one run."""
+
+    trigger = "after"
+
+    def __init__(self, *, claims: Claims, audit: AuditTrail, pipeline: str, machine_arn: str, clock: Clock = utc_now) -> None:
+        """
+        Args:
+            claims: The control table.
+            audit: The audit.
+            pipeline: Pipeline that is started.
+            machine_arn: Its state machine.
+            clock: Gives the present moment.
+        """
+        super().__init__(claims=claims, audit=audit, clock=clock)
+        self._pipeline = pipeline
+        self._machine_arn = machine_arn
+
+    def read(self, event: Mapping[str, Any]) -> UpstreamEnd:
+        """The end that an event of Step Functions tells of."""
+        return UpstreamEnd.from_event(event, pipeline=self._pipeline, machine_arn=self._machine_arn)
+
+    def judge(self, arrival: UpstreamEnd | ScheduledTime, batch: Batch) -> Verdict:
+        """Take the claim of an upstream run's end, unless the run published nothing."""
+        if isinstance(arrival, UpstreamEnd) and (arrival.is_skipped or (arrival.failed and not self._has_published(*arrival.failed))):
+            return NOTHING
+        return super().judge(arrival, batch)
 
     def _has_published(self, pipeline: str, run_id: str) -> bool:
         run = self._audit.get_run(run_id, pipeline=pipeline) if pipeline and run_id else None

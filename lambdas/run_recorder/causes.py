@@ -1,4 +1,4 @@
-"""Reads why an execution failed out of what Step Functions, Glue and IAM say, as a reason code and a sentence."""
+"""Reads why an execution failed out of what Step Functions, Glue, EMR Serverless and IAM say, as a reason code and a sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ _NOT_AUTHORIZED = re.compile(
 _DENIED = re.compile(r"access ?denied|AccessDeniedException|UnauthorizedException|not authorized|Status Code: 403|Forbidden", re.IGNORECASE)
 _ASSUMED_ROLE = re.compile(r"assumed-role/([^/]+)/")
 _TIMEOUTS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
-_GLUE_TIMEOUT, _GLUE_STOPPED = "TIMEOUT", frozenset({"STOPPED", "STOPPING"})
+_TIME_IS_UP = re.compile(r"timed? ?out|timeout", re.IGNORECASE)
+_EXCEPTIONS = re.compile(r".*Last few exceptions:\s*", re.DOTALL)
+"""What EMR Serverless says before it says what went wrong."""
+
+_GLUE_TIMEOUT = "TIMEOUT"
+_STOPPED = frozenset({"STOPPED", "STOPPING", "CANCELLED", "CANCELLING"})
+"""States of job runs that somebody, or the service, stopped: Glue's and EMR Serverless'."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,22 +48,23 @@ def failure_of(*, step: str, error: str, cause: str) -> Failure:
     Args:
         step: Name of the step, or "" if it was the machine itself.
         error: Error name that Step Functions gives.
-        cause: Text that goes with it: the JSON of a Glue job run or of a Lambda error, or prose.
+        cause: Text that goes with it: the JSON of a job run of Glue or EMR Serverless or of a Lambda error, or prose.
     """
     where = f"step {step}: " if step else ""
     document = _document(cause)
-    state = document.get("JobRunState")
+    state = _state(document)
     told = _text_of(document, cause) or error or "no cause was given"
     found = _RUN_FAILED.search(told)
     if found is not None:
         return Failure(status="FAILED", reason=found["reason"], message=f"{where}{found['message'].strip()}")
-    if error in _TIMEOUTS or state == _GLUE_TIMEOUT:
+    is_over = state in _STOPPED and "JobRunState" not in document and _TIME_IS_UP.search(told) is not None
+    if error in _TIMEOUTS or state == _GLUE_TIMEOUT or is_over:
         detail = f": {told}" if told != error else ""
         return Failure(status="TIMED_OUT", reason="timed_out", message=f"{where}did not end in the time that it is given{detail}")
     if _DENIED.search(told) or _DENIED.search(error):
         return Failure(status="FAILED", reason="access_denied", message=f"{where}{_denial(told)}")
-    if state in _GLUE_STOPPED:
-        return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {document.get('Id', '')} was stopped")
+    if state in _STOPPED:
+        return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {_id(document)} was stopped")
     message = told if state or not error or error in told else f"{error}: {told}"
     return Failure(status="FAILED", reason="job_failed", message=f"{where}{message}")
 
@@ -76,12 +83,20 @@ def _document(cause: str) -> Mapping[str, Any]:
 def _text_of(document: Mapping[str, Any], cause: str) -> str:
     if not document:
         return cause.strip()
-    message = document.get("ErrorMessage") or document.get("errorMessage")
+    message = document.get("ErrorMessage") or document.get("errorMessage") or _EXCEPTIONS.sub("", str(document.get("StateDetails") or ""))
     if message:
         kind = document.get("errorType")
         return f"{kind}: {message}" if kind else str(message)
-    state = document.get("JobRunState")
-    return f"job run {document.get('Id', '')} ended {state} and gave no message" if state else cause.strip()
+    state = _state(document)
+    return f"job run {_id(document)} ended {state} and gave no message" if state else cause.strip()
+
+
+def _state(document: Mapping[str, Any]) -> str | None:
+    return document.get("JobRunState") or (document.get("State") if "JobRunId" in document else None)
+
+
+def _id(document: Mapping[str, Any]) -> str:
+    return str(document.get("Id") or document.get("JobRunId") or "")
 
 
 def _denial(text: str) -> str:

@@ -1,7 +1,7 @@
 """Athena's queries, run by Trino: the engine that Athena itself is made of.
 
-Replaces MiniStack's execution (DuckDB, which knows no Iceberg). Runs what `athena_statements` lists over Iceberg tables of the
-local Glue catalog; everything else is refused by name. Workgroups, named queries and tags stay MiniStack's.
+Replaces MiniStack's execution (DuckDB, which knows no Iceberg). Runs what `athena_statements` lists over the Iceberg and Hive
+tables of the local Glue catalog; everything else is refused by name. Workgroups and tags stay MiniStack's.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from local.aws import athena_results, guard, seam
+from local.aws import athena_files, athena_prepared, athena_results, athena_reuse, guard, seam
 from local.aws.athena_access import AccessRefusedError, Caller
-from local.aws.athena_statements import Statement, StatementError, TableName, bind, look_at
-from local.aws.caller_objects import NoSuchObjectError
+from local.aws.athena_outputs import Execute, Files, TableAs, iceberg_sql, prepared
+from local.aws.athena_prepared import InvalidRequestError
+from local.aws.athena_sql import StatementError, TableName, first_word, quoted
+from local.aws.athena_statements import PREPARED, WRITES, Statement, bind, kind_of, look_at
+from local.aws.caller_objects import NoSuchObjectError, split
 from local.engines import host
-from local.engines.trino import Query, TrinoError, TrinoUnavailableError
+from local.engines.trino import CATALOG, Query, TrinoError, TrinoUnavailableError
 
 if TYPE_CHECKING:
     from local.aws.door import Response
@@ -48,6 +51,7 @@ KEPT_RESULTS = 16
 """Results whose pages are answered from memory; others are read from S3 again."""
 
 _athena = seam.module("services.athena")
+_glue = seam.module("services.glue")
 _responses = seam.module("core.responses")
 
 _lock = threading.RLock()
@@ -64,7 +68,7 @@ def start_query_execution(data: Mapping[str, Any]) -> Response:
     """StartQueryExecution."""
     try:
         execution = _accept(data)
-    except _RequestError as refused:
+    except InvalidRequestError as refused:
         return _error(refused.code, str(refused))
     return _responses.json_response({"QueryExecutionId": execution["QueryExecutionId"]})
 
@@ -158,56 +162,58 @@ def shown(execution: Mapping[str, Any]) -> dict[str, Any]:
 # ---- accepting a query -----------------------------------------------------------------------------------------------
 
 
-class _RequestError(Exception):
-    """A request that Athena refuses at once."""
-
-    def __init__(self, message: str, *, code: str = "InvalidRequestException") -> None:
-        self.code = code
-        super().__init__(message)
-
-
 def _accept(data: Mapping[str, Any]) -> dict[str, Any]:
     sql = str(data.get("QueryString") or "")
     if not sql.strip():
-        raise _RequestError("Query string is empty")
+        raise InvalidRequestError("Query string is empty")
     if len(sql.encode()) > LONGEST_QUERY:
-        raise _RequestError(f"Query string is too long: {len(sql.encode())} bytes, at most {LONGEST_QUERY}")
+        raise InvalidRequestError(f"Query string is too long: {len(sql.encode())} bytes, at most {LONGEST_QUERY}")
     token = data.get("ClientRequestToken")
+    if token is not None and not 32 <= len(token) <= 128:
+        raise InvalidRequestError(f"ClientRequestToken must have 32 to 128 characters, got {len(token)}")
     earlier = next((found for found in _athena._executions.values() if token and found.get("_token") == token), None)
     if earlier is not None:
-        if earlier["Query"] != sql:
-            raise _RequestError("Idempotent parameters do not match")
+        if (earlier["Query"], earlier.get("ExecutionParameters")) != (sql, data.get("ExecutionParameters") or None):
+            raise InvalidRequestError("Idempotent parameters do not match")
         return dict(earlier)
     name, configuration = _workgroup(data)
     output = _output(data, configuration)
     context = data.get("QueryExecutionContext") or {}
     if str(context.get("Catalog") or "AwsDataCatalog").lower() != "awsdatacatalog":
-        raise _RequestError(f"Catalog {context['Catalog']} is not served by the laptop platform; it serves AwsDataCatalog")
-    if (data.get("ResultReuseConfiguration") or {}).get("ResultReuseByAgeConfiguration", {}).get("Enabled"):
-        raise _RequestError("ResultReuseConfiguration is not served by the laptop platform")
+        raise InvalidRequestError(f"Catalog {context['Catalog']} is not served by the laptop platform; it serves AwsDataCatalog")
+    try:
+        reuse = athena_reuse.configuration(data)
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from error
     caller = Caller(key=guard.caller.get(), via=f"athena:{name}")
     bucket = output["OutputLocation"].removeprefix("s3://").partition("/")[0]
     try:
         caller.ask_bucket(bucket)
     except AccessRefusedError as refused:
-        raise _RequestError(str(refused)) from refused
+        raise InvalidRequestError(str(refused)) from refused
     query_id = str(uuid.uuid4())
-    kind = "DML" if re.match(r"\s*\(*\s*(select|with|values|insert|update|delete|merge|table)\b", sql, re.IGNORECASE) else "UTILITY"
-    suffix = "csv" if kind == "DML" else "txt"
+    resolved = athena_prepared.resolve(sql, workgroup=name)
+    kind, first = kind_of(resolved), first_word(resolved)
+    suffix = "" if first in WRITES | {"UNLOAD", "CREATE"} else ".csv" if kind == "DML" else ".txt"
     record: dict[str, Any] = {
         "QueryExecutionId": query_id,
         "Query": sql,
         "StatementType": kind,
-        "ResultConfiguration": {**output, "OutputLocation": f"{output['OutputLocation'].rstrip('/')}/{query_id}.{suffix}"},
-        "ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": False}},
+        "ResultConfiguration": {**output, "OutputLocation": f"{output['OutputLocation'].rstrip('/')}/{query_id}{suffix}"},
+        "ResultReuseConfiguration": reuse,
         "QueryExecutionContext": {"Database": context.get("Database") or "default", "Catalog": "awsdatacatalog"},
         "Status": {"State": QUEUED, "SubmissionDateTime": time.time()},
         "Statistics": {},
         "WorkGroup": name,
         "EngineVersion": ENGINE,
-        "SubstatementType": sql.split(None, 1)[0].upper(),
+        "SubstatementType": "CREATE_TABLE_AS_SELECT" if (first, kind) == ("CREATE", "DML") else first,
         **({"ExecutionParameters": list(data["ExecutionParameters"])} if data.get("ExecutionParameters") else {}),
         "_token": token,
+        "_resolved": resolved,
+        "_values": "",
+        "_output": output,
+        "_folder": output["OutputLocation"].rstrip("/"),
+        "_enforced": _is_enforced(configuration),
         "_columns": [],
         "_update_count": 0,
         "_cutoff": int(configuration.get("BytesScannedCutoffPerQuery") or 0),
@@ -225,29 +231,33 @@ def _workgroup(data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     name = str(data.get("WorkGroup") or "primary")
     found = _athena._workgroups.get(name)
     if found is None:
-        raise _RequestError(f"WorkGroup {name} is not found.")
+        raise InvalidRequestError(f"WorkGroup {name} is not found.")
     if found.get("State", "ENABLED") != "ENABLED":
-        raise _RequestError(f"WorkGroup {name} is disabled.")
+        raise InvalidRequestError(f"WorkGroup {name} is disabled.")
     return name, dict(found.get("Configuration") or {})
 
 
 def _output(data: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Where results go: the workgroup's settings alone if it enforces them, otherwise the caller's first."""
     own, of_group = dict(data.get("ResultConfiguration") or {}), dict(configuration.get("ResultConfiguration") or {})
-    enforced = bool(configuration.get("EnforceWorkGroupConfiguration", False)) and bool(of_group.get("OutputLocation"))
-    chosen = of_group if enforced else {**of_group, **{name: value for name, value in own.items() if value}}
+    chosen = of_group if _is_enforced(configuration) else {**of_group, **{name: value for name, value in own.items() if value}}
     location = str(chosen.get("OutputLocation") or "")
     if not location:
-        raise _RequestError(
+        raise InvalidRequestError(
             "No output location provided. An output location is required either through the Workgroup result configuration setting "
             "or as an API input."
         )
     if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/.*)?", location):
-        raise _RequestError(f"outputLocation is not a valid S3 path: {location}")
+        raise InvalidRequestError(f"outputLocation is not a valid S3 path: {location}")
     option = (chosen.get("EncryptionConfiguration") or {}).get("EncryptionOption")
     if option and option not in _ENCRYPTION:
-        raise _RequestError(f"EncryptionOption {option} is not served by the laptop platform; it serves {', '.join(_ENCRYPTION)}")
+        raise InvalidRequestError(f"EncryptionOption {option} is not served by the laptop platform; it serves {', '.join(_ENCRYPTION)}")
     return chosen
+
+
+def _is_enforced(configuration: Mapping[str, Any]) -> bool:
+    location = (configuration.get("ResultConfiguration") or {}).get("OutputLocation")
+    return bool(configuration.get("EnforceWorkGroupConfiguration", False)) and bool(location)
 
 
 # ---- running it ------------------------------------------------------------------------------------------------------
@@ -286,10 +296,15 @@ class Execution:
         except TrinoError as error:
             if error.name == "EXCEEDED_SCAN_LIMIT":
                 self._end(CANCELLED, OVER_LIMIT)
+            elif self._cancelled:
+                self._end(CANCELLED, self._cancelled)
             else:
                 self._end(FAILED, f"{error.name}: {error.message}", error_type=1)
         except TrinoUnavailableError as error:
-            self._end(FAILED, f"INTERNAL_ERROR: {error}", category=1)
+            if self._cancelled:
+                self._end(CANCELLED, self._cancelled)
+            else:
+                self._end(FAILED, f"INTERNAL_ERROR: {error}", category=1)
         except Exception as error:
             log.exception("query %s", self._record["QueryExecutionId"])
             self._end(FAILED, f"INTERNAL_ERROR: {error}", category=1)
@@ -298,15 +313,63 @@ class Execution:
 
     def _run(self) -> None:
         database = self._record["QueryExecutionContext"]["Database"]
-        statement = look_at(bind(self._record["Query"], self._record.get("ExecutionParameters") or []), database=database)
+        sql = self._sql()
+        if not sql:
+            self._set(RUNNING)
+            self._write(Statement(sql="", kind="DDL"), [])
+            return
+        statement = look_at(sql, database=database)
         self._caller.ask_catalog(statement)
         self._set(RUNNING)
         statement = self._complete(statement, database)
+        if self._reuse():
+            return
         self._caller.ask_data(statement.reads)
         if statement.writes:
             self._caller.ask_data({statement.writes}, write=True)
-        rows = self._rows(statement, database)
-        self._write(statement, rows)
+        if statement.files:
+            self._unload(statement, database)
+        elif statement.makes:
+            self._make(statement.makes, database)
+        elif statement.drops:
+            self._drop(statement, statement.drops, database)
+        else:
+            self._write(statement, self._rows(statement, database))
+
+    def _sql(self) -> str:
+        """The statement to run with its values in place; empty for PREPARE and DEALLOCATE, which are done here."""
+        sql, given = self._record["Query"], list(self._record.get("ExecutionParameters") or [])
+        if first_word(sql) not in PREPARED:
+            return bind(sql, given)
+        asked, workgroup = prepared(sql), self._record["WorkGroup"]
+        operation = {"Prepare": "CreatePreparedStatement", "Execute": "GetPreparedStatement", "Deallocate": "DeletePreparedStatement"}
+        self._caller.ask_workgroup(operation[type(asked).__name__], workgroup)
+        found = athena_prepared.run(asked, workgroup=workgroup)
+        if not isinstance(asked, Execute):
+            return ""
+        values = [*asked.values, *given]
+        self._record["_values"] = json.dumps(values)
+        return bind(found, values)
+
+    def _reuse(self) -> bool:
+        """Point at an earlier result, if the query may and its caller can read that."""
+        with _lock:
+            found = athena_reuse.earlier(self._record, list(_athena._executions.values()))
+        if found is None:
+            return False
+        location = found["ResultConfiguration"]["OutputLocation"]
+        try:
+            self._caller.get(*split(location), first_byte=True)
+        except (AccessRefusedError, NoSuchObjectError):
+            return False
+        total = int((time.time() - self._record["Status"]["SubmissionDateTime"]) * 1000)
+        self._record["ResultConfiguration"] = {**self._record["ResultConfiguration"], "OutputLocation": location}
+        self._record["_columns"], self._record["_rows_of"] = found["_columns"], found["QueryExecutionId"]
+        self._record["Statistics"] = {
+            "EngineExecutionTimeInMillis": 0, "DataScannedInBytes": 0, "TotalExecutionTimeInMillis": total,
+            "ServiceProcessingTimeInMillis": total, "ResultReuseInformation": {"ReusedPreviousResult": True},
+        }  # fmt: skip
+        return True
 
     def _complete(self, statement: Statement, database: str) -> Statement:
         """Add the tables that Trino itself says the statement touches (behind views, for one), and ask for them too."""
@@ -315,8 +378,7 @@ class Execution:
         try:
             plan = self._send(f"EXPLAIN (TYPE IO, FORMAT JSON)\n{statement.planned}", database).rows()
         except TrinoError as error:
-            message = _LINE.sub(lambda found: f"line {int(found[1]) - 1}:", error.message)  # the statement began on line 2
-            raise TrinoError(name=error.name, kind=error.kind, message=message) from error
+            raise _one_line_up(error) from error
         if self._cancelled:
             raise _CancelledError
         found = {
@@ -328,10 +390,10 @@ class Execution:
             self._caller.ask_catalog(Statement(sql="", kind="DML", reads=more))
         return replace(statement, reads=statement.reads | more)
 
-    def _send(self, sql: str, database: str) -> Query:
+    def _send(self, sql: str, database: str, session: Mapping[str, str] | None = None) -> Query:
         if self._cancelled:
             raise _CancelledError
-        query = host.trino().query(sql, schema=database, user=self._caller.arn)
+        query = host.trino().query(sql, schema=database, user=self._caller.arn, session=session)
         with self._lock:
             if not self._cancelled:
                 self._query = query
@@ -341,25 +403,113 @@ class Execution:
         raise _CancelledError
 
     def _rows(self, statement: Statement, database: str) -> list[list[str | None]]:
-        query, cutoff = self._send(statement.sql, database), self._record["_cutoff"]
+        query = self._send(statement.sql, database)
         found: list[list[str | None]] = []
-        for page in query.pages():
+        for page in self._pages(query):
             found += [
                 [athena_results.text_of(cell, column.signature) for cell, column in zip(row, query.columns, strict=True)] for row in page
             ]
-            if cutoff and query.progress.scanned_bytes > cutoff:
-                self.cancel(OVER_LIMIT)
-        self._count(query)
-        if self._cancelled:
-            raise _CancelledError
         self._record["_update_count"] = query.update_count or 0
         if statement.writes:
             self._record["_columns"] = []
             return []
         self._record["_columns"] = [athena_results.column_info(column) for column in query.columns]
-        if statement.hides:
-            found = [row for row in found if row[0] not in statement.hides]
-        return found
+        if statement.is_text:
+            return [[line] for row in found for line in str(row[0]).split("\n")]
+        return [row for row in found if row[0] not in statement.hides and (statement.only is None or statement.only.fullmatch(str(row[0])))]
+
+    def _pages(self, query: Query) -> Iterator[list[list[Any]]]:
+        """Pages of a query, until it ends, is cancelled or has scanned too much."""
+        cutoff = self._record["_cutoff"]
+        for page in query.pages():
+            yield page
+            if cutoff and query.progress.scanned_bytes > cutoff:
+                self.cancel(OVER_LIMIT)
+        self._count(query)
+        if self._cancelled:
+            raise _CancelledError
+
+    def _watch(self, query: Query) -> None:
+        for _ in self._pages(query):
+            pass
+        self._record["_update_count"] = query.update_count or 0
+
+    # ---- files and tables ----------------------------------------------------------------------------------------
+
+    def _unload(self, statement: Statement, database: str) -> None:
+        assert statement.files is not None
+        self._manifest(self._files(statement.files, statement.files.location, database, with_data=True))
+
+    def _files(self, files: Files, location: str, database: str, *, with_data: bool) -> athena_files.Written:
+        return athena_files.write(
+            files, query_id=self._record["QueryExecutionId"], location=location, with_data=with_data, caller=self._caller,
+            headers=self._encryption(), send=lambda sql, session: self._send(sql, database, session), watch=self._watch, engine=host.trino,
+        )  # fmt: skip
+
+    def _manifest(self, written: athena_files.Written) -> None:
+        """Write the list of the files that a query wrote, and say where it is."""
+        bucket, prefix = split(self._record["_folder"])
+        key = "/".join(part for part in (prefix, f"{self._record['QueryExecutionId']}-manifest.csv") if part)
+        self._put(bucket, key, "".join(f"{address}\n" for address in written.addresses).encode(), "text/csv")
+        self._record["Statistics"] = {**self._record["Statistics"], "DataManifestLocation": f"s3://{bucket}/{key}"}
+        self._write(Statement(sql="", kind="DML"), [])
+
+    def _make(self, made: TableAs, database: str) -> None:
+        exists = _has_table(made.table)
+        if exists and not made.if_not_exists:
+            raise StatementError(
+                f"TABLE_ALREADY_EXISTS: line 1:1: Destination table '{CATALOG}.{made.table.database}.{made.table.table}' already exists"
+            )
+        if exists:
+            self._write(Statement(sql="", kind="DML"), [])
+        elif made.files is None:
+            bucket, prefix = split(made.location)
+            self._caller.ask_bucket(bucket)
+            for folder in ("data", "metadata"):
+                self._caller.ask_write(bucket, f"{prefix}/{folder}/new")
+            if self._caller.has_objects(bucket, prefix):
+                raise StatementError(f"ICEBERG_FILESYSTEM_ERROR: Cannot create a table on a non-empty location: {made.location}")
+            try:
+                self._watch(self._send(iceberg_sql(made), database, {f"{CATALOG}.compression_codec": made.compression}))
+            except TrinoError as error:
+                raise _one_line_up(error) from error
+            self._write(Statement(sql="", kind="DML"), [])
+        else:
+            self._make_hive(made, made.files, database)
+
+    def _make_hive(self, made: TableAs, files: Files, database: str) -> None:
+        if files.location and self._record["_enforced"]:
+            raise StatementError(
+                "INVALID_TABLE_PROPERTY: The Create Table As Select query failed because it was submitted with an 'external_location' property "
+                "to an Athena Workgroup that enforces a centralized output location for all queries. Please remove the 'external_location' "
+                "property and resubmit the query."
+            )
+        location = f"{(files.location or self._record['_folder'] + '/tables/' + self._record['QueryExecutionId']).rstrip('/')}/"
+        if files.partitioned_by:
+            self._caller.ask_partitions(made.table, write=True)
+        written = self._files(files, location, database, with_data=made.with_data)
+        table = athena_files.table_input(made.table.table, files=files, location=location, written=written)
+        _glue_call(_glue._create_table, {"DatabaseName": made.table.database, "TableInput": table})
+        inputs = athena_files.partition_inputs(table, location=location, written=written)
+        if inputs:
+            _glue_call(
+                _glue._batch_create_partition,
+                {"DatabaseName": made.table.database, "TableName": made.table.table, "PartitionInputList": inputs},
+            )
+        self._manifest(written)
+
+    def _drop(self, statement: Statement, name: TableName, database: str) -> None:
+        table = _glue._tables.get(f"{name.database}/{name.table}")
+        if table is None and not statement.if_exists:
+            raise StatementError(f"TABLE_NOT_FOUND: Table not found: {name.database}.{name.table}")
+        if table is not None and "metadata_location" in (table.get("Parameters") or {}):
+            self._caller.ask_delete(table["StorageDescriptor"]["Location"])
+            self._watch(self._send(f"DROP TABLE {CATALOG}.{quoted(name)}", database))
+        elif table is not None:
+            _glue_call(_glue._delete_table, {"DatabaseName": name.database, "Name": name.table})
+        self._write(Statement(sql="", kind="DDL"), [])
+
+    # ---- results -------------------------------------------------------------------------------------------------
 
     def _count(self, query: Query) -> None:
         progress, submitted = query.progress, self._record["Status"]["SubmissionDateTime"]
@@ -383,19 +533,24 @@ class Execution:
             text = "".join(athena_results.csv_line(row) for row in rows)
         else:
             text = athena_results.utility_text(rows)
-        location = self._record["ResultConfiguration"]["OutputLocation"]
-        bucket, _, key = location.removeprefix("s3://").partition("/")
-        kind = "text/csv" if statement.kind == "DML" else "text/plain"
-        description = json.dumps(self._record["_columns"]).encode()
+        bucket, key = split(self._record["ResultConfiguration"]["OutputLocation"])
+        if self._has_result():
+            self._put(bucket, key, text.encode(), "text/csv" if statement.kind == "DML" else "text/plain")
+        self._put(bucket, f"{key}.metadata", json.dumps(self._record["_columns"]).encode(), "application/json")
+        _keep(self._record["QueryExecutionId"], rows)
+
+    def _has_result(self) -> bool:
+        """Whether there is an object with rows: what writes tables or files has none."""
+        return self._record["ResultConfiguration"]["OutputLocation"].endswith((".csv", ".txt"))
+
+    def _put(self, bucket: str, key: str, data: bytes, content_type: str) -> None:
         try:
-            self._caller.put(bucket, key, text.encode(), {"content-type": kind, **self._encryption()})
-            self._caller.put(bucket, f"{key}.metadata", description, {"content-type": "application/json", **self._encryption()})
+            self._caller.put(bucket, key, data, {"content-type": content_type, **self._encryption()})
         except (AccessRefusedError, NoSuchObjectError) as refused:
             raise AccessRefusedError(
-                f"Access denied when writing output to url: {location} . Please ensure you are allowed to access the S3 bucket. "
+                f"Access denied when writing output to url: s3://{bucket}/{key} . Please ensure you are allowed to access the S3 bucket. "
                 f"If you are encrypting query results with KMS key, please ensure you are allowed to access your KMS key. {refused}"
             ) from refused
-        _keep(self._record["QueryExecutionId"], rows)
 
     def _encryption(self) -> dict[str, str]:
         settings = self._record["ResultConfiguration"].get("EncryptionConfiguration") or {}
@@ -418,6 +573,7 @@ class Execution:
                     "TotalExecutionTimeInMillis": total,
                     "DataScannedInBytes": 0,
                     "EngineExecutionTimeInMillis": total,
+                    "ResultReuseInformation": {"ReusedPreviousResult": False},
                 }
             error = (
                 {"ErrorCategory": category, "ErrorType": error_type, "Retryable": False, "ErrorMessage": reason}
@@ -432,13 +588,16 @@ class Execution:
 
 
 def _result_rows(execution: Mapping[str, Any], caller: Caller) -> list[list[str | None]]:
-    query_id = execution["QueryExecutionId"]
-    bucket, _, key = execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").partition("/")
+    query_id = execution.get("_rows_of") or execution["QueryExecutionId"]
+    location = execution["ResultConfiguration"]["OutputLocation"]
+    bucket, key = split(location)
+    if not location.endswith((".csv", ".txt")):
+        return []
     if query_id in _pages:
         caller.get(bucket, key, first_byte=True)
         return _pages[query_id]
     text = caller.get(bucket, key).decode()
-    is_csv = execution["StatementType"] == "DML"
+    is_csv = location.endswith(".csv")
     rows: list[list[str | None]] = list(athena_results.read_csv(text)) if is_csv else [list(line.split("\t")) for line in text.splitlines()]
     _keep(query_id, rows)
     return rows
@@ -451,6 +610,23 @@ def _keep(query_id: str, rows: list[list[str | None]]) -> None:
             _pages.popitem(last=False)
 
 
+def _one_line_up(error: TrinoError) -> TrinoError:
+    """An error in a statement that was sent from line 2 on."""
+    message = _LINE.sub(lambda found: f"line {max(int(found[1]) - 1, 1)}:", error.message)
+    return TrinoError(name=error.name, kind=error.kind, message=message)
+
+
+def _has_table(name: TableName) -> bool:
+    return f"{name.database}/{name.table}" in _glue._tables
+
+
+def _glue_call(function: Any, data: Mapping[str, Any]) -> None:
+    """Call Glue for somebody who was asked for the right to it before."""
+    status, _, body = function(dict(data))
+    if status >= 400:
+        raise StatementError(str(json.loads(body).get("message") or body))
+
+
 def _error(code: str, message: str) -> Response:
     return _responses.error_response_json(code, message, 400)
 
@@ -460,7 +636,7 @@ def _off_the_loop(function: Any) -> Any:
 
     async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:
         operation = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
-        answer = _OFF_LOOP.get(operation)
+        answer = _OFF_LOOP.get(operation) or _about_statements(operation)
         if answer is None:
             return await function(method, path, headers, body, query)
         _athena._ensure_default_workgroup()
@@ -472,6 +648,21 @@ def _off_the_loop(function: Any) -> Any:
         return await _concurrency.run_reentrant(answer, data, thread_name="athena-call")
 
     return handle
+
+
+def _about_statements(operation: str) -> Any:
+    """What answers an operation about prepared statements and named queries; None for others."""
+    found = athena_prepared.OPERATIONS.get(operation)
+    if found is None:
+        return None
+
+    def answer(data: Mapping[str, Any]) -> Response:
+        try:
+            return found(data)
+        except InvalidRequestError as refused:
+            return _error(refused.code, str(refused))
+
+    return answer
 
 
 _concurrency = seam.module("core.concurrency")

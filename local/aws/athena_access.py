@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local.aws import caller_objects, door, guard, key_use, seam
-from local.aws.athena_statements import Statement, TableName
+from local.aws.athena_sql import TableName
+from local.aws.athena_statements import Statement
 from local.aws.caller_objects import HOST, NoSuchObjectError, RefusedError, split
 
 MOST_FOLDERS = 200
@@ -55,11 +56,41 @@ class Caller:
         if statement.writes:
             name = statement.writes
             self._ask_glue("UpdateTable", {"DatabaseName": name.database, "TableInput": {"Name": name.table}})
+        if statement.makes:
+            name = statement.makes.table
+            self._ask_glue("GetDatabase", {"Name": name.database})
+            self._ask_glue("GetTable", {"DatabaseName": name.database, "Name": name.table})
+            self._ask_glue("CreateTable", {"DatabaseName": name.database, "TableInput": {"Name": name.table}})
+        if statement.drops:
+            name = statement.drops
+            self._ask_glue("GetDatabase", {"Name": name.database})
+            self._ask_glue("GetTable", {"DatabaseName": name.database, "Name": name.table})
+            self._ask_glue("DeleteTable", {"DatabaseName": name.database, "Name": name.table})
         if statement.lists_databases:
             self._ask_glue("GetDatabases", {})
         listed = list(_glue._databases) if "*" in statement.lists_tables_of else statement.lists_tables_of
         for database in sorted(listed):
             self._ask_glue("GetTables", {"DatabaseName": database})
+
+    def ask_partitions(self, name: TableName, *, write: bool) -> None:
+        """Ask for the partitions of a table that keeps them in the catalog.
+
+        Raises:
+            AccessRefusedError: They are refused.
+        """
+        self._ask_glue("BatchCreatePartition" if write else "GetPartitions", {"DatabaseName": name.database, "TableName": name.table})
+
+    def ask_workgroup(self, operation: str, workgroup: str) -> None:
+        """Ask for an operation of Athena on a workgroup.
+
+        Raises:
+            AccessRefusedError: It is refused.
+        """
+        headers = {"x-amz-target": f"AmazonAthena.{operation}", "content-type": "application/x-amz-json-1.1"}
+        body = json.dumps({"WorkGroup": workgroup})
+        denied = door.authorize_request(self._key, scope="athena", headers=headers, body=body, via=self._via)
+        if denied:
+            raise AccessRefusedError(str(denied))
 
     def _ask_glue(self, operation: str, body: Mapping[str, Any]) -> None:
         headers = {"x-amz-target": f"AWSGlue.{operation}", "content-type": "application/x-amz-json-1.1"}
@@ -84,16 +115,21 @@ class Caller:
             location = ((table or {}).get("StorageDescriptor") or {}).get("Location") or ""
             if not table or not location:
                 continue
-            bucket, prefix = split(location)
+            parameters = table.get("Parameters") or {}
+            metadata = parameters.get("metadata_location")
+            is_projected = str(parameters.get("projection.enabled", "")).lower() == "true"
+            if table.get("PartitionKeys") and not metadata and not is_projected:
+                self.ask_partitions(name, write=False)
+            template = parameters.get("storage.location.template", "") if is_projected else ""
+            bucket, prefix = split(template.partition("${")[0].rpartition("/")[0] if template else location)
             self._ask_list(bucket, prefix)
-            metadata = (table.get("Parameters") or {}).get("metadata_location")
             if metadata:
                 self._touch(*split(metadata))
             for key in _one_of_each_folder(bucket, prefix):
                 self._touch(bucket, key)
             if write:
-                self._ask_write(bucket, f"{prefix}/data/new")
-                self._ask_write(bucket, f"{prefix}/metadata/new")
+                for folder in ("data/", "metadata/") if metadata else ("",):
+                    self.ask_write(bucket, f"{prefix}/{folder}new")
 
     def _ask_list(self, bucket: str, prefix: str) -> None:
         denied = door.authorize_request(
@@ -117,7 +153,35 @@ class Caller:
         except NoSuchObjectError:
             return
 
-    def _ask_write(self, bucket: str, key: str) -> None:
+    def has_objects(self, bucket: str, prefix: str) -> bool:
+        """Whether a folder holds anything.
+
+        Raises:
+            AccessRefusedError: It may not be listed.
+        """
+        self._ask_list(bucket, prefix)
+        start = f"{prefix}/" if prefix else ""
+        return any(key.startswith(start) for key in (_s3._buckets.get(bucket) or {}).get("objects", {}))
+
+    def ask_delete(self, location: str) -> None:
+        """Ask whether the objects of a table may be removed.
+
+        Raises:
+            AccessRefusedError: They may not.
+        """
+        bucket, prefix = split(location)
+        self._ask_list(bucket, prefix)
+        path = f"/{bucket}/{prefix}/metadata/old"
+        denied = door.authorize_request(self._key, scope="s3", headers=HOST, method="DELETE", path=path, via=self._via)
+        if denied:
+            raise AccessRefusedError(f"Permission denied on S3 path: s3://{bucket}/{prefix}. {denied}")
+
+    def ask_write(self, bucket: str, key: str) -> None:
+        """Ask whether an object may be written, its bucket's key included.
+
+        Raises:
+            AccessRefusedError: It may not.
+        """
         path = f"/{bucket}/{key}"
         denied = door.authorize_request(self._key, scope="s3", headers=HOST, method="PUT", path=path, via=self._via)
         default = (_s3._bucket_default_sse_headers(bucket) or {}).get("x-amz-server-side-encryption-aws-kms-key-id", "")

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot.tokenizer_core import TokenType
 
-CATALOG = "awsdatacatalog"
-"""The one catalog."""
+from local.aws import athena_outputs
+from local.aws.athena_outputs import Files, TableAs
+from local.aws.athena_sql import CATALOG, StatementError, TableName, first_word, table_name, tokens_of, without_comments
 
-READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "("})
+READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
 """First words of queries."""
 
 WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
@@ -24,13 +25,21 @@ WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 LOOKS = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN"})
 """First words of statements that look at the catalog or at a plan."""
 
+OUTPUTS = frozenset({"UNLOAD", "CREATE", "DROP"})
+"""First words of statements that write files or make and remove tables."""
+
+PREPARED = frozenset({"PREPARE", "EXECUTE", "DEALLOCATE"})
+"""First words of statements about kept statements; they are resolved before a statement is looked at."""
+
 NOT_SERVED = frozenset(
     {
-        "CREATE", "DROP", "ALTER", "MSCK", "VACUUM", "OPTIMIZE", "UNLOAD", "PREPARE", "EXECUTE", "DEALLOCATE", "ANALYZE", "CALL", "COMMENT", "GRANT",
-        "REVOKE", "DENY", "SET", "RESET", "USE", "REFRESH", "TRUNCATE", "START", "COMMIT", "ROLLBACK",
+        "ALTER", "MSCK", "VACUUM", "OPTIMIZE", "ANALYZE", "CALL", "COMMENT", "GRANT", "REVOKE", "DENY", "SET", "RESET", "USE", "REFRESH",
+        "TRUNCATE", "START", "COMMIT", "ROLLBACK",
     }
 )  # fmt: skip
 """First words of statements that Athena or Trino know and that are refused here."""
+
+SERVED = ", ".join(sorted((READS | WRITES | LOOKS | PREPARED) - {"DESC"} | {"UNLOAD", "CREATE TABLE AS", "DROP TABLE"}))
 
 INFORMATION_SCHEMA = "information_schema"
 
@@ -38,18 +47,6 @@ _EXPLAIN = re.compile(r"EXPLAIN\b\s*(?P<analyze>ANALYZE\b\s*(?:VERBOSE\b\s*)?)?(
 _WORD = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|[\w$]+|\S""")
 _TRINO_SCHEMAS = frozenset({"information_schema", "system"})
 _SHOWS = {"TABLES", "DATABASES", "SCHEMAS", "COLUMNS", "CREATE"}
-
-
-class StatementError(Exception):
-    """A statement that is refused before it runs; the text is what the caller reads."""
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class TableName:
-    """A table as a statement names it, with its database."""
-
-    database: str
-    table: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +60,14 @@ class Statement:
         writes: The table that it changes, or None.
         lists_databases: Whether it shows which databases there are.
         lists_tables_of: Databases whose tables it shows; `*` for all.
-        planned: Query whose plan tells which tables it touches (EXPLAIN TYPE IO): the statement itself, or what it explains; "" if there is none.
+        planned: Statement whose plan tells which tables it touches (EXPLAIN TYPE IO): itself, what it explains or writes; "" if there is none.
         hides: Names that Trino would list and Athena does not have.
+        only: What the names that it lists must match whole; None for all.
+        is_text: Whether its one cell is a text of many lines, each a row.
+        files: Files that it writes, for UNLOAD.
+        makes: Table that it makes, for CREATE TABLE AS.
+        drops: Table that it removes.
+        if_exists: Whether a table to remove may be missing.
     """
 
     sql: str
@@ -75,6 +78,22 @@ class Statement:
     lists_tables_of: frozenset[str] = frozenset()
     planned: str = ""
     hides: frozenset[str] = frozenset()
+    only: re.Pattern[str] | None = None
+    is_text: bool = False
+    files: Files | None = None
+    makes: TableAs | None = None
+    drops: TableName | None = None
+    if_exists: bool = False
+
+
+def kind_of(sql: str) -> str:
+    """Athena's StatementType of a statement, told before it is looked at."""
+    first = first_word(sql)
+    if first == "CREATE":
+        return "DML" if re.search(r"\bAS\b", without_comments(sql), re.IGNORECASE) else "DDL"
+    if first in READS | WRITES | {"UNLOAD", "EXECUTE"}:
+        return "DML"
+    return "UTILITY" if first in LOOKS else "DDL"
 
 
 def bind(sql: str, parameters: Sequence[str]) -> str:
@@ -87,13 +106,14 @@ def bind(sql: str, parameters: Sequence[str]) -> str:
     Raises:
         StatementError: Their number differs, or one is not a literal.
     """
-    if not parameters:
+    marks = [token for token in tokens_of(sql) if token.token_type == TokenType.PLACEHOLDER]
+    if not parameters and not marks:
         return sql
-    marks = [token for token in _tokens(sql) if token.token_type == TokenType.PLACEHOLDER]
     if len(marks) != len(parameters):
         raise StatementError(
             f"INVALID_PARAMETER_USAGE: line 1:1: Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}"
         )
+    _refuse_marks_elsewhere(sql)
     bound, last = [], 0
     for mark, value in zip(marks, parameters, strict=True):
         bound += [sql[last : mark.start], _literal(value)]
@@ -111,25 +131,55 @@ def look_at(sql: str, *, database: str) -> Statement:
     Raises:
         StatementError: It is of a kind that is not run here, or its tables cannot be told.
     """
-    text = sql.strip().rstrip(";").strip()
-    tokens = _tokens(text)
+    tokens = tokens_of(sql)
+    while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
+        tokens.pop()
     if not tokens:
         raise StatementError("Query string is empty")
+    text = sql[tokens[0].start : tokens[-1].end + 1]
     if any(token.token_type == TokenType.SEMICOLON for token in tokens):
         raise StatementError("Only one sql statement is allowed. Got: " + text)
-    first = tokens[0].text.upper()
+    first = first_word(text)
     if first in READS or first in WRITES:
         return _dml(text, first, database)
     if first in LOOKS:
-        return _look(text, _WORD.findall(text), database)
+        plain = without_comments(text)
+        return _look(plain, _WORD.findall(plain), database)
+    if first in OUTPUTS:
+        return _output(text, first, database)
     if first not in NOT_SERVED:
-        raise StatementError(
-            f"SYNTAX_ERROR: line 1:1: mismatched input '{tokens[0].text}'. Expecting: {', '.join(sorted(READS | WRITES | LOOKS))}"
-        )
+        raise StatementError(f"SYNTAX_ERROR: line 1:1: mismatched input '{tokens[0].text}'. Expecting: {SERVED}")
     raise StatementError(
-        f"NOT_SUPPORTED: the laptop platform does not run {first} in Athena; it runs "
-        f"{', '.join(sorted((READS | WRITES | LOOKS) - {'(', 'DESC'}))}. Tables are made by deployments and by Spark."
+        f"NOT_SUPPORTED: the laptop platform does not run {first} in Athena; it runs {SERVED}. Tables are made by deployments and by Spark."
     )
+
+
+def _output(text: str, first: str, database: str) -> Statement:
+    if first == "DROP":
+        words = _WORD.findall(without_comments(text))
+        if len(words) < 3 or words[1].upper() != "TABLE":
+            raise StatementError("NOT_SUPPORTED: of DROP the laptop platform runs DROP TABLE [IF EXISTS] in Athena")
+        if_exists = [word.upper() for word in words[2:4]] == ["IF", "EXISTS"]
+        name = _table(_dotted(words[4 if if_exists else 2 :]), database)
+        return Statement(sql=text, kind="DDL", drops=name, if_exists=if_exists)
+    if first == "UNLOAD":
+        files = athena_outputs.unload(text)
+        return Statement(**_reading(files.query, database), sql=text, kind="DML", files=files)  # type: ignore[arg-type]
+    made = athena_outputs.table_as(text, database=database)
+    return Statement(**_reading(made.query, database), sql=text, kind="DML", makes=made)  # type: ignore[arg-type]
+
+
+def _reading(query: str, database: str) -> dict[str, object]:
+    """What a statement reads whose rows come from a query."""
+    if first_word(query) not in READS:
+        raise StatementError(f"SYNTAX_ERROR: line 1:1: a query is expected, not {first_word(query) or 'nothing'}")
+    found = _dml(query, first_word(query), database)
+    return {
+        "reads": found.reads,
+        "planned": found.planned,
+        "lists_databases": found.lists_databases,
+        "lists_tables_of": found.lists_tables_of,
+    }
 
 
 def _dml(text: str, first: str, database: str) -> Statement:
@@ -149,7 +199,7 @@ def _dml(text: str, first: str, database: str) -> Statement:
         writes=target,
         lists_databases=information,
         lists_tables_of=frozenset({"*"}) if information else frozenset(),
-        planned="" if target else text,
+        planned=text,
     )
 
 
@@ -157,11 +207,11 @@ def _look(text: str, words: list[str], database: str) -> Statement:
     first, second = words[0].upper(), words[1].upper() if len(words) > 1 else ""
     if first == "EXPLAIN":
         inner, is_run = _after_explain(text)
-        begin = next((token.text.upper() for token in _tokens(inner)), "")
+        begin = first_word(inner)
         if begin not in (READS if is_run else READS | WRITES):
             raise StatementError(
                 f"NOT_SUPPORTED: the laptop platform does not run EXPLAIN {'ANALYZE ' if is_run else ''}of {begin or 'nothing'}; it explains "
-                f"{', '.join(sorted((READS if is_run else READS | WRITES) - {'('}))}. ANALYZE runs the statement, so it is for queries only."
+                f"{', '.join(sorted(READS if is_run else READS | WRITES))}. ANALYZE runs the statement, so it is for queries only."
             )
         found = _dml(inner, begin, database)
         return Statement(
@@ -182,25 +232,42 @@ def _look(text: str, words: list[str], database: str) -> Statement:
             f"NOT_SUPPORTED: the laptop platform does not run SHOW {second}; it runs SHOW {', SHOW '.join(sorted(_SHOWS))}"
         )
     if second in {"DATABASES", "SCHEMAS"}:
-        return Statement(sql="SHOW SCHEMAS" + _like(words), kind="UTILITY", lists_databases=True, hides=_TRINO_SCHEMAS)
+        only = _pattern(words[2:], what=second, simple=False)
+        return Statement(sql="SHOW SCHEMAS", kind="UTILITY", lists_databases=True, hides=_TRINO_SCHEMAS, only=only)
     if second == "TABLES":
-        where = words[3] if len(words) > 3 and words[2].upper() in {"IN", "FROM"} else database
-        return Statement(
-            sql=f'SHOW TABLES FROM "{_plain(where)}"' + _like(words), kind="UTILITY", lists_tables_of=frozenset({_plain(where).lower()})
-        )
+        named = len(words) > 3 and words[2].upper() in {"IN", "FROM"}
+        where = _plain(words[3]) if named else database
+        only = _pattern(words[4 if named else 2 :], what=second, simple=True)
+        return Statement(sql=f'SHOW TABLES FROM "{where}"', kind="UTILITY", lists_tables_of=frozenset({where.lower()}), only=only)
     if second == "COLUMNS":
         name = _dotted(words[3:])
         return Statement(sql=text, kind="UTILITY", reads=frozenset({_table(name, database)}))
     if len(words) < 4 or words[2].upper() != "TABLE":
         raise StatementError("NOT_SUPPORTED: of SHOW CREATE the laptop platform runs SHOW CREATE TABLE")
-    return Statement(sql=text, kind="UTILITY", reads=frozenset({_table(_dotted(words[3:]), database)}))
+    return Statement(sql=text, kind="UTILITY", reads=frozenset({_table(_dotted(words[3:]), database)}), is_text=True)
 
 
-def _like(words: list[str]) -> str:
-    """A LIKE at the end of a SHOW."""
-    if len(words) > 3 and words[-2].upper() == "LIKE":
-        return f" LIKE {words[-1]}"
-    return ""
+def _pattern(words: list[str], *, what: str, simple: bool) -> re.Pattern[str] | None:
+    """The filter at the end of a SHOW.
+
+    Args:
+        words: What follows.
+        what: What is shown.
+        simple: Whether only `*` and `|` mean something, as for tables; otherwise it is a regular expression, as for databases.
+    """
+    if not words:
+        return None
+    rest = words[1:] if words[0].upper() == "LIKE" else words
+    if len(rest) != 1 or not rest[0].startswith("'") or (not simple and rest is words):
+        raise StatementError(
+            f"SYNTAX_ERROR: SHOW {what}: mismatched input '{words[0]}'. Expecting: {'' if simple else 'LIKE '}'regular_expression'"
+        )
+    text = rest[0][1:-1].replace("''", "'")
+    expression = "|".join(".*".join(re.escape(part) for part in choice.split("*")) for choice in text.split("|")) if simple else text
+    try:
+        return re.compile(expression, re.IGNORECASE)
+    except re.error as error:
+        raise StatementError(f"SYNTAX_ERROR: {text!r} is no regular expression: {error}") from error
 
 
 def _after_explain(text: str) -> tuple[str, bool]:
@@ -212,7 +279,7 @@ def _after_explain(text: str) -> tuple[str, bool]:
 
 
 def _has_table_function(text: str) -> bool:
-    tokens = _tokens(text)
+    tokens = tokens_of(text)
     return any(token.text.upper() == "TABLE" and following.text == "(" for token, following in itertools.pairwise(tokens))
 
 
@@ -244,10 +311,7 @@ def _of(node: exp.Table, database: str) -> TableName:
 
 
 def _table(parts: list[str], database: str) -> TableName:
-    if len(parts) > 2 and parts[0].lower() != CATALOG:
-        raise StatementError(f"CATALOG_NOT_FOUND: Catalog '{parts[0]}' does not exist; the laptop platform serves AwsDataCatalog")
-    named = parts[-2:] if len(parts) > 1 else [database, *parts]
-    return TableName(database=named[0].lower(), table=named[-1].lower().split("$", 1)[0])
+    return table_name(parts, database)
 
 
 def _dotted(words: list[str]) -> list[str]:
@@ -280,8 +344,16 @@ def _literal(value: str) -> str:
     return value
 
 
-def _tokens(sql: str) -> list[Token]:
-    try:
-        return list(sqlglot.tokenize(sql, read="trino"))
-    except SqlglotError as error:
-        raise StatementError(f"SYNTAX_ERROR: {str(error).splitlines()[0]}") from error
+def _refuse_marks_elsewhere(sql: str) -> None:
+    """Athena takes question marks in WHERE clauses only."""
+    first = first_word(sql)
+    query = (
+        athena_outputs.unload(sql).query
+        if first == "UNLOAD"
+        else athena_outputs.table_as(sql, database="").query
+        if first == "CREATE"
+        else sql
+    )
+    tree = _parse(query)
+    if any(mark.find_ancestor(exp.Where, exp.Having, exp.Values) is None for mark in tree.find_all(exp.Placeholder)):
+        raise StatementError("INVALID_PARAMETER_USAGE: Athena takes ? in a WHERE clause only: write the rest of the statement out")

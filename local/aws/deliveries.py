@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from local.aws import guard, key_use, message_keys, seam
+from local.aws import guard, key_use, message_keys, recorder, seam
 
 ACTIONS = {
     "lambda": "lambda:InvokeFunction", "sqs": "sqs:SendMessage", "sns": "sns:Publish", "states": "states:StartExecution",
@@ -49,7 +49,10 @@ def _invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str
     source, name = rule.get("Arn", ""), rule.get("Name", "")
     scheduler = source.startswith("arn:aws:scheduler:")
     principal, via = ("scheduler" if scheduler else "events") + ".amazonaws.com", f"{'scheduler' if scheduler else 'events'}:{name}"
-    denied = _event_denied(target, source=source, principal=principal, via=via)
+    # Scheduler takes a role in the name of the schedule's group, as AWS's guide to the confused deputy has it.
+    origin = schedule_group_arn(rule.get("GroupName", "default")) if scheduler else source
+    denied = _payload_denied(target, rule, origin, via=via) if scheduler else None
+    denied = denied or _event_denied(target, source=origin, principal=principal, via=via)
     if denied is None:
         if not scheduler:
             _count("AWS/Events", "Invocations", RuleName=name)
@@ -59,8 +62,43 @@ def _invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str
         ("AWS/Scheduler", {"ScheduleGroup": rule.get("GroupName", "default")}) if scheduler else ("AWS/Events", {"RuleName": name})
     )
     _count(space, "TargetErrorCount" if scheduler else "FailedInvocations", **dimensions)
-    _to_dead_letters(target, event, view, denied=denied, source=source, principal=principal, via=via, space=space, dimensions=dimensions)
+    _to_dead_letters(
+        target, event, view, denied=denied, source=source, origin=origin, principal=principal, via=via, space=space, dimensions=dimensions
+    )
     return None
+
+
+def schedule_group_arn(group: str) -> str:
+    """ARN of a group of schedules."""
+    return f"arn:aws:scheduler:{_responses.get_region()}:{_responses.get_account_id()}:schedule-group/{group}"
+
+
+def _role_denied(role: str, *, principal: str, arn: str, source: str, via: str) -> guard.Denied | None:
+    """Whether a role that the target was given may do what a delivery does, the key of an encrypted queue or topic included."""
+    service = _arn.parse_arn(arn).service
+    try:
+        key = guard.role_session(role, principal, _responses.new_uuid().replace("-", ""), source_arn=source)
+    except guard.Denied as denied:
+        return denied
+    denied = guard.authorize(key, action=ACTIONS[service], resource=arn, via=via)
+    key_id = {"sqs": message_keys.queue_key, "sns": message_keys.topic_key}.get(service, lambda _: "")(arn)
+    return denied or (key_use.ask(key, key_id=key_id, actions=key_use.WRITE, service=service) if key_id else None)
+
+
+def _payload_denied(target: dict[str, Any], schedule: dict[str, Any], origin: str, *, via: str) -> guard.Denied | None:
+    """Whether the role of a schedule may decrypt what the schedule sends, if it is kept under a customer key."""
+    key_id = str(schedule.get("KmsKeyArn") or "")
+    if not key_id:
+        return None
+    try:
+        key = guard.role_session(target.get("RoleArn", ""), "scheduler.amazonaws.com", "payload", source_arn=origin)
+    except guard.Denied as denied:
+        return denied
+    token = recorder.via.set(via)
+    try:
+        return key_use.ask(key, key_id=key_id, actions=key_use.READ, service="scheduler")
+    finally:
+        recorder.via.reset(token)
 
 
 def _event_denied(target: dict[str, Any], *, source: str, principal: str, via: str) -> guard.Denied | None:
@@ -73,9 +111,7 @@ def _event_denied(target: dict[str, Any], *, source: str, principal: str, via: s
             reason=f"because targets of {service} are not implemented on the laptop platform; implemented: {', '.join(sorted(ACTIONS))}",
         )  # fmt: skip
     if role:
-        return guard.authorize_role(
-            role, service=principal, session=_responses.new_uuid().replace("-", ""), action=action, resource=arn, via=via, source_arn=source
-        )
+        return _role_denied(role, principal=principal, arn=arn, source=source, via=via)
     if service == "events":
         return None  # another bus of the account; its policy is asked by MiniStack
     if service not in BY_POLICY or principal.startswith("scheduler"):
@@ -91,7 +127,7 @@ def _key_denied(service: str, arn: str, *, principal: str, source: str, via: str
 
 
 def _to_dead_letters(
-    target: dict[str, Any], event: dict[str, Any], view: Any, *, denied: guard.Denied, source: str, principal: str, via: str,
+    target: dict[str, Any], event: dict[str, Any], view: Any, *, denied: guard.Denied, source: str, origin: str, principal: str, via: str,
     space: str, dimensions: dict[str, str],
 ) -> None:  # fmt: skip
     queue = (target.get("DeadLetterConfig") or {}).get("Arn")
@@ -99,7 +135,7 @@ def _to_dead_letters(
         return
     scheduler = principal.startswith("scheduler")
     refused = (
-        guard.authorize_role(target.get("RoleArn", ""), service=principal, session="dlq", action="sqs:SendMessage", resource=queue, via=via)
+        _role_denied(target.get("RoleArn", ""), principal=principal, arn=queue, source=origin, via=via)
         if scheduler
         else guard.authorize_service(principal, action="sqs:SendMessage", resource=queue, source_arn=source, via=via)
         or _key_denied("sqs", queue, principal=principal, source=source, via=via)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.aws import athena, glue_iceberg, glue_resources, glue_runs, sfn_glue_athena
+from local.aws import athena, emr_serverless, glue_iceberg, glue_resources, glue_runs, sfn_emr_serverless, sfn_glue_athena
 
-ENGINE_ADAPTERS = (glue_resources, glue_runs, glue_iceberg, athena, sfn_glue_athena)
+ENGINE_ADAPTERS = (glue_resources, glue_runs, glue_iceberg, athena, emr_serverless, sfn_glue_athena, sfn_emr_serverless)
 """They register before the door, which wraps what they have put in place."""

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from local.aws import door, glue_runs, guard, seam
+from local.aws import door, guard, seam, spark_runs
 from local.engines import host
 
 FILE = "faults.json"
@@ -78,7 +78,7 @@ def _wrap(service: str, handler: door.Handler) -> door.Handler:
             return await handler(method, path, headers, body, query)
         if fault.when == "after":
             await handler(method, path, headers, body, query)
-        glue_runs.kill(role)
+        spark_runs.kill(role)
         return _KILLED
 
     return handle

@@ -75,6 +75,10 @@ def athena_resource(operation: str, data: Mapping[str, Any], prefix: str) -> str
     if ids:
         found = _athena._executions.get(ids[0]) or {}
         return f"{prefix}:workgroup/{found.get('WorkGroup', 'primary')}"
+    named = data.get("NamedQueryId") or next(iter(data.get("NamedQueryIds") or []), None)
+    if named:
+        found = _athena._named_queries.get(named) or {}
+        return f"{prefix}:workgroup/{found.get('WorkGroup', 'primary')}"
     if operation == "CreateWorkGroup":
         return f"{prefix}:workgroup/{data.get('Name')}"
     if operation in {"ListWorkGroups", "ListEngineVersions", "ListDataCatalogs"}:

@@ -7,25 +7,21 @@ Replaces MiniStack's job store (which forgets properties) and its execution (whi
 from __future__ import annotations
 
 import contextvars
-import datetime as dt
 import json
 import logging
-import os
 import secrets
-import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from local.aws import glue_arguments, guard, seam
+from local.aws import glue_arguments, guard, seam, spark_runs
 from local.aws.glue_arguments import InvalidJobError, JobArguments
-from local.aws.glue_logs import RunLog
+from local.aws.run_logs import RunLog
+from local.aws.spark_runs import FetchError, RunRole
 from local.engines import host
 from local.engines.spark import SparkWork
 
@@ -38,12 +34,6 @@ log = logging.getLogger("lake.glue")
 SERVICE = "glue.amazonaws.com"
 SESSION = "GlueJobRunnerSession"
 """Session name that Glue uses for a job's role."""
-
-CONCURRENT_DRIVERS = 2
-"""Drivers at a time on one laptop; further runs stay STARTING until one ends."""
-
-SLOT_LOOK_SECONDS = 0.5
-"""How often a run that waits for a driver looks whether it was stopped."""
 
 RUN_OPTIONS = ("JobName", "Arguments", "Timeout", "WorkerType", "NumberOfWorkers")
 """What a run may ask for."""
@@ -68,7 +58,6 @@ _responses = seam.module("core.responses")
 _provisioners = seam.module("services.cloudformation.provisioners")
 
 _lock = threading.RLock()
-_slots = threading.BoundedSemaphore(CONCURRENT_DRIVERS)
 _running: dict[str, Run] = {}
 
 
@@ -240,18 +229,6 @@ def stop(run_id: str) -> None:
         run.stop()
 
 
-def kill(role: str) -> int:
-    """Kill the drivers that work as a role, as a lost host would; how many there were.
-
-    Args:
-        role: Name of the role.
-    """
-    killed = 0
-    for run in list(_running.values()):
-        killed += run.kill_driver(role)
-    return killed
-
-
 def find(name: str, run_id: str) -> dict[str, Any] | None:
     """MiniStack's record of a run, or None."""
     return next((run for run in _glue._job_runs.get(name, []) if run["Id"] == run_id), None)
@@ -269,18 +246,9 @@ class Run:
 
     def __init__(self, *, job: Mapping[str, Any], record: dict[str, Any], arguments: JobArguments, role_arn: str, job_arn: str) -> None:
         self._job, self._record, self._arguments = job, record, arguments
-        self._role_arn, self._job_arn = role_arn, job_arn
+        self._role = RunRole(arn=role_arn, service=SERVICE, session=SESSION, source_arn=job_arn)
         self._stopping = threading.Event()
         self._run_id: str = record["Id"]
-        self._driver: SparkDriver | None = None
-
-    def kill_driver(self, role: str) -> bool:
-        """Kill the run's driver and all that it started, if it works as *role*."""
-        driver = self._driver
-        if driver is None or self._role_arn.rsplit("/", 1)[-1] != role or not driver.is_alive():
-            return False
-        os.killpg(driver.pid, signal.SIGKILL)
-        return True
 
     def stop(self) -> None:
         """Ask the run to end."""
@@ -302,32 +270,27 @@ class Run:
 
     def _in_a_slot(self) -> tuple[str, str]:
         """Execute once a driver may start, unless the run is stopped while it waits."""
-        while not self._stopping.is_set():
-            if _slots.acquire(timeout=SLOT_LOOK_SECONDS):
-                try:
-                    return self._execute()
-                finally:
-                    _slots.release()
-        return STOPPED, ""
+        with spark_runs.place(self._stopping) as is_given:
+            return self._execute() if is_given else (STOPPED, "")
 
     def _execute(self) -> tuple[str, str]:
         if self._stopping.is_set():
             return STOPPED, ""
         try:
-            key = self._session()
+            session = self._role.assume()
         except guard.Denied:
             return FAILED, (
                 f"JobName:{self._job['Name']} and JobRunId:{self._run_id} failed to execute with exception "
-                f"Role {self._role_arn} should be given assume role permissions for Glue Service."
+                f"Role {self._role.arn} should be given assume role permissions for Glue Service."
             )
-        session = _boto_session(key)
         driver = host.spark().start_driver(iceberg="iceberg" in self._arguments.formats)
         try:
             try:
                 work = self._fetch(session, driver.folder)
-            except _FetchError as missing:
+            except FetchError as missing:
                 return FAILED, f"LAUNCH ERROR | {missing}"
-            return self._drive(driver, work, session)
+            with spark_runs.working_as(self._role.arn, driver):
+                return self._drive(driver, work, session)
         finally:
             driver.stop()
             driver.close()
@@ -335,15 +298,14 @@ class Run:
     def _drive(self, driver: SparkDriver, work: SparkWork, session: boto3.Session) -> tuple[str, str]:
         stream = f"{self._arguments.log_stream_prefix}-driver"
         run_log = RunLog(
-            logs=session.client("logs", config=_CONFIG), group=self._arguments.log_group, stream=stream,
+            logs=session.client("logs", config=spark_runs.CONFIG), group=self._arguments.log_group, stream=stream,
             copy=host.folder() / "logs" / "jobs" / f"{self._run_id}.log",
         )  # fmt: skip
         follower = threading.Thread(target=run_log.follow, args=(driver.output,), daemon=True)
         follower.start()
-        self._driver = driver
         self._set("RUNNING", unless=STOPPING)
         driver.mark(self._run_id)
-        driver.run(work, self._credentials())
+        driver.run(work, self._role.credentials())
         state, message = self._wait(driver)
         driver.stop()
         follower.join(30)
@@ -365,43 +327,17 @@ class Run:
 
     def _fetch(self, session: boto3.Session, folder: Path) -> SparkWork:
         """Download the script and its archives as the job's role."""
-        s3 = session.client("s3", config=_CONFIG)
-        script = _download(s3, str(self._job["Command"]["ScriptLocation"]), folder / "script")
-        archives = [_download(s3, address, folder / "py-files" / str(number)) for number, address in enumerate(self._arguments.py_files)]
+        s3 = session.client("s3", config=spark_runs.CONFIG)
+        script = spark_runs.fetch(s3, str(self._job["Command"]["ScriptLocation"]), folder / "script")
+        archives = [
+            spark_runs.fetch(s3, address, folder / "py-files" / str(number)) for number, address in enumerate(self._arguments.py_files)
+        ]
         return SparkWork(
             script=script,
             arguments=self._arguments.script,
-            python_path=tuple(path if path.suffix in {".zip", ".whl", ".egg"} else path.parent for path in archives),
-            conf=self._conf(),
+            python_path=spark_runs.on_python_path(archives),
+            conf=spark_runs.with_local_addressing(self._arguments.conf),
         )
-
-    def _conf(self) -> dict[str, str]:
-        """The job's own Spark properties; each Iceberg catalog over Glue addresses buckets by path, which the local S3 needs."""
-        conf = dict(self._arguments.conf)
-        catalogs = [name for name, value in conf.items() if name.startswith("spark.sql.catalog.") and value.endswith("SparkCatalog")]
-        return {**{f"{catalog}.s3.path-style-access": "true" for catalog in catalogs}, **conf}
-
-    def _session(self) -> str:
-        return guard.role_session(self._role_arn, SERVICE, SESSION, source_arn=self._job_arn)
-
-    def _credentials(self) -> Callable[[], Mapping[str, str]]:
-        context = contextvars.copy_context()
-
-        def renewed() -> Mapping[str, str]:
-            try:
-                key = context.copy().run(self._session)
-            except guard.Denied as denied:
-                raise PermissionError(str(denied)) from denied
-            names = guard.credentials(key)
-            return {
-                "AccessKeyId": names["AWS_ACCESS_KEY_ID"],
-                "SecretAccessKey": names["AWS_SECRET_ACCESS_KEY"],
-                "Token": names["AWS_SESSION_TOKEN"],
-                "Expiration": (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "RoleArn": self._role_arn,
-            }
-
-        return renewed
 
     def _set(self, state: str, *, unless: str = "") -> None:
         with _lock:
@@ -420,36 +356,6 @@ class Run:
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------------
-
-_CONFIG = Config(retries={"mode": "standard"}, s3={"addressing_style": "path"})
-
-
-class _FetchError(Exception):
-    """A file of the job could not be downloaded."""
-
-
-def _boto_session(key: str) -> boto3.Session:
-    names = guard.credentials(key)
-    return boto3.Session(
-        aws_access_key_id=names["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=names["AWS_SECRET_ACCESS_KEY"],
-        aws_session_token=names["AWS_SESSION_TOKEN"],
-        region_name=_responses.get_region(),
-    )
-
-
-def _download(s3: Any, address: str, folder: Path) -> Path:
-    bucket, _, key = address.removeprefix("s3://").partition("/")
-    target = folder / (key.rsplit("/", 1)[-1] or "file")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        body = s3.get_object(Bucket=bucket, Key=key)["Body"]
-        with target.open("wb") as file:
-            for chunk in body.iter_chunks(1 << 20):
-                file.write(chunk)
-    except (ClientError, BotoCoreError) as error:
-        raise _FetchError(f"Error downloading from S3 for bucket: {bucket}, key: {key}. {error}") from error
-    return target
 
 
 def _tell(record: Mapping[str, Any]) -> None:

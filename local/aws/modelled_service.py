@@ -206,6 +206,35 @@ def serve(service: ModelledService) -> None:
             pass_role.ROLES[service.name, name] = dict(operation.passes)
 
 
+def served(service: str) -> ModelledService:
+    """A service that is served here."""
+    return _served[service]
+
+
+def invoke(service: str, operation: str, params: dict[str, Any], *, key: str) -> Mapping[str, Any]:
+    """Call an operation inside this process, as the holder of an access key: for services that call others with a role.
+
+    Args:
+        service: The service.
+        operation: Its operation.
+        params: Members of its input shape.
+        key: Access key, as from `guard.role_session`.
+
+    Raises:
+        ServiceError: It refused, or IAM did.
+    """
+    called = _served[service]
+    if faults := called.api.faults(operation, params):
+        raise ServiceError(called.invalid, faults)
+    known, call = called.operations[operation], _call(called, operation, params, key=key)
+    call.require(f"{called.namespace}:{operation}", known.on(call))
+    for path, passed_to in known.passes.items():
+        context = {"iam:PassedToService": f"{passed_to}.amazonaws.com"}
+        for role in pass_role.roles(params, path):
+            call.require("iam:PassRole", role, context=context)
+    return guard.as_service(known.run, call, key=key) or {}
+
+
 def paginated(call: Call, items: Iterable[Any], *, size: int = DEFAULT_PAGE) -> dict[str, Any]:
     """One page of a list, under the names that botocore's paginator of the operation gives.
 
@@ -309,9 +338,17 @@ class _Api:
             raise _UnreadableError("SerializationException", f"the request cannot be read: {error}") from error
         return operation, {name: value for name, value in params.items() if value != [] or name.encode() in body}
 
+    def input_of(self, operation: str) -> Any:
+        """Shape of an operation's input, or None."""
+        return self._botocore.operation_model(operation).input_shape
+
+    def output_of(self, operation: str) -> Any:
+        """Shape of an operation's output, or None."""
+        return self._botocore.operation_model(operation).output_shape
+
     def faults(self, operation: str, params: Mapping[str, Any]) -> str:
         """What in *params* does not fit the operation's input, as AWS words it; empty if nothing."""
-        shape = self._botocore.operation_model(operation).input_shape
+        shape = self.input_of(operation)
         if shape is None:
             return ""
         report = ParamValidator().validate(params, shape)

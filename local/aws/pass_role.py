@@ -31,6 +31,12 @@ _NOT_TRUSTED = "The role defined for the function cannot be assumed by Lambda."
 _responses = seam.module("core.responses")
 
 
+def roles(data: dict[str, Any], path: str) -> list[str]:
+    """ARNs of the roles at a path of a request."""
+    place = rights.Place(account=_responses.get_account_id(), region=_responses.get_region())
+    return [rights.role_arn(value, place) for value in rights.values(data, path)]
+
+
 def register() -> None:
     """Ask at the front door; CloudFormation's own calls are asked where it makes them."""
     door.add_check(_check)
@@ -40,11 +46,9 @@ def _check(request: door.Request) -> door.Response | None:
     paths = ROLES.get((request.service, request.operation))
     if not paths:
         return None
-    place = rights.Place(account=_responses.get_account_id(), region=_responses.get_region())
     data = _data(request)
     for path, service in paths.items():
-        for value in rights.values(data, path):
-            arn = rights.role_arn(value, place)
+        for arn in roles(data, path):
             context = {"iam:PassedToService": f"{service}.amazonaws.com"}
             denied = guard.authorize(request.key, action="iam:PassRole", resource=arn, context=context)
             if denied:

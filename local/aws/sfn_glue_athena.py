@@ -7,17 +7,10 @@ query's state, and its end when the task times out or its execution stops.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from local.aws import athena, glue_runs, guard, seam, states
-
-POLL_SECONDS = 0.25
-"""Time between two looks at a job. Step Functions takes longer; it charges nobody for looking."""
-
-ASK_SECONDS = 30.0
-"""Time between two questions to IAM whether the role may still look."""
+from local.aws import athena, glue_runs, guard, seam, sfn_jobs, states
 
 GLUE, ATHENA = "glue:startJobRun", "athena:startQueryExecution"
 
@@ -40,7 +33,7 @@ def _start_job_run(resource: str, data: Mapping[str, Any]) -> dict[str, Any]:
     name = str(data.get("JobName") or "")
     started = _call(_glue._start_job_run, dict(data), prefix="Glue", service="AWSGlue")
     run_id = str(started["JobRunId"])
-    if not _is_sync(resource):
+    if not sfn_jobs.is_sync(resource):
         return {"JobName": name, "JobRunId": run_id}
     arn = f"arn:aws:glue:{_responses.get_region()}:{_responses.get_account_id()}:job/{name}"
 
@@ -54,9 +47,9 @@ def _start_job_run(resource: str, data: Mapping[str, Any]) -> dict[str, Any]:
         if guard.authorize(states.session_key(), action="glue:BatchStopJobRun", resource=arn) is None:
             glue_runs.stop(run_id)
 
-    record = _wait(
-        look, end, is_over=lambda found: found["JobRunState"] not in glue_runs.ACTIVE,
-        ask=lambda: states.require(GLUE, action="glue:GetJobRun", resource=arn), give_up=end,
+    record = sfn_jobs.wait(
+        look, is_over=lambda found: found["JobRunState"] not in glue_runs.ACTIVE, end=end,
+        ask=lambda: states.require(GLUE, action="glue:GetJobRun", resource=arn),
     )  # fmt: skip
     shown = _glue_output(record)
     if record["JobRunState"] == glue_runs.SUCCEEDED:
@@ -77,7 +70,7 @@ def _start_query_execution(resource: str, data: Mapping[str, Any]) -> dict[str, 
     """Start a query; with `.sync`, wait for its end and return it."""
     started = _call(athena.start_query_execution, dict(data), prefix="Athena", service="AmazonAthena")
     query_id = str(started["QueryExecutionId"])
-    if not _is_sync(resource):
+    if not sfn_jobs.is_sync(resource):
         return {"QueryExecutionId": query_id}
     workgroup = data.get("WorkGroup") or "primary"
     arn = f"arn:aws:athena:{_responses.get_region()}:{_responses.get_account_id()}:workgroup/{workgroup}"
@@ -86,9 +79,9 @@ def _start_query_execution(resource: str, data: Mapping[str, Any]) -> dict[str, 
         if guard.authorize(states.session_key(), action="athena:StopQueryExecution", resource=arn) is None:
             athena.cancel(query_id)
 
-    execution = _wait(
-        lambda: athena.find(query_id), end, is_over=lambda found: found["Status"]["State"] in athena.FINAL,
-        ask=lambda: states.require(ATHENA, action="athena:GetQueryExecution", resource=arn), give_up=end,
+    execution = sfn_jobs.wait(
+        lambda: athena.find(query_id), is_over=lambda found: found["Status"]["State"] in athena.FINAL, end=end,
+        ask=lambda: states.require(ATHENA, action="athena:GetQueryExecution", resource=arn),
     )  # fmt: skip
     shown = {"QueryExecution": athena.shown(execution)}
     for name in ("SubmissionDateTime", "CompletionDateTime"):
@@ -99,29 +92,6 @@ def _start_query_execution(resource: str, data: Mapping[str, Any]) -> dict[str, 
 
 
 # ---- both ------------------------------------------------------------------------------------------------------------
-
-
-def _wait(
-    look: Callable[[], dict[str, Any]], end: Callable[[], None], *, is_over: Callable[[dict[str, Any]], bool],
-    ask: Callable[[], None], give_up: Callable[[], None],
-) -> dict[str, Any]:  # fmt: skip
-    """Look until the job is over; end it when nobody waits for the task any more."""
-    asked = 0.0
-    while True:
-        if states.is_abandoned():
-            end()
-            states.fail("States.TaskFailed", "the execution or the task ended before its job")
-        if time.monotonic() - asked > ASK_SECONDS:
-            try:
-                ask()
-            except _states._ExecutionError:
-                give_up()
-                raise
-            asked = time.monotonic()
-        found = look()
-        if is_over(found):
-            return found
-        time.sleep(POLL_SECONDS)
 
 
 def _call(function: Callable[[dict[str, Any]], Any], data: dict[str, Any], *, prefix: str, service: str) -> dict[str, Any]:
@@ -138,7 +108,3 @@ def _call(function: Callable[[dict[str, Any]], Any], data: dict[str, Any], *, pr
 def _fail(prefix: str, code: str, message: str, service: str) -> NoReturn:
     name = code if code.endswith("Exception") else f"{code}Exception"
     states.fail(f"{prefix}.{name}", f"{message} (Service: {service}; Status Code: 400; Error Code: {code}; Request ID: -; Proxy: null)")
-
-
-def _is_sync(resource: str) -> bool:
-    return resource.endswith(".sync")

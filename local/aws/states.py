@@ -28,6 +28,7 @@ class Integration:
         sdk: Service name in the cause, as SDK v1 writes it.
         status: HTTP status of the denial.
         code: Error code of the denial.
+        is_asked: Whether the call is asked of the role here; otherwise the integration itself asks.
     """
 
     scope: str
@@ -36,6 +37,7 @@ class Integration:
     sdk: str
     status: int = 400
     code: str = "AccessDeniedException"
+    is_asked: bool = True
 
 
 INTEGRATIONS: dict[str, Integration] = {
@@ -218,7 +220,7 @@ def _check(resource: str, data: Any) -> None:
             "States.Runtime",
             f"{resource} is not implemented on the laptop platform. Implemented: lambda:invoke, {', '.join(sorted(INTEGRATIONS))}",
         )
-    denied = _dry_run(name, integration, data)
+    denied = _dry_run(name, integration, data) if integration.is_asked else None
     if denied:
         _fail_denied(denied, integration)
 

@@ -13,7 +13,7 @@ OPERATIONS: dict[str, set[str]] = {
     "athena": {
         "StartQueryExecution", "StopQueryExecution", "GetQueryExecution", "BatchGetQueryExecution", "GetQueryResults",
         "ListQueryExecutions", "GetQueryRuntimeStatistics", "*WorkGroup", "ListWorkGroups", "ListEngineVersions", "TagResource",
-        "UntagResource", "ListTagsForResource", "*NamedQuery", "ListNamedQueries", "GetDatabase", "ListDatabases", "GetTableMetadata",
+        "UntagResource", "ListTagsForResource", "*NamedQuery", "ListNamedQueries", "*PreparedStatement", "ListPreparedStatements", "GetDatabase", "ListDatabases", "GetTableMetadata",
         "ListTableMetadata", "ListDataCatalogs", "GetDataCatalog",
     },
     "cloudformation": {

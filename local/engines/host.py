@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 import threading
 import time
@@ -10,13 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local.toolchain import Toolchain
+from local.toolchain import Toolchain, ToolMissingError
 
 if TYPE_CHECKING:
     from local.engines.spark import SparkEngine
     from local.engines.trino import TrinoEngine
 
 _lock = threading.RLock()
+_lock_of_installation = threading.Lock()
 
 
 def folder() -> Path:
@@ -50,6 +52,27 @@ def _spark() -> SparkEngine:
     from local.engines.spark import SparkEngine
 
     return SparkEngine(toolchain=Toolchain(), aws_url=aws_url(), authorities=authorities(), region=region(), folder=folder() / "spark")
+
+
+def install_spark(series: str) -> None:
+    """Install a Spark beside Glue's if it is not there: minutes and half a gigabyte once, nothing later.
+
+    Raises:
+        ToolMissingError: It cannot be had; the text is the installer's.
+    """
+    with _lock_of_installation:
+        tools = Toolchain()
+        try:
+            tools.spark(series)
+        except ToolMissingError:
+            said = folder() / "logs" / f"spark-{series}.log"
+            said.parent.mkdir(parents=True, exist_ok=True)
+            with said.open("wb") as output:
+                command = [str(tools.python), "-m", "tools.spark_releases"]
+                code = subprocess.run(command, cwd=tools.root, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+            if code:
+                lines = [line for line in said.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+                raise ToolMissingError(f"Spark {series} could not be installed: {lines[-1] if lines else code}") from None
 
 
 def trino() -> TrinoEngine:

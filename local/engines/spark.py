@@ -1,4 +1,4 @@
-"""Spark behind the local Glue: starts one driver process a run, as a role, small, and never longer than the platform lives."""
+"""Spark behind the local Glue and EMR: starts one driver process a run, as a role, small, and never longer than the platform lives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO
 from local.engines.role_endpoint import RoleEndpoint, Seat
 from local.engines.spark_archive import SparkArchive, without_java_options
 from local.engines.truststore import PASSWORD, write_trust_store
-from local.toolchain import Toolchain
+from local.toolchain import GLUE_SPARK, Toolchain
 
 HERE = Path(__file__).resolve().parent
 
@@ -69,6 +69,13 @@ class SparkDriver:
         if self._process.stdout is None:
             raise RuntimeError("the driver was started without a pipe for its output")
         return self._process.stdout
+
+    @property
+    def errors(self) -> IO[bytes]:
+        """What the driver writes to its error stream, if that is a stream of its own."""
+        if self._process.stderr is None:
+            raise RuntimeError("the driver was started without a pipe for its errors")
+        return self._process.stderr
 
     @property
     def pid(self) -> int:
@@ -143,6 +150,7 @@ class SparkEngine:
 
     Attributes:
         endpoint: Loopback endpoint that gives the drivers their roles.
+        folder: Where runs have their working folders.
     """
 
     def __init__(
@@ -160,45 +168,65 @@ class SparkEngine:
             class_list: File that gets the names of the classes that a driver loads, to build the archive from.
         """
         self._toolchain, self._aws_url, self._region = toolchain, aws_url, region
-        self._authorities, self._folder = authorities, folder
+        self._authorities, self.folder = authorities, folder
         self._size, self._class_list = size if size is not None else SparkSize(), class_list
         self.endpoint = RoleEndpoint()
-        self._archive = SparkArchive(toolchain=toolchain)
+        self._archives: dict[str, SparkArchive] = {}
         self._lock = threading.Lock()
         self._trust_store: Path | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start_driver(self, *, iceberg: bool) -> SparkDriver:
+    def start_driver(
+        self, *, iceberg: bool, series: str = GLUE_SPARK, jars: Sequence[Path] = (), environment: Mapping[str, str] | None = None,
+        has_own_errors: bool = False,
+    ) -> SparkDriver:  # fmt: skip
         """Start a driver that waits for its script.
 
         Args:
             iceberg: Whether Iceberg is on the class path (`--datalake-formats iceberg`).
+            series: Which Spark.
+            jars: Jars of the job, put behind ours on the class path.
+            environment: Variables of the job; those of the platform win.
+            has_own_errors: Whether the error stream is a stream of its own.
+
+        Raises:
+            ToolMissingError: That Spark is not installed.
         """
+        archive = self._archive(series)
         seat = self.endpoint.seat()
-        folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._folder))
-        command = [sys.executable, str(HERE / "lifeline.py"), *self._command(folder, iceberg=iceberg)]
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.folder))
+        command = [sys.executable, str(HERE / "lifeline.py"), *self._command(archive, folder, iceberg=iceberg, jars=jars)]
         process = subprocess.Popen(
-            command, cwd=folder, env=self._environment(seat), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+            command, cwd=folder, env=self._environment(archive, seat, environment or {}), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if has_own_errors else subprocess.STDOUT,
+        )  # fmt: skip
         return SparkDriver(process=process, seat=seat, folder=folder, endpoint=self.endpoint)
 
-    def _command(self, folder: Path, *, iceberg: bool) -> Sequence[str]:
-        jars = [jar for jar in self._archive.class_path if iceberg or not jar.name.startswith(ICEBERG_JAR)]
+    def _archive(self, series: str) -> SparkArchive:
+        with self._lock:
+            if series not in self._archives:
+                archive = SparkArchive(toolchain=self._toolchain, series=series)
+                _ = archive.release  # not kept before it is installed
+                self._archives[series] = archive
+            return self._archives[series]
+
+    def _command(self, archive: SparkArchive, folder: Path, *, iceberg: bool, jars: Sequence[Path]) -> Sequence[str]:
+        class_path = [*(jar for jar in archive.class_path if iceberg or not jar.name.startswith(ICEBERG_JAR)), *jars]
         if self._class_list is not None:
-            archive: tuple[str, ...] = (f"-XX:DumpLoadedClassList={self._class_list}",)
+            shared: tuple[str, ...] = (f"-XX:DumpLoadedClassList={self._class_list}",)
         else:
-            archive = self._archive.options() if iceberg else ()
+            shared = archive.options() if iceberg else ()  # jars behind the archive's own do no harm to it
         return (
-            str(self._archive.java),
+            str(archive.java),
             f"-Xmx{self._size.memory_mb}m",
-            *self._archive.java_options,
-            *archive,
+            *archive.java_options,
+            *shared,
             f"-Djavax.net.ssl.trustStore={self._ensure_trust_store()}",
             f"-Djavax.net.ssl.trustStorePassword={PASSWORD}",
             f"-Dlog4j2.configurationFile={HERE / 'spark_log4j2.properties'}",
             f"-Djava.io.tmpdir={folder}",
             "-cp",
-            os.pathsep.join(str(jar) for jar in jars),
+            os.pathsep.join(str(jar) for jar in class_path),
             "org.apache.spark.deploy.SparkSubmit",
             *(part for name, value in self._conf(folder).items() for part in ("--conf", f"{name}={value}")),
             str(HERE / "spark_driver.py"),
@@ -229,19 +257,22 @@ class SparkEngine:
             "spark.hadoop.fs.s3a.buffer.dir": str(folder),
         }
 
-    def _environment(self, seat: Seat) -> dict[str, str]:
+    def _environment(self, archive: SparkArchive, seat: Seat, own: Mapping[str, str]) -> dict[str, str]:
         """The process's environment; nothing of the server's own AWS settings gets through."""
         mine = without_java_options(os.environ)
         kept = {name: value for name, value in mine.items() if not name.startswith(("AWS_", "SPARK_", "PYSPARK_", "LAKE_", "PYTHON"))}
+        path = [part for part in (own.get("PYTHONPATH"), str(archive.release.python or "")) if part]
         return {
             **kept,
+            **own,
             **self.endpoint.environment(seat),
             "AWS_ENDPOINT_URL": self._aws_url,
             "AWS_REGION": self._region,
             "AWS_DEFAULT_REGION": self._region,
             "AWS_CA_BUNDLE": str(self._authorities),
             "SSL_CERT_FILE": str(self._authorities),
-            "SPARK_HOME": str(self._toolchain.spark_home),
+            **({"PYTHONPATH": os.pathsep.join(path)} if path else {}),
+            "SPARK_HOME": str(archive.release.home),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": "localhost,127.0.0.1",
@@ -251,7 +282,7 @@ class SparkEngine:
     def _ensure_trust_store(self) -> Path:
         with self._lock:
             if self._trust_store is None:
-                self._trust_store = write_trust_store(self._authorities, self._folder / "trust.p12")
+                self._trust_store = write_trust_store(self._authorities, self.folder / "trust.p12")
             return self._trust_store
 
     def close(self) -> None:

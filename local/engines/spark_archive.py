@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from local.toolchain import Toolchain, ToolMissingError
+from local.toolchain import GLUE_SPARK, SparkRelease, Toolchain, ToolMissingError
 
 UNKNOWN_MODULE = "--add-modules=jdk.incubator.vector"
 """Spark's launcher adds it; the Java from PyPI does not have it, and Spark runs without."""
@@ -28,10 +28,20 @@ def without_java_options(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class SparkArchive:
-    """The Java side of a driver, the same for every run of one installation."""
+    """The Java side of a driver, the same for every run of one Spark; an archive is built for Glue's only.
 
-    def __init__(self, *, toolchain: Toolchain) -> None:
-        self._toolchain = toolchain
+    Args:
+        toolchain: Where Java and the Sparks are.
+        series: Which Spark.
+    """
+
+    def __init__(self, *, toolchain: Toolchain, series: str = GLUE_SPARK) -> None:
+        self._toolchain, self._series = toolchain, series
+
+    @cached_property
+    def release(self) -> SparkRelease:
+        """The Spark."""
+        return self._toolchain.spark(self._series)
 
     @cached_property
     def java(self) -> Path:
@@ -41,7 +51,7 @@ class SparkArchive:
     @cached_property
     def class_path(self) -> tuple[Path, ...]:
         """Spark's jars, then ours."""
-        return (*sorted((self._toolchain.spark_home / "jars").glob("*.jar")), *self._toolchain.spark_jars)
+        return (*sorted((self.release.home / "jars").glob("*.jar")), *self.release.jars)
 
     @cached_property
     def java_options(self) -> tuple[str, ...]:
@@ -50,7 +60,7 @@ class SparkArchive:
         launcher = [str(self.java), "-cp", jars, "org.apache.spark.launcher.Main", "org.apache.spark.deploy.SparkSubmit", "run.py"]
         environment = {
             **without_java_options(os.environ),
-            "SPARK_HOME": str(self._toolchain.spark_home),
+            "SPARK_HOME": str(self.release.home),
             "JAVA_HOME": str(self.java.parents[1]),
             "SPARK_SCALA_VERSION": "2.13",
         }
@@ -68,7 +78,7 @@ class SparkArchive:
     @property
     def path(self) -> Path:
         """Where the archive is."""
-        return self._toolchain.cache / "spark" / "classes.jsa"
+        return self._toolchain.cache / ("spark" if self._series == GLUE_SPARK else f"spark-{self._series}") / "classes.jsa"
 
     @cached_property
     def key(self) -> str:

@@ -54,12 +54,12 @@ def main(arguments: list[str]) -> int:
     try:
         problem = _train(toolchain, folder, folder / "classes.lst")
         if problem:
-            print(f"Spark was not prepared, runs will start slower: {problem}", file=sys.stderr)  # noqa: T201
-            return 0
+            print(f"Spark was not prepared: {problem}", file=sys.stderr)  # noqa: T201
+            return 1
         archive.dump(folder / "classes.lst")
     except (LakehouseError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        print(f"Spark was not prepared, runs will start slower: {error}", file=sys.stderr)  # noqa: T201
-        return 0
+        print(f"Spark was not prepared: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     finally:
         _clean(folder)
     print(f"Spark is prepared ({time.monotonic() - started:.0f} s)", flush=True)  # noqa: T201

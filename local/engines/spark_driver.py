@@ -4,6 +4,7 @@ The process may be started before there is work; the JVM, its classes and pyspar
 ends: nothing of a run is seen by another. Runs by path, imports nothing of ours, so that the script finds what Glue would have.
 """
 
+import importlib
 import json
 import os
 import runpy
@@ -31,6 +32,7 @@ def main() -> int:
     here = str(Path(__file__).resolve().parent)
     sys.path[:] = [*work["path"], *[entry for entry in sys.path if entry != here]]
     sys.argv[:] = [work["script"], *work["arguments"]]
+    importlib.invalidate_caches()  # folders of the path may have been filled since the process started
     return _run(work["script"], url, token)
 
 

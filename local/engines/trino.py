@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -30,6 +31,12 @@ HERE = Path(__file__).resolve().parent
 
 CATALOG = "awsdatacatalog"
 """Name of the one catalog, as in Athena."""
+
+HIVE = "hive"
+"""Name of the catalog that serves the tables of `CATALOG` which are no Iceberg tables; nobody names it, `CATALOG` sends its readers there."""
+
+SCRATCH = "scratch"
+"""Name of the catalog whose tables are files in a folder of this machine: what a query writes, before it goes to S3 as the caller."""
 
 HEAP_MB = 1200
 """Heap of the server; it takes half of that until a query needs more."""
@@ -152,16 +159,22 @@ class TrinoEngine:
                     self._process.wait(10)
             self._process = None
 
-    def query(self, sql: str, *, schema: str, user: str) -> Query:
+    @property
+    def scratch(self) -> Path:
+        """Folder of the files that `SCRATCH` writes; `local:///x` is `x` in it."""
+        return self._folder / "scratch"
+
+    def query(self, sql: str, *, schema: str, user: str, session: Mapping[str, str] | None = None) -> Query:
         """Send a statement; rows come as the result is read.
 
         Args:
             sql: One statement of Trino's SQL.
             schema: Database that names without one belong to.
             user: Who asks, for Trino's own log.
+            session: Session properties, `catalog.name` -> value.
         """
         self.start()
-        return Query(engine=self, sql=sql, schema=schema, user=user)
+        return Query(engine=self, sql=sql, schema=schema, user=user, session=session or {})
 
     def call(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> dict[str, Any]:
         """One call of Trino's protocol."""
@@ -246,10 +259,11 @@ class TrinoEngine:
     def _configure(self) -> None:
         """Write the configuration; the files hold secrets and are readable by their owner alone."""
         catalogs, plugins = self._folder / "catalog", self._folder / "plugin"
-        for part in (catalogs, plugins, self._folder / "data"):
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        for part in (catalogs, plugins, self.scratch, self._folder / "data"):
             part.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
-        for name in ("iceberg",):
+        for name in ("iceberg", "hive"):
             link = plugins / name
             link.unlink(missing_ok=True)
             link.symlink_to(self._toolchain.trino_home / "plugin" / name)
@@ -287,6 +301,16 @@ class TrinoEngine:
                 "query.client.timeout": "10m",
             },
         )
+        glue = {
+            "hive.metastore.glue.region": self._region,
+            "hive.metastore.glue.endpoint-url": self._aws_url,
+            **{f"hive.metastore.glue.{name}": value for name, value in keys.items()},
+            "fs.native-s3.enabled": "true",
+            "s3.region": self._region,
+            "s3.endpoint": self._aws_url,
+            "s3.path-style-access": "true",
+            **{f"s3.{name}": value for name, value in keys.items()},
+        }
         self._write(
             f"catalog/{CATALOG}.properties",
             {
@@ -295,14 +319,31 @@ class TrinoEngine:
                 "iceberg.unique-table-location": "true",
                 "iceberg.metadata-cache.enabled": "false",
                 "iceberg.glue.cache-table-metadata": "false",
-                "hive.metastore.glue.region": self._region,
-                "hive.metastore.glue.endpoint-url": self._aws_url,
-                **{f"hive.metastore.glue.{name}": value for name, value in keys.items()},
-                "fs.native-s3.enabled": "true",
-                "s3.region": self._region,
-                "s3.endpoint": self._aws_url,
-                "s3.path-style-access": "true",
-                **{f"s3.{name}": value for name, value in keys.items()},
+                "iceberg.hive-catalog-name": HIVE,
+                **glue,
+            },
+        )
+        self._write(
+            f"catalog/{HIVE}.properties",
+            {
+                "connector.name": "hive",
+                "hive.metastore": "glue",
+                "hive.partition-projection-enabled": "true",
+                "hive.non-managed-table-writes-enabled": "true",
+                "hive.recursive-directories": "true",
+                **glue,
+            },
+        )
+        self._write(
+            f"catalog/{SCRATCH}.properties",
+            {
+                "connector.name": "hive",
+                "hive.metastore": "file",
+                "hive.metastore.catalog.dir": "local:///metastore",
+                "hive.non-managed-table-creates-enabled": "true",
+                "hive.non-managed-table-writes-enabled": "true",
+                "fs.native-local.enabled": "true",
+                "local.location": str(self.scratch),
             },
         )
 
@@ -315,7 +356,7 @@ class TrinoEngine:
 class Query:
     """One statement on its way."""
 
-    def __init__(self, *, engine: TrinoEngine, sql: str, schema: str, user: str) -> None:
+    def __init__(self, *, engine: TrinoEngine, sql: str, schema: str, user: str, session: Mapping[str, str]) -> None:
         self._engine = engine
         headers = {
             "X-Trino-User": "athena",
@@ -323,6 +364,7 @@ class Query:
             "X-Trino-Catalog": CATALOG,
             "X-Trino-Time-Zone": "UTC",
             "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME",
+            **({"X-Trino-Session": ",".join(f"{name}={value}" for name, value in session.items())} if session else {}),
         }
         self._statement = (sql.encode(), {**headers, "X-Trino-Schema": schema})
         self._give_up = time.monotonic() + FIRST_NODE_SECONDS

@@ -158,3 +158,25 @@ def test_a_machine_may_do_what_step_functions_asks_for_to_wait_for_a_job(stack: 
         "glue:StartJobRun",
     }
     assert actions["glue:StartJobRun"] == {"job/loader"}
+
+
+def test_a_job_with_a_connection_may_use_that_one_and_be_put_into_its_network(
+    stack: Stack, names: Names, key: kms.IKey, synth: Synth
+) -> None:
+    logs = JobLogs(stack, "Logs", prefix=names.log_group("jobs", "orders"), key=key)
+    security = SecurityConfiguration(stack, "Security", name_prefix=names.prefix, key=key)
+    code = JobCode.from_platform("ingest")
+    GlueSparkJob(stack, "Job", name="load", code=code, logs=logs, security_configuration=security, connections=["shop"])
+    actions = given(synth(), "JobRole")
+    assert actions["glue:GetConnection"] == {"catalog", "connection/shop"}
+    assert actions["ec2:CreateNetworkInterface"] == {"network-interface/*", "security-group/*", "subnet/*"}
+    assert actions["ec2:DeleteNetworkInterface"] == {"network-interface/*"}
+    everywhere = {
+        action
+        for action, resources in actions.items()
+        if not action.startswith("logs:") and any(name.startswith("*") for name in resources)
+    }
+    assert everywhere == {"cloudwatch:PutMetricData", *(f"ec2:Describe{what}" for what in _NETWORK)}
+
+
+_NETWORK = ("NetworkInterfaces", "RouteTables", "SecurityGroups", "Subnets", "VpcAttribute", "VpcEndpoints")

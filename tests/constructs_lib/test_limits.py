@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -20,7 +21,16 @@ from constructs_lib.log_group import LogGroup
 from constructs_lib.observability import AlertTopicNames, AlertTopics, PipelineAlarms
 from constructs_lib.orchestration import GlueStep, Pipeline, RunTableNames
 from constructs_lib.permissions import allow
-from constructs_lib.processing import GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize, conf_argument
+from constructs_lib.processing import (
+    GluePythonShellJob,
+    GlueSparkJob,
+    GlueStreamingJob,
+    JobCode,
+    JobLogs,
+    SecurityConfiguration,
+    SparkSize,
+    conf_argument,
+)
 from constructs_lib.security import DataKeys
 from constructs_lib.storage import STORAGE_CLASSES, DataLake, LakeBuckets, RawLifecycle, Transition
 from lakehouse.naming import Names
@@ -202,10 +212,100 @@ def test_a_reference_to_a_secret_and_what_only_sounds_like_one_are_welcome(job: 
     ({"max_concurrent_runs": 0}, "at least 1"),
     ({"arguments": {"env": "prod"}}, "write --env"),
     ({"arguments": {"--conf": "a=b"}}, "use `settings`"),
+    ({"arguments": {"--job-bookmark-option": "job-bookmark-reset"}}, "use `bookmark`"),
+    ({"arguments": {"--extra-jars": "s3://b/driver.jar"}}, "use `extra_jars`"),
+    ({"bookmark": "job-bookmark-reset"}, "one of disable, enable, pause, .* reset-job-bookmark"),
+    ({"bookmark": "enable", "max_concurrent_runs": 2}, "overwrite each other's bookmark"),
+    ({"bookmark": "pause", "max_concurrent_runs": 2}, "overwrite each other's bookmark"),
+    ({"execution_class": "SPOT"}, "execution_class must be one of FLEX, STANDARD"),
+    ({"execution_class": "FLEX", "size": SparkSize(worker_type="G.4X")}, "G.1X and G.2X, got G.4X"),
+    ({"connections": ["shop", "shop"]}, "names one twice"),
+    ({"connections": [""]}, "is empty"),
+    ({"extra_jars": [Path("driver.jar")]}, "driver.jar is no Java archive"),
 ])  # fmt: skip
 def test_a_job_is_what_glue_can_run(job: Callable[..., GlueSparkJob], options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidProps, match=message):
         job("Bad", **options)
+
+
+def test_a_flex_job_a_bookmark_and_connections_are_written_as_glue_reads_them(
+    job: Callable[..., GlueSparkJob], synth: Synth, tmp_path: Path
+) -> None:
+    driver = tmp_path / "driver.jar"
+    driver.write_bytes(b"jar")
+    job("Plain")
+    job("Full", execution_class="FLEX", bookmark="enable", connections=["shop", "till"], extra_jars=[driver], auto_scaling=True)
+    jobs = {properties["Name"]: properties for properties in of_type(synth(), "AWS::Glue::Job")}
+    plain, full = jobs["Plain"], jobs["Full"]
+    assert (plain["ExecutionClass"], full["ExecutionClass"]) == ("STANDARD", "FLEX")
+    assert (plain["DefaultArguments"]["--job-bookmark-option"], full["DefaultArguments"]["--job-bookmark-option"]) == (
+        "job-bookmark-disable",
+        "job-bookmark-enable",
+    )
+    assert full["Connections"] == {"Connections": ["shop", "till"]}
+    assert full["DefaultArguments"]["--enable-auto-scaling"] == "true"
+    assert ".jar" in json.dumps(full["DefaultArguments"]["--extra-jars"])
+    assert not {"Connections", "MaxCapacity"} & set(plain)
+    assert not {"--extra-jars", "--enable-auto-scaling"} & set(plain["DefaultArguments"])
+    assert all("MaxCapacity" not in properties for properties in jobs.values())
+
+
+@pytest.fixture
+def given(stack: Stack, names: Names, key: kms.IKey) -> dict[str, Any]:
+    return {
+        "logs": JobLogs(stack, "Logs", prefix=names.log_group("jobs", "orders"), key=key),
+        "security_configuration": SecurityConfiguration(stack, "Security", name_prefix=names.prefix, key=key),
+    }
+
+
+SCRIPT = Path(__file__).parent.parent.parent / "docs" / "examples" / "another_team" / "load.py"
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"worker_type": "R.1X"}, "worker_type must be one of G.025X"),
+    ({"workers": 1}, "at least 2|2-299"),
+    ({"workers": 1, "worker_type": "G.025X"}, "at least 2"),
+    ({"timeout_minutes": 0}, "1-10080"),
+    ({"arguments": {"--job-bookmark-option": "job-bookmark-enable"}}, "use `bookmark`"),
+])  # fmt: skip
+def test_a_streaming_job_is_what_glue_can_run(
+    stack: Stack, given: dict[str, Any], options: dict[str, Any], message: str, synth: Synth
+) -> None:
+    GlueStreamingJob(stack, "Good", name="good", code=JobCode.from_script(SCRIPT), **given)
+    with pytest.raises(InvalidProps, match=message):
+        GlueStreamingJob(stack, "Bad", name="bad", code=JobCode.from_script(SCRIPT), **given, **options)
+
+
+def test_a_streaming_job_has_an_end_one_run_and_no_bookmark(stack: Stack, given: dict[str, Any], synth: Synth) -> None:
+    GlueStreamingJob(stack, "Clicks", name="clicks", code=JobCode.from_script(SCRIPT), worker_type="G.025X", **given)
+    (job,) = of_type(synth(), "AWS::Glue::Job")
+    assert job["Command"]["Name"] == "gluestreaming"
+    assert (job["Timeout"], job["MaxRetries"], job["ExecutionProperty"]) == (1440, 0, {"MaxConcurrentRuns": 1})
+    assert job["DefaultArguments"]["--job-bookmark-option"] == "job-bookmark-disable"
+    assert not {"MaxCapacity", "ExecutionClass"} & set(job)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"capacity": 0.5}, "capacity must be 0.0625 or 1"),
+    ({"script": Path("nothing.py")}, "nothing.py is not a Python file"),
+    ({"python_modules": ["requests"]}, "names no version"),
+    ({"timeout_minutes": 10_081}, "1-10080"),
+    ({"max_concurrent_runs": 0}, "at least 1"),
+    ({"arguments": {"--db_password": "x"}}, "Secrets Manager"),
+])  # fmt: skip
+def test_a_python_shell_job_is_what_glue_can_run(stack: Stack, given: dict[str, Any], options: dict[str, Any], message: str) -> None:
+    usual: dict[str, Any] = {"script": SCRIPT}
+    GluePythonShellJob(stack, "Good", name="good", **(usual | given))
+    with pytest.raises(InvalidProps, match=message):
+        GluePythonShellJob(stack, "Bad", name="bad", **(usual | given | options))
+
+
+def test_a_python_shell_job_is_sized_by_capacity_and_no_other_job_is(stack: Stack, given: dict[str, Any], synth: Synth) -> None:
+    GluePythonShellJob(stack, "Rates", name="rates", script=SCRIPT, python_modules=["requests==2.32.5"], **given)
+    (job,) = of_type(synth(), "AWS::Glue::Job")
+    assert (job["Command"]["Name"], job["Command"]["PythonVersion"], job["MaxCapacity"]) == ("pythonshell", "3.9", 0.0625)
+    assert job["DefaultArguments"]["--additional-python-modules"] == "requests==2.32.5"
+    assert not {"WorkerType", "NumberOfWorkers"} & set(job)
 
 
 def test_a_job_that_does_not_exist_is_refused_with_those_that_do() -> None:

@@ -70,7 +70,20 @@ def test_a_native_library_is_refused_with_the_way_out(tmp_path: Path) -> None:
 def test_functions_are_not_packed_without_the_packages_that_they_import(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InvalidProps, match="run `make setup`"):
-            packaging._packages(folder)
+            packaging._packages(folder, of="functions")
+
+
+def test_what_jobs_bring_to_emr_is_unpacked_there_and_imported_by_any_of_its_pythons(tmp_path: Path) -> None:
+    """The library of AWS reads its data from files, which no zip on the path gives it."""
+    with zipfile.ZipFile(packaging.job_packages().path) as archive:
+        archive.extractall(tmp_path / "packages")
+    (tmp_path / "code.zip").write_bytes(packaging.job_bundle().path.read_bytes())
+    code = "import boto3, lakehouse.audit, sys; boto3.client('dynamodb', region_name='us-east-1'); print(boto3.__file__)"
+    environment = {"PYTHONPATH": os.pathsep.join((str(tmp_path / "code.zip"), "packages")), "HOME": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-S", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "packages/boto3" in result.stdout
+    assert packaging.job_packages().content_hash != packaging.job_bundle().content_hash
 
 
 @pytest.fixture(scope="module")

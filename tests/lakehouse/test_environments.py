@@ -20,12 +20,13 @@ SIZES_RETENTION_REMOVAL = {
     "log_retention_days",
     "arrivals",
     "glue",
+    "emr_serverless",
     "athena",
     "lifecycle",
     "audit",
     "network",
+    "schedules",
 }
-
 
 EXISTING_VPC = "network: {vpc: {id: vpc-01234567, private_subnet_ids: [subnet-00000001, subnet-00000002]}}\n"
 
@@ -58,7 +59,7 @@ def test_the_checkout_has_the_four_environments() -> None:
     assert environment_names(CHECKOUT / "config") == ("dev", "local", "prod", "staging")
 
 
-def test_local_differs_in_account_sizes_retention_and_removal_only() -> None:
+def test_local_differs_in_account_sizes_retention_removal_and_the_clock_only() -> None:
     local = yaml.safe_load((CHECKOUT / "config/local.yaml").read_text())
     assert set(local) <= SIZES_RETENTION_REMOVAL
     prod, laptop = load_environment(CHECKOUT / "config", "prod"), load_environment(CHECKOUT / "config", "local")

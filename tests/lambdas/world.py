@@ -20,7 +20,7 @@ from lakehouse.claims import Claims
 from lakehouse.clock import to_text
 from lakehouse.leases import Leases
 from lakehouse.manifests import Manifest, ManifestStore, read_manifest
-from lambdas.arrival_starter.judging import FileJudge, Judge, UpstreamJudge
+from lambdas.arrival_starter.judging import FileJudge, Judge, ScheduleJudge, UpstreamJudge
 from lambdas.arrival_starter.launcher import Launcher
 from lambdas.arrival_starter.starter import Message, Starter
 
@@ -153,7 +153,9 @@ class World:
         audit = AuditTrail(client=dynamodb, table=self.audit_table, clock=self.clock)
         claims = Claims(client=dynamodb, table=self.control_table, audit=audit, clock=self.clock)
         judge: Judge
-        if trigger == "after":
+        if trigger == "schedule":
+            judge = ScheduleJudge(claims=claims, audit=audit, pipeline=PIPELINE, clock=self.clock)
+        elif trigger == "after":
             judge = UpstreamJudge(claims=claims, audit=audit, pipeline=PIPELINE, machine_arn=MACHINE, clock=self.clock)
         else:
             judge = FileJudge(

@@ -171,6 +171,21 @@ def test_a_server_that_was_killed_is_cleaned_up(own: Platform) -> None:
     assert own.start().is_running
 
 
+def test_a_server_that_misses_a_question_is_left_running(own: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = own.start()
+    answers = iter([False, False, True, True])
+    monkeypatch.setattr(own, "_answers", lambda _: next(answers))
+    assert own.start().pid == first.pid
+
+
+def test_working_folders_of_runs_that_were_killed_are_removed_at_the_next_start(own: Platform) -> None:
+    left = own.folder / "spark" / "run-left"
+    left.mkdir(parents=True)
+    (left / "shuffle").write_text("x")
+    own.start()
+    assert not left.exists()
+
+
 def test_a_pid_that_somebody_else_got_is_left_alone(own: Platform) -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:

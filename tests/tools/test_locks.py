@@ -8,7 +8,10 @@ from tools.artifacts import LOCK, read_lock
 from tools.lock import render
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("requirements.txt", "lambdas/requirements.txt", "tools/java25.txt", "benchmarks/requirements.txt")
+LOCKS = (
+    "requirements.txt", "lambdas/requirements.txt", "jobs/requirements.txt", "tools/java25.txt", "tools/spark40.txt",
+    "benchmarks/requirements.txt",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -15,7 +15,9 @@ from lakehouse.contracts.compiler.expressions import check_expression
 from lakehouse.contracts.compiler.extensions import extension, extension_place
 from lakehouse.contracts.compiler.quality import parse_quality
 from lakehouse.contracts.compiler.structure import check_fields, check_values
-from lakehouse.contracts.model import Quality, Rule, SortField, Source, Write
+from lakehouse.contracts.compiler.warehouse import KEYS as WAREHOUSE_KEYS
+from lakehouse.contracts.compiler.warehouse import parse_warehouse
+from lakehouse.contracts.model import Quality, Rule, SortField, Source, Warehouse, Write
 from lakehouse.errors import Fault
 
 STATUSES = ("draft", "active", "deprecated", "retired")
@@ -59,6 +61,7 @@ class AuthoredContract:
     quality: Quality
     tags: tuple[str, ...]
     sla: tuple[dict[str, Any], ...]
+    warehouse: Warehouse | None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -124,6 +127,7 @@ class _Contract:
         write = self._write(extension(table, "write", dict), extension_place(table, "write", place), by_name)
         source = self._source(extension(table, "source", dict), extension_place(table, "source", place), source_server)
         score, most = self._gate(extension(table, "gate", dict), extension_place(table, "gate", place))
+        warehouse = self._warehouse(extension(table, "warehouse", dict), extension_place(table, "warehouse", place), by_name)
         description = self.root.get("description")
         return AuthoredContract(
             document=self.document,
@@ -142,6 +146,7 @@ class _Contract:
             quality=Quality(rules=rules, score_threshold=score, max_quarantine_percent=most),
             tags=tuple(item for item in _items(self.root.get("tags")) if isinstance(item, str)),
             sla=tuple(item for item in _items(self.root.get("slaProperties")) if isinstance(item, dict)),
+            warehouse=warehouse,
         )
 
     def _identity(self) -> tuple[str, str]:
@@ -416,6 +421,12 @@ class _Contract:
                     f"add required: true to {sequence}",
                 )
         return Write(mode="merge", sequence_by=sequence if isinstance(sequence, str) else None)
+
+    def _warehouse(self, authored: Any, place: Place, by_name: Mapping[str, AuthoredColumn]) -> Warehouse | None:
+        if not isinstance(authored, dict):
+            return None
+        self._known_keys(authored, WAREHOUSE_KEYS, place)
+        return parse_warehouse(authored, place, by_name, self._fault)
 
     def _source(self, authored: Any, place: Place, server: tuple[Place, dict[str, Any]] | None) -> Source | None:
         if server is None:

@@ -13,7 +13,6 @@ VENDOR = "lakehouse"
 
 NOT_YET: Mapping[str, str] = {
     "masking": "leave the column out, or reduce it by transformLogic",
-    "warehouse": "remove it: no table of the warehouse is made yet",
     "clearance": "remove it: no grants are made from roles yet",
 }
 """Extensions that are planned and that nothing applies yet, each with the way out."""
@@ -22,7 +21,7 @@ _WORDS: Mapping[type, str] = {str: "text", dict: "a mapping", list: "a list"}
 
 
 ALLOWED: Mapping[str, Mapping[str, type]] = {
-    "object": {"sortOrder": list, "write": dict, "source": dict, "gate": dict},
+    "object": {"sortOrder": list, "write": dict, "source": dict, "gate": dict, "warehouse": dict},
     "property": {"partitionTransform": str},
     "quality": {"onFailure": str},
 }

@@ -248,6 +248,7 @@ def number(authored: AuthoredContract, lock: Lock) -> CompiledContract:
             for part in authored.sort
         ),
         write=authored.write,
+        warehouse=authored.warehouse,
         source=authored.source,
         quality=authored.quality,
         raw=tuple(

@@ -240,6 +240,13 @@ def _table_key_calls(properties: Properties, place: Place) -> Iterator[Call]:
             yield Call(action=action, resource=arn)
 
 
+def _schedule_key_calls(properties: Properties, place: Place) -> Iterator[Call]:
+    del place
+    if properties.get("KmsKeyArn"):
+        for action in ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"):
+            yield Call(action=action, resource=str(properties["KmsKeyArn"]))
+
+
 def _permission_calls(properties: Properties, place: Place) -> Iterator[Call]:
     name = str(properties.get("FunctionName", ""))
     yield Call(
@@ -433,6 +440,11 @@ TYPES: dict[str, Rights] = {
             "SecurityGroupEgress": ("ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupEgress"), "Tags": ("ec2:CreateTags",),
         },
         changed={"SecurityGroupIngress": ("ec2:RevokeSecurityGroupIngress",)},
+    ),
+    "AWS::Scheduler::Schedule": Rights(
+        arn="arn:aws:scheduler:{region}:{account}:schedule/default/{name}", name="Name",
+        create=("scheduler:CreateSchedule", "scheduler:GetSchedule"), update=("scheduler:GetSchedule", "scheduler:UpdateSchedule"),
+        delete=("scheduler:DeleteSchedule", "scheduler:GetSchedule"), roles={"Target.RoleArn": "scheduler"}, others=_schedule_key_calls,
     ),
     "AWS::CDK::Metadata": Rights(),
     "AWS::CloudFormation::WaitConditionHandle": Rights(),

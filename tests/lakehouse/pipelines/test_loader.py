@@ -11,7 +11,7 @@ from lakehouse.contracts.compiler.project import compile_contracts
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.pipelines.loader import load_pipelines
-from lakehouse.pipelines.spec import After, Arrival, PipelineSpec
+from lakehouse.pipelines.spec import After, Arrival, PipelineSpec, Schedule
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 ORDERS = """\
@@ -86,6 +86,12 @@ def test_defaults(specs: Specs) -> None:
     assert [(step.name, step.engine) for step in spec.steps] == [("ingest", "glue"), ("refine", "glue")]
 
 
+@pytest.mark.parametrize("zone", ["", ", time_zone: Europe/Berlin"])
+def test_a_schedule_has_an_expression_and_a_zone(specs: Specs, zone: str) -> None:
+    spec = specs.load(daily=DAILY.replace("{after: [orders]}", f'{{schedule: "cron(0 3 * * ? *)"{zone}}}'))["daily"]
+    assert spec.trigger == Schedule(expression="cron(0 3 * * ? *)", time_zone="Europe/Berlin" if zone else "UTC")
+
+
 def test_an_arrival_pipeline_may_publish_too(specs: Specs) -> None:
     text = (
         ORDERS
@@ -144,9 +150,37 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     "schedule": (
         "orders",
         ORDERS.replace("{arrival: tpch.orders}", '{schedule: "cron(0 3 * * ? *)"}'),
+        "steps[0].writes",
+        "ingest needs files, but the pipeline starts by the clock",
+        "{arrival: tpch.orders}",
+    ),
+    "schedule of five fields": (
+        "daily",
+        DAILY.replace("{after: [orders]}", '{schedule: "cron(0 3 * * *)"}'),
         "trigger.schedule",
-        "schedule cannot be applied yet",
-        "use after",
+        "has 5 fields",
+        "cron(0 3 * * ? *)",
+    ),
+    "schedule in no zone": (
+        "daily",
+        DAILY.replace("{after: [orders]}", "{schedule: rate(6 hours), time_zone: Berlin}"),
+        "trigger.time_zone",
+        "there is no time zone 'Berlin'",
+        "Europe/Berlin",
+    ),
+    "zone of no schedule": (
+        "daily",
+        DAILY.replace("{after: [orders]}", "{after: [orders], time_zone: UTC}"),
+        "trigger.time_zone",
+        "there is no schedule",
+        "add schedule",
+    ),
+    "schedule and after": (
+        "daily",
+        DAILY.replace("{after: [orders]}", "{after: [orders], schedule: rate(6 hours)}"),
+        "trigger",
+        "has 2 keys",
+        "exactly one",
     ),
     "stream": (
         "orders",
@@ -182,10 +216,10 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "other engine": (
         "orders",
-        ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, engine: emr-serverless}"),
+        ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, engine: emr}"),
         "steps[0].engine",
-        "emr-serverless cannot be applied yet",
-        "engine: glue",
+        "emr cannot be applied yet",
+        "engine: emr-serverless",
     ),
     "unknown engine": (
         "orders",

@@ -627,3 +627,49 @@ def test_the_claim_says_which_run_deals_with_a_file(world: World) -> None:
         1,
     )
     assert from_text(claim.claimed_until) > world.clock()
+
+
+def _tick(minute: int, **more: Any) -> dict[str, Any]:
+    return {"pipeline": PIPELINE, "scheduled_at": f"2026-11-22T03:{minute:02}:00Z", **more}
+
+
+def test_a_time_of_the_schedule_starts_one_run_however_often_it_is_told(world: World) -> None:
+    assert world.deliver([_tick(0), _tick(0)], trigger="schedule") == []
+    assert world.deliver([_tick(0)], trigger="schedule") == []
+    (execution,) = world.states.executions.values()
+    assert (execution.input["trigger"], execution.input["manifest"], execution.input["files"]) == ("schedule", None, 0)
+    batch_id = hashlib.sha256(b"2026-11-22T03:00:00.000Z").hexdigest()
+    assert (execution.input["batch_id"], execution.name) == (batch_id, f"{batch_id[:40]}-1")
+    world.end(execution)
+    assert world.deliver([_tick(0), _tick(5)], trigger="schedule") == []
+    assert len(world.states.executions) == 2
+
+
+def test_times_that_were_held_up_together_start_one_run(world: World) -> None:
+    assert world.deliver([_tick(minute) for minute in range(4)], trigger="schedule") == []
+    assert len(world.states.executions) == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"pipeline": "other", "scheduled_at": "2026-11-22T03:00:00Z"},
+        {"pipeline": PIPELINE},
+        _tick(0, scheduled_at="<aws.scheduler.scheduled-time>"),
+    ],
+)
+def test_a_message_of_another_kind_does_not_start_a_scheduled_pipeline(world: World, event: dict[str, Any]) -> None:
+    assert world.deliver([event, _tick(1)], trigger="schedule") == ["0"]
+    assert len(world.states.executions) == 1
+
+
+def test_a_scheduled_time_starts_its_run_once_whatever_call_dies(world: World) -> None:
+    scouting = Trap()
+    world.deliver([_tick(59)], trigger="schedule", trap=scouting)
+    for number in range(len(scouting.calls)):
+        before = len(world.states.executions)
+        with pytest.raises(Crash):
+            world.deliver([_tick(number)], trigger="schedule", trap=Trap(at=number))
+        world.clock.pass_seconds(FUNCTION_SECONDS + 6)
+        assert world.deliver([_tick(number)], trigger="schedule") == []
+        assert len(world.states.executions) == before + 1

@@ -112,3 +112,29 @@ def test_a_job_that_somebody_stopped_is_aborted() -> None:
 def test_anything_else_is_told_as_it_is(error: str, cause: str, message: str) -> None:
     failure = failure_of(step="x", error=error, cause=cause)
     assert (failure.status, failure.reason, failure.message) == ("FAILED", "job_failed", message)
+
+
+def _serverless(state: str, details: str = "") -> str:
+    run = {"ApplicationId": "00f", "JobRunId": "00g", "State": state, "StateDetails": details}
+    return json.dumps(run)
+
+
+LAST = "Job failed, please check complete logs in configured logging destination. ExitCode: 1. Last few exceptions: "
+
+
+@pytest.mark.parametrize(
+    ("cause", "status", "reason", "message"),
+    [
+        (_serverless("FAILED", LAST + "lakehouse.errors.RunFailed: quality_gate: 3 rows"), "FAILED", "quality_gate", "step refine: 3 rows"),
+        (_serverless("FAILED", LAST + "ValueError: no such day"), "FAILED", "job_failed", "step refine: ValueError: no such day"),
+        (_serverless("FAILED"), "FAILED", "job_failed", "step refine: job run 00g ended FAILED and gave no message"),
+        (_serverless("CANCELLED", "Job run timed out"), "TIMED_OUT", "timed_out", "step refine: did not end in the time that it is given: Job run timed out"),
+        (_serverless("CANCELLED", "Cancelled by user"), "FAILED", "aborted", "step refine: the job run 00g was stopped"),
+        (_serverless("FAILED", LAST + "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: s3:GetObject on resource: x"),
+         "FAILED", "access_denied", None),
+    ],
+)  # fmt: skip
+def test_why_a_job_on_emr_serverless_failed_is_told_like_any_other(cause: str, status: str, reason: str, message: str | None) -> None:
+    failure = failure_of(step="refine", error="States.TaskFailed", cause=cause)
+    assert (failure.status, failure.reason) == (status, reason)
+    assert message is None or failure.message == message

@@ -7,6 +7,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
+from local import permissions
 from tests.fixtures.platform import LocalAws, allow, deny
 
 pytestmark = pytest.mark.platform
@@ -67,3 +68,18 @@ def test_a_request_without_a_known_action_is_denied_to_narrow_policies(local_aws
     narrow.client("lambda").get_function(FunctionName=function)
     with pytest.raises(ClientError, match="lambda:PutFunctionConcurrency"):  # plain MiniStack authorises it as another operation
         narrow.client("lambda").put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
+
+
+def test_what_attached_policies_grant_counts_as_granted(local_aws: LocalAws) -> None:
+    iam, prefix = local_aws.client("iam"), local_aws.name("granted")
+    assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "glue.amazonaws.com"}}
+    trust = {"Version": "2012-10-17", "Statement": [assume]}
+    iam.create_role(RoleName=f"{prefix}-job", AssumeRolePolicyDocument=json.dumps(trust))
+
+    def document(action: str) -> str:
+        return json.dumps({"Version": "2012-10-17", "Statement": [allow(action)]})
+
+    iam.put_role_policy(RoleName=f"{prefix}-job", PolicyName="p", PolicyDocument=document("s3:ListAllMyBuckets"))
+    policy = iam.create_policy(PolicyName=local_aws.name("policy"), PolicyDocument=document("sqs:ListQueues"))["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=f"{prefix}-job", PolicyArn=policy)
+    assert {grant.action for grant in permissions.granted(iam, prefix)} == {"s3:ListAllMyBuckets", "sqs:ListQueues"}

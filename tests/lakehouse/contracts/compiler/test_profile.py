@@ -563,11 +563,59 @@ CASES: dict[str, tuple[Alter, str, str, str]] = {
         "stands twice",
         "keep one",
     ),
-    "warehouse": (
+    "warehouse spread by no column": (
         extension("warehouse", {"distKey": "a"}),
-        "schema[0].customProperties[0].property",
-        "warehouse cannot be applied yet",
-        "remove it",
+        "schema[0].customProperties[0].value.distKey",
+        "there is no column 'a'",
+        "ordered",
+    ),
+    "warehouse spread by nothing": (
+        extension("warehouse", {"distStyle": "key"}),
+        "schema[0].customProperties[0].value.distStyle",
+        "needs a column",
+        "add distKey",
+    ),
+    "warehouse spread two ways": (
+        extension("warehouse", {"distStyle": "all", "distKey": "ordered"}),
+        "schema[0].customProperties[0].value.distStyle",
+        "all takes no distKey",
+        "remove distKey",
+    ),
+    "warehouse spread oddly": (
+        extension("warehouse", {"distStyle": "evn"}),
+        "schema[0].customProperties[0].value.distStyle",
+        "is not a way",
+        "did you mean 'even'",
+    ),
+    "warehouse sorted by a word": (
+        extension("warehouse", {"sortKey": "id"}),
+        "schema[0].customProperties[0].value.sortKey",
+        "is not a list",
+        "sortKey: [",
+    ),
+    "warehouse sorted twice": (
+        extension("warehouse", {"sortKey": ["ordered", "ordered"]}),
+        "schema[0].customProperties[0].value.sortKey[1]",
+        "stands twice",
+        "keep it once",
+    ),
+    "warehouse encodings": (
+        extension("warehouse", {"encodings": ["zstd"]}),
+        "schema[0].customProperties[0].value.encodings",
+        "is not a mapping",
+        "encodings: {",
+    ),
+    "warehouse compressed oddly": (
+        extension("warehouse", {"encodings": {"ordered": "bzip"}}),
+        "schema[0].customProperties[0].value.encodings.ordered",
+        "is no compression for",
+        "use one of",
+    ),
+    "warehouse unknown key": (
+        extension("warehouse", {"sortkey": []}),
+        "schema[0].customProperties[0].value.sortkey",
+        "is not a key of this",
+        "did you mean 'sortKey'",
     ),
     "append": (extension("write", {"mode": "append"}), "schema[0].customProperties[0].value.mode", "cannot be applied yet", "mode: merge"),
     "history of rows": (

@@ -31,7 +31,7 @@ class RunLog:
     def __init__(self, *, logs: Any, group: str, stream: str, copy: Path) -> None:
         """
         Args:
-            logs: CloudWatch Logs client with the job role's credentials.
+            logs: CloudWatch Logs client with the job role's credentials; None keeps the lines on this machine.
             group: Log group.
             stream: Log stream; made here, and the group too if the role may and it is missing.
             copy: File that gets the same lines.
@@ -57,13 +57,17 @@ class RunLog:
         self._ended.set()
         self._sender.join()
 
+    def text(self) -> bytes:
+        """Everything so far."""
+        return self._copy.read_bytes() if self._copy.exists() else b""
+
     def say(self, message: str) -> None:
-        """Add a line of Glue's own."""
+        """Add a line of the service's own."""
         with self._lock:
             self._waiting.append({"timestamp": int(time.time() * 1000), "message": message})
 
     def _send_until_ended(self) -> None:
-        if not self._open():
+        if self._logs is None or not self._open():
             return
         while not self._ended.wait(BATCH_SECONDS):
             self._send()
