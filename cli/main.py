@@ -152,6 +152,17 @@ def quarantine(dataset: Dataset, as_json: AsJson = False, env: Env = "local") ->
 
 
 @app.command()
+def tables(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
+    """List the tables of the lake: rows, files, bytes, snapshots."""
+    from cli.tables import tables as read
+
+    session = open_session(env)
+    with Progress(f"looking at {env}") as progress:
+        found = read(session, progress=progress)
+    _output(as_json).show(found)
+
+
+@app.command()
 def status(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
     """Show what is deployed, what waits, what ran and what is alarmed."""
     from cli.status import status as read

@@ -48,6 +48,7 @@ END_NOT_RECORDED = "end_not_recorded"
 
 _RESEND = "Correct the row at its source and drop it again in a new file."
 _REPEAT = "repeat the run (docs/operating.md): the same bytes again would be `same_content`."
+_RUN_AGAIN = "start the pipeline again: `lake run PIPELINE`, or wait for its schedule."
 _DROP_ALL = "drop every file of the run again, those of its manifest, or repeat the run (docs/operating.md)."
 
 REASON_CODES: tuple[ReasonCode, ...] = (
@@ -130,13 +131,45 @@ REASON_CODES: tuple[ReasonCode, ...] = (
     ),
     _failed(
         "row_accounting",
-        "Rows in are not silver + superseded + quarantined; a fault of the platform.",
+        "Rows in are not silver + superseded + quarantined + deleted; a fault of the platform.",
         "Keep `lake logs RUN` and report it.",
     ),
     _failed(
         "access_denied",
         "A permission is missing; the message names role and action.",
         f"Undo the change to the role, or deploy anew; then {_DROP_ALL}",
+    ),
+    _failed(
+        "source_unreachable",
+        "The source database does not answer: its host, port, name or certificate; the message says what.",
+        f"See that it runs and that the job's network reaches its reader, then {_RUN_AGAIN}",
+    ),
+    _failed(
+        "source_denied",
+        "The source database refuses the user, the password or the right to read.",
+        f"Correct the secret of the connection, or grant SELECT to its user, then {_RUN_AGAIN}",
+    ),
+    _failed("source_table_missing", "The source has no such table.", f"Bring it back, or correct the contract, then {_RUN_AGAIN}"),
+    _failed(
+        "source_column_missing",
+        "A column that the contract reads is not in the source table.",
+        f"Bring it back, or take it out of the contract, then {_RUN_AGAIN}",
+    ),
+    _failed(
+        "source_column_retyped",
+        "The watermark or partition column has another type than the contract says; other columns go on as text.",
+        f"Correct the type in the source or in the contract, then {_RUN_AGAIN}",
+    ),
+    _failed(
+        "source_column_unknown",
+        "The source table has a column that the contract does not know, and `onExtraColumn` is `halt`.",
+        f"Add it to the contract, or set `onExtraColumn: warn`, then {_RUN_AGAIN}",
+    ),
+    _failed(
+        "source_interrupted",
+        "The source cut a read off: a standby that caught up, a failover, or a reader endpoint that leads to several instances.",
+        "Nothing was appended. If it happens often, read from an instance endpoint, or let the standby wait longer (`max_standby_streaming_delay`);"
+        f" then {_RUN_AGAIN}",
     ),
     _failed("job_failed", "A step's job ended with an error.", f"`lake logs RUN` has it: mend that, then {_DROP_ALL}"),
     _failed(

@@ -38,19 +38,21 @@ class Dropped:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Where the records of a run went; `rows_in` is the sum of the other three. Of a run that failed, those that were counted before it did.
+    """Where the records of a run went; `rows_in` is the sum of the others. Of a run that failed, those that were counted before it did.
 
     Attributes:
-        rows_in: Records of the run's file versions.
+        rows_in: Records of the run's file versions, or of its extraction.
         silver: Rows that are in silver; null if the run failed before it published.
         superseded: Rows that gave way to a newer or identical one of their key; null if the run failed before it published.
         quarantined: Rows in quarantine; null if the run failed before they were counted.
+        deleted: Records of a database that said that their key is gone; 0 if the rows come from files.
     """
 
     rows_in: int
     silver: int | None
     superseded: int | None
     quarantined: int | None
+    deleted: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -414,6 +416,46 @@ class Table:
     database: str
     name: str
     updated_at: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableContent:
+    """What a table holds now.
+
+    Attributes:
+        zone: bronze, silver, gold or quarantine.
+        database: Database in the catalog.
+        name: Table.
+        rows: Records of the current snapshot, or null if its writer did not say.
+        files: Data files of the current snapshot, or null.
+        bytes: Size of these files, or null.
+        snapshots: Snapshots that are kept, each of which can still be read.
+        updated_at: Moment of the current snapshot, UTC, or null if nothing was ever written.
+        location: Folder of the table.
+    """
+
+    zone: str
+    database: str
+    name: str
+    rows: int | None
+    files: int | None
+    bytes: int | None
+    snapshots: int
+    updated_at: str | None
+    location: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """Tables of an environment.
+
+    Attributes:
+        env: Environment.
+        tables: Those that exist, by zone.
+    """
+
+    env: str
+    tables: list[TableContent]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from cli.errors import WrongUseError, nearest
 from cli.reasons import END_NOT_RECORDED
 from cli.results import Counts, FileResult, Files, QualityResult, Run, RunDetail, Runs, Step
 from cli.session import Session
-from lakehouse.audit_records import ACCOUNTED, RunRecord, RunTrail, StepRecord
+from lakehouse.audit_records import ACCOUNTED, DELETED, RunRecord, RunTrail, StepRecord
 from lakehouse.clock import utc_now
 
 SHOWN = 50
@@ -112,7 +112,8 @@ def _counts(record: RunRecord) -> Counts | None:
     if rows_in is None:
         return None
     silver, superseded, quarantined = others
-    return Counts(rows_in=rows_in, silver=silver, superseded=superseded, quarantined=quarantined)
+    deleted = record.counts.get(DELETED, 0)
+    return Counts(rows_in=rows_in, silver=silver, superseded=superseded, quarantined=quarantined, deleted=deleted)
 
 
 def _lost(record: RunRecord) -> str:

@@ -265,8 +265,11 @@ class AuditTrail:
         message: str = "",
         counts: Mapping[str, int] | None = None,
         reasons: Mapping[str, int] | None = None,
+        marks: Mapping[str, str | int] | None = None,
     ) -> StepRecord:
         """End a RUNNING attempt; an attempt that has ended (superseded, say) stays as it is.
+
+        The marks are watermarks that may move once the run has published.
 
         Returns:
             The attempt as the audit now holds it: a killed and replaced driver sees its attempt FAILED and must not go on.
@@ -277,7 +280,7 @@ class AuditTrail:
         """
         _must_be_final(status)
         wanted = StepRecord(run_id=run_id, pipeline=pipeline, step=step, attempt=attempt, status="RUNNING")
-        self._end_attempt(wanted, status=status, message=message, counts=counts, reasons=reasons)
+        self._end_attempt(wanted, status=status, message=message, counts=counts, reasons=reasons, marks=marks)
         item = self._table.get({"pipeline": pipeline, "sk": _step_sk(run_id, step, attempt)})
         if item is None:
             raise UnknownRunError(run_id=f"{run_id} (step {step}, attempt {attempt})", pipeline=pipeline, table=self._table.name)
@@ -426,6 +429,7 @@ class AuditTrail:
         message: str,
         counts: Mapping[str, int] | None = None,
         reasons: Mapping[str, int] | None = None,
+        marks: Mapping[str, str | int] | None = None,
     ) -> None:
         self._table.update(
             {"pipeline": attempt.pipeline, "sk": _step_sk(attempt.run_id, attempt.step, attempt.attempt)},
@@ -435,6 +439,7 @@ class AuditTrail:
                 "ended_at": self._now(),
                 **({} if counts is None else {"counts": dict(counts)}),
                 **({} if reasons is None else {"reasons": dict(reasons)}),
+                **({"marks": dict(marks)} if marks else {}),
             },
             condition="#status = :running",
             values={"running": "RUNNING"},

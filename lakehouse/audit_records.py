@@ -21,7 +21,10 @@ FILES_REJECTED = "files_rejected"
 """Reason of a run that loaded its good files and failed because of others."""
 
 ACCOUNTED = ("rows_in", "silver", "superseded", "quarantined")
-"""Counts of a run whose sum is checked: rows_in = silver + superseded + quarantined."""
+"""Counts of a run whose sum is checked: rows_in = silver + superseded + quarantined + deleted."""
+
+DELETED = "deleted"
+"""Count of records that said that their key is gone; runs whose rows come from files have none."""
 
 LONGEST_RUN = timedelta(days=1)
 """Longest that a run may take whose machine did not say so: the longest that a pipeline spec allows."""
@@ -58,7 +61,7 @@ class RunRecord(_Record):
         source: Key of the file that was skipped, or None.
         source_version: Its version, or None.
         file_count: Number of files in the manifest.
-        counts: Rows; `rows_in`, `silver`, `superseded`, `quarantined` and what the steps add.
+        counts: Rows; `rows_in`, `silver`, `superseded`, `quarantined`, `deleted` and what the steps add.
         reasons: Quarantined rows by reason code.
         files: Files by outcome: loaded, skipped, rejected.
         warnings: Sentences for people, sorted.
@@ -132,6 +135,7 @@ class StepRecord(_Record):
         message: Sentence for people, or "".
         counts: Rows and files that the step counted.
         reasons: Quarantined rows by reason code.
+        marks: Watermarks that the step proposes, by name; they move once the run has published.
     """
 
     run_id: str
@@ -148,6 +152,7 @@ class StepRecord(_Record):
     message: str = ""
     counts: dict[str, int] = field(default_factory=dict[str, int])
     reasons: dict[str, int] = field(default_factory=dict[str, int])
+    marks: dict[str, str | int] = field(default_factory=dict[str, str | int])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from lakehouse.contracts.compiler.documents import Document, Place, dotted, near
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.naming import DATABASE_PREFIX, MAX_PREFIX, METRICS_NAMESPACE, PREFIX, PROJECT, Names
 from lakehouse.networks import INTERFACE_SERVICES, ZONES, overlap, problem_of_range
+from lakehouse.worker_sizes import serverless_fault
 
 BASE = "base"
 """Name of the file that every environment starts from."""
@@ -89,6 +90,9 @@ class EmrServerless(_Section):
 
     @model_validator(mode="after")
     def _fits(self) -> EmrServerless:
+        fault = serverless_fault(self.worker_vcpu, self.worker_memory_gb)
+        if fault is not None:
+            raise ValueError(fault)
         workers = self.max_executors + 1
         if self.max_executors < self.executors:
             raise ValueError(f"max_executors must be at least executors = {self.executors}, got {self.max_executors}")
@@ -108,6 +112,17 @@ class Athena(_Section):
     scan_limit_mb: int = Field(
         default=10_000, ge=MIN_SCAN_LIMIT_MB, description=f"Most data that one query may read; Athena's floor is {MIN_SCAN_LIMIT_MB}."
     )
+
+
+class Warehouse(_Section):
+    """The warehouse, which loads of pipelines fill."""
+
+    kind: Literal["none", "serverless"] = Field(
+        default="none", description="Redshift Serverless, or no warehouse: then no pipeline may load."
+    )
+    base_rpu: int = Field(default=8, ge=4, le=1024, description="Capacity that a query begins with: 4, or a multiple of 8.")
+    max_rpu: int = Field(default=32, ge=4, le=1024, description="Most capacity at a time, and so the most that an hour costs.")
+    query_timeout_minutes: int = Field(default=60, ge=1, le=1440, description="A query or load that runs longer is stopped.")
 
 
 class Lifecycle(_Section):
@@ -259,6 +274,7 @@ class Environment(_Section):
     glue: Glue = Field(default_factory=Glue)
     emr_serverless: EmrServerless = Field(default_factory=EmrServerless)
     athena: Athena = Field(default_factory=Athena)
+    warehouse: Warehouse = Field(default_factory=Warehouse)
     lifecycle: Lifecycle = Field(default_factory=Lifecycle)
     audit: Audit = Field(default_factory=Audit)
     network: Network = Field(default_factory=Network)

@@ -121,6 +121,14 @@ class Toolchain:
         )
 
     @property
+    def job_jars(self) -> tuple[Path, ...]:
+        """Jars that jobs bring themselves, such as the PostgreSQL driver; no session has them unless a job names them."""
+        jars = tuple(sorted((self.cache / "job-jars").glob("*.jar")))
+        if not jars:
+            raise _missing("the jars of jobs", self.cache / "job-jars")
+        return jars
+
+    @property
     def trino_home(self) -> Path:
         """Trino's folder: `lib`, `bin` and the plugins `iceberg` and `hive`, nothing else."""
         home = self.cache / "trino"

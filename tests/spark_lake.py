@@ -41,7 +41,7 @@ def shared_session(warehouse: Path) -> Iterator[SparkSession]:
         .config("spark.driver.memory", "1500m")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.jars", ",".join(str(jar) for jar in tools.spark_jars if jar.name.startswith("iceberg-spark-runtime")))
+        .config("spark.jars", ",".join(map(str, _jars(tools))))
         .config("spark.sql.extensions", "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
         .config("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
         .config("spark.sql.catalog.lake.type", "hadoop")
@@ -58,6 +58,10 @@ def shared_session(warehouse: Path) -> Iterator[SparkSession]:
         yield spark
     finally:
         spark.stop()
+
+
+def _jars(tools: Toolchain) -> list[Path]:
+    return [*(jar for jar in tools.spark_jars if jar.name.startswith("iceberg-spark-runtime")), *tools.job_jars]
 
 
 def create_table(spark: SparkSession, definition: TableDefinition) -> None:

@@ -14,7 +14,7 @@ class Artifact:
     """One file of a Maven repository.
 
     Attributes:
-        use: What it is for: `spark` and `spark-<series>` (a jar beside that Spark's) or `trino` (the server's archive).
+        use: What it is for: `spark` and `spark-<series>` (a jar beside that Spark's), `job` (a jar that jobs bring themselves) or `trino` (the server's archive).
         group: Maven group.
         name: Maven artifact.
         version: Its version.

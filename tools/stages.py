@@ -54,6 +54,7 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
     tools = root / "tools"
     bundled = root / "constructs_lib" / "_bundled"
     spark = [artifact for artifact in read_lock() if artifact.use == "spark"]
+    job = [artifact for artifact in read_lock() if artifact.use == "job"]
     return (
         Stage(
             name="Node packages",
@@ -84,6 +85,12 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
             inputs=(LOCK,),
             outputs=tuple(cache / "jars" / jar.file_name for jar in spark),
             run=lambda: install_jars(store, use="spark", folder=cache / "jars"),
+        ),
+        Stage(
+            name="Jars of jobs",
+            inputs=(LOCK,),
+            outputs=tuple(cache / "job-jars" / jar.file_name for jar in job),
+            run=lambda: install_jars(store, use="job", folder=cache / "job-jars"),
         ),
         Stage(
             name="Trino",

@@ -92,6 +92,7 @@ _EMR_SERVERLESS_RETRY = [
             f"{service}.{name}"
             for service in ("EMRServerless", "EmrServerless")
             for name in (
+                f"AWS{service}Exception",
                 "ConflictException",
                 "InternalServerException",
                 "SdkClientException",
@@ -267,7 +268,7 @@ class EmrServerlessStep(MachineStep):
         script: Address of the entry point.
         arguments: Arguments of every run besides those that say which run it is.
         submit_parameters: Options of spark-submit.
-        log_group: Log group of driver and executors.
+        log_group: Log group of driver and executors; the names of their streams begin with that of the job.
         queue_minutes: Longest that a run waits for its turn.
         tags: Tags of every run.
     """
@@ -332,7 +333,12 @@ class EmrServerlessStep(MachineStep):
 
     def _task(self, place: StepPlace, *, on_error: str, number: int) -> State:
         told = {**run_arguments(place), **self.arguments}
-        logs = {"Enabled": True, "LogGroupName": self.log_group, "LogTypes": {"SPARK_DRIVER": _STREAMS, "SPARK_EXECUTOR": _STREAMS}}
+        logs = {
+            "Enabled": True,
+            "LogGroupName": self.log_group,
+            "LogStreamNamePrefix": self.job_name,
+            "LogTypes": {"SPARK_DRIVER": _STREAMS, "SPARK_EXECUTOR": _STREAMS},
+        }
         digest = hashlib.sha256(self.name.encode()).hexdigest()[:12]
         return {
             "Type": "Task",

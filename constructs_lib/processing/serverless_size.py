@@ -7,15 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from constructs_lib.checks import require, require_range
-
-MEMORY_GB: Mapping[int, range] = {
-    1: range(2, 9),
-    2: range(4, 17),
-    4: range(8, 31),
-    8: range(16, 61, 4),
-    16: range(32, 121, 8),
-}
-"""vCPU of a worker -> the memories that EMR Serverless has for it."""
+from lakehouse.worker_sizes import serverless_fault
 
 GLUE_MEMORY_GB: Mapping[str, int] = {
     "G.025X": 4,
@@ -63,13 +55,8 @@ class ServerlessWorker:
         Raises:
             InvalidProps: EMR Serverless has no such worker.
         """
-        require(self.vcpu in MEMORY_GB, f"vcpu must be one of {', '.join(map(str, MEMORY_GB))}, got {self.vcpu}")
-        memories = MEMORY_GB[self.vcpu]
-        step = f" in steps of {memories.step}" if memories.step > 1 else ""
-        require(
-            self.memory_gb in memories,
-            f"a worker of {self.vcpu} vCPU has {memories[0]}-{memories[-1]} GB of memory{step}, got {self.memory_gb}",
-        )
+        fault = serverless_fault(self.vcpu, self.memory_gb)
+        require(fault is None, str(fault))
         require_range(self.disk_gb, name="disk_gb", at_least=MIN_DISK_GB, at_most=MAX_DISK_GB, why="EMR Serverless' standard disks")
 
     @property

@@ -95,8 +95,81 @@ class Write:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WatermarkColumn:
+    """What an incremental extraction goes by.
+
+    Attributes:
+        column: Column of the source table.
+        type: Iceberg type that the contract gives it: timestamptz, timestamp, date, int or long.
+        overlap: How far below the mark the next extraction begins: seconds for timestamps, days for dates, units for integers.
+    """
+
+    column: str
+    type: str
+    overlap: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourcePartitions:
+    """How the read of a table is split.
+
+    Attributes:
+        column: Column of the source table.
+        type: Iceberg type that the contract gives it: an integer, a decimal, a date or a timestamp.
+        count: Parts.
+    """
+
+    column: str
+    type: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSource:
+    """A table of a relational database that feeds the dataset.
+
+    Attributes:
+        connection: Name of the connection.
+        engine: `postgresql`.
+        schema: Schema of the table.
+        table: The table or view.
+        mode: `full` reads every row each time, `incremental` what the watermark says.
+        watermark: What an incremental extraction goes by; None if the mode is full.
+        partitions: How the read is split; None = in one piece.
+        reconcile_seconds: Longest time without a comparison of all keys, which finds deletes and missed rows: 0 = every run, None = never.
+        fetch_size: Rows that the driver fetches at a time.
+    """
+
+    connection: str
+    engine: Literal["postgresql"]
+    schema: str
+    table: str
+    mode: Literal["full", "incremental"]
+    watermark: WatermarkColumn | None = None
+    partitions: SourcePartitions | None = None
+    reconcile_seconds: int | None = 0
+    fetch_size: int = 10_000
+
+    @property
+    def uri(self) -> str:
+        """What rows from there have as `_source_file`."""
+        return f"jdbc:{self.connection}/{self.schema}.{self.table}"
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> DatabaseSource:
+        """Read the canonical document."""
+        watermark, partitions = document["watermark"], document["partitions"]
+        fields: dict[str, Any] = {
+            **document,
+            "watermark": None if watermark is None else WatermarkColumn(**watermark),
+            "partitions": None if partitions is None else SourcePartitions(**partitions),
+        }
+        return cls(**fields)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """How files of the dataset look as they land in raw.
+    """Where the rows of a dataset come from: files that land in raw, or a table of a database.
 
     Attributes:
         formats: Accepted file formats, of csv, json (one document a line) and parquet.
@@ -107,6 +180,7 @@ class Source:
         null_value: CSV text that means NULL, when not quoted.
         on_extra_column: `warn`: kept in `_extra`, the run warns; `halt`: the file is rejected.
         on_missing_column: `halt`: the file is rejected; `warn`: read as NULL.
+        database: The table that is read instead of files; then of the others only `on_extra_column` counts, and `formats` is empty.
     """
 
     formats: tuple[str, ...] = ("csv", "json", "parquet")
@@ -117,6 +191,18 @@ class Source:
     null_value: str = ""
     on_extra_column: Literal["warn", "halt"] = "warn"
     on_missing_column: Literal["warn", "halt"] = "halt"
+    database: DatabaseSource | None = None
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Source:
+        """Read the canonical document."""
+        database = document.get("database")
+        fields: dict[str, Any] = {
+            **document,
+            "formats": tuple(document["formats"]),
+            "database": None if database is None else DatabaseSource.from_dict(database),
+        }
+        return cls(**fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +300,7 @@ class CompiledContract:
         partition: Partition spec.
         sort: Sort order.
         write: How rows enter.
-        source: How raw files look; None for a dataset that only a transform writes.
+        source: Where rows come from; None for a dataset that only a transform writes.
         quality: The gate.
         raw: Raw columns that the contract reads or once read, in the order of their field ids; empty without a source.
         retention_days: Longest age of rows, or None.
@@ -256,8 +342,13 @@ class CompiledContract:
         raise KeyError(f"{self.id} has no column {name!r}: it has {', '.join(column.name for column in self.columns)}")
 
     @property
+    def database(self) -> DatabaseSource | None:
+        """Table of a database that feeds the dataset, or None."""
+        return None if self.source is None else self.source.database
+
+    @property
     def raw_columns(self) -> tuple[str, ...]:
-        """Names of the raw columns that files must have."""
+        """Names of the raw columns that files, or the source table, must have."""
         return tuple(column.name for column in self.raw if column.active)
 
     def to_dict(self) -> dict[str, Any]:
@@ -295,7 +386,7 @@ class CompiledContract:
             "partition": tuple(PartitionField(**part) for part in data["partition"]),
             "sort": tuple(SortField(**part) for part in data["sort"]),
             "write": Write(**data["write"]),
-            "source": None if source is None else replace(Source(**source), formats=tuple(source["formats"])),
+            "source": None if source is None else Source.from_dict(source),
             "quality": replace(Quality(**quality), rules=rules),
             "raw": tuple(RawColumn(**column) for column in data["raw"]),
             "tags": tuple(data["tags"]),

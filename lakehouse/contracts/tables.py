@@ -26,15 +26,29 @@ EXTRA_COLUMN = "_extra"
 RECORD_COLUMN = "_record"
 """Bytes of a record that could not be parsed."""
 
+OPERATION_COLUMN = "_operation"
+"""What a record of a database's table says of its key: NULL = this is the row, `delete` = there is none any more."""
+
+DELETE = "delete"
+"""Value of `_operation`."""
+
 REASON_FIELDS = ("code", "column", "rule", "message")
 """Fields of a quarantine reason."""
 
-_EXTRA_ID, _EXTRA_KEY_ID, _EXTRA_VALUE_ID, _RECORD_ID = 10_011, 10_012, 10_013, 10_014
+_EXTRA_ID, _EXTRA_KEY_ID, _EXTRA_VALUE_ID, _RECORD_ID, _OPERATION_ID = 10_011, 10_012, 10_013, 10_014, 10_015
 _REASONS_ID, _REASON_ID, _FIRST_REASON_FIELD_ID, _RUN_ID_ID, _QUARANTINED_AT_ID = 10_021, 10_022, 10_023, 10_031, 10_032
 _BY_DAY_OF_INGESTION = PartitionField(column="_ingested_at", source_id=10_006, transform="day", name="_ingested_at_day", field_id=1000)
 
 PLATFORM_COLUMNS = frozenset(
-    (*(name for _, name, _ in SILVER_PLATFORM_COLUMNS), EXTRA_COLUMN, RECORD_COLUMN, "_reasons", "_run_id", "_quarantined_at")
+    (
+        *(name for _, name, _ in SILVER_PLATFORM_COLUMNS),
+        EXTRA_COLUMN,
+        RECORD_COLUMN,
+        OPERATION_COLUMN,
+        "_reasons",
+        "_run_id",
+        "_quarantined_at",
+    )
 )
 """Names that no contract may use."""
 
@@ -170,7 +184,9 @@ def bronze_fields(contract: CompiledContract) -> tuple[dict[str, Any], ...]:
         "value-required": False,
     }
     noted = (_optional(_EXTRA_ID, EXTRA_COLUMN, extra_type), _optional(_RECORD_ID, RECORD_COLUMN, "binary"))
-    return (*raw, *noted, *(_optional(field_id, name, type_) for field_id, name, type_ in SILVER_PLATFORM_COLUMNS))
+    origin = tuple(_optional(field_id, name, type_) for field_id, name, type_ in SILVER_PLATFORM_COLUMNS)
+    operation = () if contract.database is None else (_optional(_OPERATION_ID, OPERATION_COLUMN, "string"),)
+    return (*raw, *noted, *origin, *operation)
 
 
 def _bronze(contract: CompiledContract) -> TableDefinition:

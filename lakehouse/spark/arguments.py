@@ -41,6 +41,9 @@ class JobArguments:
         manifest: Address of the manifest, or None.
         batch_id: Batch, or None.
         transform: `<domain>.<function>`, for publish.
+        watermarks_table: DynamoDB table of the watermarks, or ""; for an ingest from a database.
+        source_address: Where that database is read, `postgres://reader:5432/shop`, or None.
+        source_secret_arn: Secret that opens it, or None.
     """
 
     env: str
@@ -62,6 +65,9 @@ class JobArguments:
     manifest: str | None
     batch_id: str | None
     transform: str | None
+    watermarks_table: str = ""
+    source_address: str | None = None
+    source_secret_arn: str | None = None
 
     @classmethod
     def parse(cls, argv: Sequence[str] | None = None) -> JobArguments:
@@ -91,6 +97,9 @@ class JobArguments:
             manifest=None if given.manifest in {"", NONE} else given.manifest,
             batch_id=None if given.batch_id in {"", NONE} else given.batch_id,
             transform=None if given.transform in {"", NONE} else given.transform,
+            watermarks_table=given.watermarks_table,
+            source_address=None if given.source_address in {"", NONE} else given.source_address,
+            source_secret_arn=None if given.source_secret_arn in {"", NONE} else given.source_secret_arn,
         )
 
 
@@ -99,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("env", "project", "pipeline", "step", "contracts", "writes", "audit_table", "run_id"):
         parser.add_argument(f"--{name}", required=True)
     for name in ("reads", "lineage_table", "database_prefix", "log_group", "log_stream", "manifest", "batch_id", "transform"):
+        parser.add_argument(f"--{name}", default="")
+    for name in ("watermarks_table", "source_address", "source_secret_arn"):
         parser.add_argument(f"--{name}", default="")
     parser.add_argument("--engine", default="glue")
     parser.add_argument("--attempt", type=int, default=1)

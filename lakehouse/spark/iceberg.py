@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,6 +67,26 @@ class IcebergTable:
         snapshot = self._snapshot(branch)
         return {} if snapshot is None else {str(key): str(snapshot.summary()[key]) for key in snapshot.summary()}
 
+    def summary_where(self, entries: Mapping[str, str]) -> dict[str, str] | None:
+        """Summary of the newest snapshot with these entries, on any branch; None if there is none."""
+        self._table.refresh()
+        for snapshot in sorted(self._table.snapshots(), key=lambda one: one.sequenceNumber(), reverse=True):
+            summary = snapshot.summary()
+            if all(summary.get(key) == value for key, value in entries.items()):
+                return {str(key): str(summary[key]) for key in summary}
+        return None
+
+    def property(self, name: str) -> str | None:
+        """A property of the table, or None."""
+        self._table.refresh()
+        value = self._table.properties().get(name)
+        return None if value is None else str(value)
+
+    def set_property(self, name: str, value: str) -> None:
+        """Set a property of the table, in a commit of its own."""
+        self._table.updateProperties().set(name, value).commit()
+        self._table.refresh()
+
     def read(self, branch: str = MAIN) -> DataFrame:
         """The rows of a branch as of now, however the table changes while they are read, with the columns that the table has now."""
         snapshot = self._snapshot(branch)
@@ -78,17 +98,18 @@ class IcebergTable:
         self._spark.catalog.refreshTable(self.name)
         return self._spark.read.option("branch", branch).table(self.name)
 
-    def fitted(self, rows: DataFrame) -> DataFrame:
+    def fitted(self, rows: DataFrame, *, beside: Sequence[str] = ()) -> DataFrame:
         """Rows with the columns of the table, in its order; a column that they lack is NULL.
 
         A table may be ahead of the job: a contract that goes back to an older version leaves the table's columns as they are.
 
         Args:
             rows: Rows to write; further columns of theirs are left out.
+            beside: Further columns that are kept, for a MERGE to look at.
         """
         given = set(rows.columns)
         types = {field.name: field.dataType for field in self._spark.table(self.name).schema.fields}
-        return rows.select(*(F.col(name) if name in given else F.lit(None).cast(types[name]).alias(name) for name in self.columns))
+        return rows.select(*(F.col(name) if name in given else F.lit(None).cast(types[name]).alias(name) for name in self.columns), *beside)
 
     def require_columns(self, names: Iterable[str]) -> None:
         """Refuse a table that is behind the job.
@@ -144,9 +165,21 @@ class IcebergTable:
         snapshot = self.snapshot_id()
         (change.createBranch(branch) if snapshot is None else change.createBranch(branch, snapshot)).commit()
 
-    def publish(self, branch: str) -> None:
-        """Move main to a branch and drop the branch, in one commit; fails if main has moved since."""
-        self._table.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
+    def publish(self, branch: str, *, properties: Mapping[str, str] | None = None) -> None:
+        """Move main to a branch and drop the branch, in one commit; fails if main has moved since.
+
+        Args:
+            branch: The branch.
+            properties: Properties that the table gets in the same commit.
+        """
+        change = self._table.newTransaction()
+        if properties:
+            update = change.updateProperties()
+            for name, value in properties.items():
+                update = update.set(name, value)
+            update.commit()
+        change.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
+        change.commitTransaction()
         self._table.refresh()
 
     def drop_branch(self, branch: str) -> None:

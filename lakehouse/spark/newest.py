@@ -48,9 +48,8 @@ def with_standing(rows: DataFrame, contract: CompiledContract) -> DataFrame:
     same_moment = [*contract.keys, *order_columns(contract)[: -len(ARRIVAL_ORDER)], "_source_file", "_source_version"]
     of_key = Window.partitionBy(*contract.keys).orderBy(*order)
     of_moment = Window.partitionBy(*same_moment).orderBy(F.col("_row").desc())
-    content = F.to_json(F.struct(*(column.name for column in contract.columns)), _CONTENT_OPTIONS)
     return (
-        rows.withColumn("_content", content)
+        rows.withColumn("_content", content(contract))
         .withColumn("_last", F.first("_content").over(of_moment))
         .withColumn("_place", F.row_number().over(of_key))
         .withColumn(
@@ -59,6 +58,11 @@ def with_standing(rows: DataFrame, contract: CompiledContract) -> DataFrame:
         )
         .drop("_content", "_last", "_place")
     )
+
+
+def content(contract: CompiledContract) -> Column:
+    """What a typed row says, as text: rows that agree in every column of the contract have equal texts."""
+    return F.to_json(F.struct(*(column.name for column in contract.columns)), _CONTENT_OPTIONS)
 
 
 def is_newer(*, left: str, right: str, contract: CompiledContract) -> Column:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.manifests import ManifestFile
 from lakehouse.spark.iceberg import IcebergTable
-from lakehouse.spark.versions import of_files
+from lakehouse.spark.versions import Version, of_files
 
 RECORD_KEY = ("_source_file", "_source_version", "_row")
 """What identifies a record of a file version."""
@@ -31,7 +30,7 @@ class Quarantined:
     by_rule: dict[str, int] = field(default_factory=dict[str, int])
 
 
-def keep_out(bad: DataFrame | None, *, quarantine: IcebergTable, files: Sequence[ManifestFile] | None, properties: dict[str, str]) -> None:
+def keep_out(bad: DataFrame | None, *, quarantine: IcebergTable, files: Sequence[Version] | None, properties: dict[str, str]) -> None:
     """Make quarantine hold exactly these rows of these file versions; no commit if it does already.
 
     Args:
@@ -70,7 +69,7 @@ def keep_out(bad: DataFrame | None, *, quarantine: IcebergTable, files: Sequence
         wanted.unpersist()
 
 
-def kept_out(quarantine: IcebergTable, files: Sequence[ManifestFile] | None) -> Quarantined:
+def kept_out(quarantine: IcebergTable, files: Sequence[Version] | None) -> Quarantined:
     """What quarantine holds of certain file versions."""
     if quarantine.snapshot_id() is None:
         return Quarantined(rows=0)
@@ -89,7 +88,7 @@ def kept_out(quarantine: IcebergTable, files: Sequence[ManifestFile] | None) -> 
     return Quarantined(rows=total, reasons=dict(sorted(reasons.items())), by_rule=by_rule)
 
 
-def _of(quarantine: IcebergTable, files: Sequence[ManifestFile] | None) -> DataFrame:
+def _of(quarantine: IcebergTable, files: Sequence[Version] | None) -> DataFrame:
     return quarantine.read() if files is None else of_files(quarantine.read(), files)
 
 

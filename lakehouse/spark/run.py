@@ -18,19 +18,25 @@ from lakehouse.audit import AuditTrail
 from lakehouse.audit_records import FileRecord, QualityRecord
 from lakehouse.aws import client
 from lakehouse.clock import utc_now
-from lakehouse.contracts.model import CompiledContract
+from lakehouse.contracts.model import CompiledContract, DatabaseSource
+from lakehouse.databases import CredentialCache, DatabaseAddress
 from lakehouse.errors import RunFailed
+from lakehouse.extraction.marks import mark_name, reconciled_name
 from lakehouse.lineage import Edge, Lineage
 from lakehouse.manifests import Manifest, read_manifest
 from lakehouse.naming import DatasetName
 from lakehouse.spark.arguments import JOB_RUN_ID, JobArguments
 from lakehouse.spark.bronze import Ingested, ingest
+from lakehouse.spark.extraction import Extracted, Extraction, extraction_of
 from lakehouse.spark.gold import Publication
 from lakehouse.spark.iceberg import IcebergTable
 from lakehouse.spark.progress import Reached, log_stage
 from lakehouse.spark.raw.staging import S3Staging, Staging
 from lakehouse.spark.session import spark_session
 from lakehouse.spark.silver import Findings, Refinement, SilverTables
+from lakehouse.spark.source_session import SourceSession
+from lakehouse.spark.versions import Version
+from lakehouse.watermarks import Mark, Watermarks
 
 Transform = Callable[[Mapping[str, DataFrame]], DataFrame]
 """A function of `jobs.transforms`: tables by name in, one table out."""
@@ -64,6 +70,14 @@ class Services(Protocol):
         """Where raw files are laid out for Spark."""
         ...
 
+    def watermarks(self, arguments: JobArguments) -> Watermarks:
+        """How far sources were read."""
+        ...
+
+    def credentials(self) -> CredentialCache:
+        """Reads secrets of databases."""
+        ...
+
 
 class AwsServices:
     """The services in AWS; clients are made by the driver alone."""
@@ -93,6 +107,14 @@ class AwsServices:
         prefix = f"staging/{arguments.pipeline}/{arguments.run_id}/{arguments.job_run_id}/"
         return S3Staging(client=client("s3"), bucket=bucket, prefix=prefix)
 
+    def watermarks(self, arguments: JobArguments) -> Watermarks:
+        """See `Services`."""
+        return Watermarks(client=client("dynamodb"), table=arguments.watermarks_table)
+
+    def credentials(self) -> CredentialCache:
+        """See `Services`."""
+        return CredentialCache(client("secretsmanager"))
+
 
 class SparkRun:
     """One attempt of one step; as a context manager it begins and ends the attempt in the audit."""
@@ -115,6 +137,7 @@ class SparkRun:
         self._reached = reached
         self._counts: dict[str, int] = {}
         self._reasons: dict[str, int] = {}
+        self._marks: dict[str, Mark] = {}
         self._attempt = 0
 
     @classmethod
@@ -153,10 +176,13 @@ class SparkRun:
             message="" if error is None else str(error) or type(error).__name__,
             counts=self._counts,
             reasons=self._reasons,
+            marks=self._marks if error is None else None,
         )
 
-    def ingest(self) -> Ingested:
-        """The files of the manifest to bronze; files that cannot be loaded are noted, and the others go on."""
+    def ingest(self) -> Ingested | Extracted:
+        """The files of the manifest, or what the source table has to tell, to bronze; files that cannot be loaded are noted, and the others go on."""
+        if self._contract.database is not None:
+            return self._extract(self._contract.database)
         manifest = self._manifest
         if manifest is None:
             return Ingested(loaded={}, rejected={})
@@ -177,16 +203,15 @@ class SparkRun:
         return result
 
     def refine(self) -> Findings:
-        """The records of the manifest's files, or of all files if there is none, from bronze to silver."""
-        manifest = self._manifest
+        """The records of the manifest's files, of the run's extraction, or of all files if there is no manifest, from bronze to silver."""
         findings = Findings()
         refinement = Refinement(
             spark=self.spark,
             contract=self._contract,
             tables=SilverTables(bronze=self._table("bronze"), silver=self._table("silver"), quarantine=self._table("quarantine")),
-            files=None if manifest is None else manifest.files,
+            files=self._versions(),
             run_id=self.arguments.run_id,
-            batch_id=self.arguments.batch_id or "none",
+            batch_id=self._batch_id,
             now=utc_now(),
             other=self._readable,
             tell=self._tell,
@@ -221,6 +246,54 @@ class SparkRun:
         is_changed = any(self._counts[name] for name in ("inserted", "updated", "deleted"))
         self._trace(tables, "gold", is_changed=is_changed)
         return self._counts
+
+    def _extract(self, source: DatabaseSource) -> Extracted:
+        arguments = self.arguments
+        if arguments.source_address is None or arguments.source_secret_arn is None or not arguments.watermarks_table:
+            raise RunFailed(
+                "job_failed",
+                f"{self._contract.id} is read from the connection {source.connection}, but the job was told no address, secret or watermarks table: deploy again",
+            )
+        marks = self._services.watermarks(arguments)
+        names = (mark_name(self._contract.id, source), reconciled_name(self._contract.id, source))
+        held = {name: marks.get(pipeline=arguments.pipeline, name=name) for name in names}
+        result = Extraction(
+            spark=self.spark,
+            contract=self._contract,
+            bronze=self._table("bronze"),
+            silver=self._table("silver"),
+            quarantine=self._table("quarantine"),
+            session=SourceSession(
+                self.spark,
+                address=DatabaseAddress.parse(arguments.source_address, secret_arn=arguments.source_secret_arn),
+                credentials=self._services.credentials(),
+                fetch_size=source.fetch_size,
+                application=f"{arguments.project}-{arguments.env}-{arguments.pipeline}",
+            ),
+            marks={name: mark.value for name, mark in held.items() if mark is not None},
+            run_id=arguments.run_id,
+            batch_id=self._batch_id,
+            now=utc_now(),
+            reached=self._reached,
+        ).run()
+        if result.extras:
+            text = f"{source.uri} has columns that {self._contract.id} does not know: {', '.join(result.extras)}; their values are kept in _extra"
+            self._audit.warn(pipeline=arguments.pipeline, run_id=arguments.run_id, warning=text)
+        self._trace([source.uri], "bronze", is_changed=result.appended > 0)
+        self._counts = {"rows_in": result.rows, "appended": result.appended}
+        self._marks = dict(result.marks)
+        return result
+
+    def _versions(self) -> Sequence[Version] | None:
+        """What is refined: the run's extraction, the manifest's files, or everything."""
+        source = self._contract.database
+        if source is not None:
+            return [extraction_of(self._table("bronze"), source, run_id=self.arguments.run_id)]
+        return None if self._manifest is None else self._manifest.files
+
+    @property
+    def _batch_id(self) -> str:
+        return self.arguments.batch_id or ("none" if self._contract.database is None else self.arguments.run_id)
 
     @cached_property
     def _audit(self) -> AuditTrail:

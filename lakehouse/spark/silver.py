@@ -1,7 +1,12 @@
 """From bronze to silver: judge each record, keep the newest of each key, and publish the result only if it passes the gate.
 
-Every record of the files of a run ends in exactly one place: silver, superseded by a newer record of its key, or quarantine. The three are counted on
-the way in (from bronze) and again on the way out (from the tables), and a difference stops the run before anything is published.
+Every record of the files or of the extraction of a run ends in exactly one place: silver, superseded by a newer record of its key, quarantine, or
+deleted: it said that its key is gone, and it is. They are counted on the way in (from bronze) and again on the way out (from the tables), and a
+difference stops the run before anything is published.
+
+Rows of a database are told apart from those of files in three things. A record may be a delete. A record that says just what silver holds changes
+nothing, as overlaps bring most rows more than once. And silver notes the newest extraction that entered it: one that is older, of a run that was
+repeated after a later one, is superseded as a whole, as it might bring back rows that were deleted since.
 """
 
 from __future__ import annotations
@@ -15,9 +20,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.audit_records import QualityRecord
 from lakehouse.contracts.model import CompiledContract
-from lakehouse.contracts.tables import SILVER_PLATFORM_COLUMNS
+from lakehouse.contracts.tables import DELETE, OPERATION_COLUMN, SILVER_PLATFORM_COLUMNS
 from lakehouse.errors import RunFailed
-from lakehouse.manifests import ManifestFile
 from lakehouse.spark import newest
 from lakehouse.spark.casts import typed
 from lakehouse.spark.gate import IS_GOOD, REASONS, RowGate
@@ -25,11 +29,17 @@ from lakehouse.spark.iceberg import STAGING_PREFIX, IcebergTable
 from lakehouse.spark.progress import Reached
 from lakehouse.spark.quarantine import RECORD_KEY, Quarantined, keep_out, kept_out
 from lakehouse.spark.table_gate import Measured, listing, measure_table_rules, score, score_record
-from lakehouse.spark.versions import of_files
+from lakehouse.spark.versions import Version, of_files
+
+NEWEST_EXTRACTION = "lakehouse.newest-extraction"
+"""Property of a silver table: sequence of the newest extraction that was published."""
 
 _BRONZE = "_bronze"
+_IS_DELETE = "_is_delete"
+_AGAINST = "_against"
 _FENCE = "_fence"
 _PLATFORM = tuple(name for _, name, _ in SILVER_PLATFORM_COLUMNS)
+_STANDINGS: Mapping[str, int] = dict.fromkeys(("new", "newer", "same", "older", "unchanged", "gone", "absent"), 0)
 _REASON_TYPE = "array<struct<code:string, column:string, rule:string, message:string>>"
 
 
@@ -53,7 +63,7 @@ class Findings:
     """What a run has found so far; it is told of also when the run fails.
 
     Attributes:
-        counts: rows_in, silver, superseded, quarantined, as far as they are known.
+        counts: rows_in, silver, superseded, quarantined, deleted, as far as they are known.
         reasons: Quarantined rows by reason code.
         written: Rows that this run wrote to silver: 0 if it changed nothing.
     """
@@ -71,7 +81,7 @@ class Refinement:
         spark: Session.
         contract: Contract of the dataset.
         tables: Its tables.
-        files: File versions to refine; None for all that bronze holds.
+        files: File versions to refine, or the extraction; None for all that bronze holds.
         run_id: Run, for the branch and the summaries.
         batch_id: Batch, for the summaries.
         now: Moment of quarantine.
@@ -83,7 +93,7 @@ class Refinement:
     spark: SparkSession
     contract: CompiledContract
     tables: SilverTables
-    files: Sequence[ManifestFile] | None
+    files: Sequence[Version] | None
     run_id: str
     batch_id: str
     now: datetime
@@ -102,7 +112,10 @@ class Refinement:
             table.require_columns(self.contract.raw_columns)
         self.tables.silver.require_columns(column.name for column in self.contract.columns)
         if self.tables.bronze.snapshot_id() is None:
-            findings.counts.update(rows_in=0, silver=0, superseded=0, quarantined=0)
+            findings.counts.update(self._nothing)
+            return
+        if self._is_outdated:
+            self._supersede(findings)
             return
         judged = self._judged()
         counted = self._count(judged)
@@ -110,7 +123,8 @@ class Refinement:
         self.reached("refine: rows judged")
         if counted["rows_in"] == 0:
             # Files without a record: there is nothing to judge, and a rule that asks for rows has nothing to say.
-            findings.counts.update(silver=0, superseded=0, quarantined=0)
+            findings.counts.update(self._nothing)
+            self._note_extraction()
             return
         good = judged if counted["good"] == counted["rows_in"] else judged.where(F.col(IS_GOOD) & _behind_fence())
         ranked = newest.with_standing(self._repeatable_good(), self.contract).persist() if counted["contended"] else None
@@ -135,11 +149,36 @@ class Refinement:
         measured = self._row_results(out, counted)
         self.tell(result.record(self._dataset) for result in measured)
         self._check_rows(out, measured, rows_in=counted["rows_in"], expected=bad_rows + standings[newest.CONFLICT])
-        against = self._compare(winners, rows=standings[newest.NEWEST])
+        if not self._has_operations:
+            against = self._compare(winners, rows=standings[newest.NEWEST])
+            self._publish_against(
+                findings, winners, against=against, standings=standings, measured=measured, is_repeatable=ranked is not None
+            )
+            return
+        changes = self._against_silver(winners if ranked is not None else self._repeatable_good()).persist()
+        try:
+            against = self._compared(changes, rows=standings[newest.NEWEST])
+            wanted = changes.where(F.col(_AGAINST).isin("new", "newer", "gone")).drop(_AGAINST)
+            self._publish_against(findings, wanted, against=against, standings=standings, measured=measured, is_repeatable=True)
+        finally:
+            changes.unpersist()
+
+    def _publish_against(
+        self,
+        findings: Findings,
+        winners: DataFrame,
+        *,
+        against: Mapping[str, int],
+        standings: Mapping[str, int],
+        measured: Sequence[Measured],
+        is_repeatable: bool,
+    ) -> None:
         findings.counts["silver"] = against["new"] + against["newer"] + against["same"]
-        findings.counts["superseded"] = standings[newest.SUPERSEDED] + against["older"]
-        findings.written = against["new"] + against["newer"]
-        self._publish(findings, winners, against=against, measured=measured, is_ranked=ranked is not None)
+        findings.counts["superseded"] = standings[newest.SUPERSEDED] + against["older"] + against["unchanged"]
+        if self._has_operations:
+            findings.counts["deleted"] = against["gone"] + against["absent"]
+        findings.written = against["new"] + against["newer"] + against["gone"]
+        self._publish(findings, winners, against=against, measured=measured, is_repeatable=is_repeatable)
 
     @property
     def _dataset(self) -> str:
@@ -152,6 +191,41 @@ class Refinement:
     @property
     def _properties(self) -> dict[str, str]:
         return {"run_id": self.run_id, "batch_id": self.batch_id}
+
+    @property
+    def _has_operations(self) -> bool:
+        """Whether records may say that their key is gone: those of a database."""
+        return self.contract.database is not None
+
+    @property
+    def _extraction(self) -> Version | None:
+        """The extraction that is refined, or None if there are files, or everything that bronze holds."""
+        return self.files[0] if self._has_operations and self.files else None
+
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether a later extraction than this one was published."""
+        newest_one = self.tables.silver.property(NEWEST_EXTRACTION)
+        return self._extraction is not None and newest_one is not None and self._extraction.sequence < newest_one
+
+    @property
+    def _nothing(self) -> dict[str, int]:
+        counts = {"rows_in": 0, "silver": 0, "superseded": 0, "quarantined": 0}
+        return {**counts, "deleted": 0} if self._has_operations else counts
+
+    def _supersede(self, findings: Findings) -> None:
+        """Count the records of an extraction that came too late; the tables stay as they are."""
+        assert self.files is not None
+        rows, held = self._records().count(), of_files(self.tables.silver.read(), self.files).count()
+        out = kept_out(self.tables.quarantine, self.files)
+        findings.counts.update(rows_in=rows, silver=held, superseded=rows - held - out.rows, quarantined=out.rows, deleted=0)
+        findings.reasons.update(out.reasons)
+
+    def _note_extraction(self) -> None:
+        """Note in silver that this extraction is the newest one, if no publication did."""
+        extraction = self._extraction
+        if extraction is not None and self.tables.silver.property(NEWEST_EXTRACTION) != extraction.sequence:
+            self.tables.silver.set_property(NEWEST_EXTRACTION, extraction.sequence)
 
     @property
     def _gate(self) -> RowGate:
@@ -168,6 +242,7 @@ class Refinement:
     def _judged(self, *, is_fenced: bool = True) -> DataFrame:
         """Records with their typed values, what those were made from, and whether they are good."""
         bronze = self.tables.bronze.columns
+        is_delete = F.col(OPERATION_COLUMN).eqNullSafe(DELETE) if self._has_operations else F.lit(False)
         values = self._records().select(
             F.struct(*bronze).alias(_BRONZE),
             *(typed(column).alias(column.name) for column in self.contract.columns),
@@ -175,14 +250,18 @@ class Refinement:
             "_extra",
             "_record",
             *_PLATFORM,
+            *([is_delete.alias(_IS_DELETE)] if self._has_operations else []),
             (F.monotonically_increasing_id() if is_fenced else F.lit(0)).alias(_FENCE),
         )
-        return values.withColumn(IS_GOOD, self._gate.is_good())
+        is_good = self._gate.is_good()
+        # A delete has a key and nothing else: the rules about rows have nothing to say.
+        return values.withColumn(IS_GOOD, F.col(_IS_DELETE) | is_good if self._has_operations else is_good)
 
     def _count(self, judged: DataFrame) -> dict[str, int]:
         """Records, good ones, keys that more than one good row has, and how many good rows break each rule that only watches."""
         watching = self._gate.watching
-        watched = [F.count_if(F.col(IS_GOOD) & ~self._gate.holds(rule)).alias(f"w{place}") for place, rule in enumerate(watching)]
+        is_row = F.col(IS_GOOD) & ~F.col(_IS_DELETE) if self._has_operations else F.col(IS_GOOD)
+        watched = [F.count_if(is_row & ~self._gate.holds(rule)).alias(f"w{place}") for place, rule in enumerate(watching)]
         by_key = judged.groupBy(*self.contract.keys).agg(F.count(F.lit(1)).alias("rows"), F.count_if(IS_GOOD).alias("good"), *watched)
         totals = by_key.agg(
             F.sum("rows").alias("rows_in"),
@@ -239,7 +318,7 @@ class Refinement:
     def _compare(self, winners: DataFrame, *, rows: int) -> dict[str, int]:
         """How the newest rows stand against silver as it is: new keys, newer, the very same record, older."""
         if rows == 0 or self.tables.silver.rows() == 0:
-            return {"new": rows, "newer": 0, "same": 0, "older": 0}
+            return {**_STANDINGS, "new": rows}
         names = list(dict.fromkeys([*self.contract.keys, *newest.order_columns(self.contract)]))
         ours, theirs = (
             winners.select(*names).alias("s"),
@@ -253,8 +332,41 @@ class Refinement:
         joined = ours.join(theirs, F.expr(newest.same_key(left="s", right="t", contract=self.contract)), "left").select(
             standing.alias("standing")
         )
-        found = {row[0]: int(row[1]) for row in joined.groupBy("standing").count().collect()}
-        result = {name: found.get(name, 0) for name in ("new", "newer", "same", "older")}
+        return self._counted(joined, "standing", rows=rows)
+
+    def _against_silver(self, winners: DataFrame) -> DataFrame:
+        """The newest records of a database with `_against`, how they stand against silver as it is: new, newer, same record, unchanged content,
+        older; or, of deletes, gone (the row is there) and absent (it is not).
+        """
+        names = [column.name for column in self.contract.columns]
+        ours = winners.withColumn("_content", newest.content(self.contract)).alias("s")
+        held = self.tables.silver.read()
+        theirs = held.select(
+            *dict.fromkeys([*names, *_PLATFORM]), newest.content(self.contract).alias("_content"), F.lit(True).alias("_held")
+        )
+        theirs = theirs.alias("t")
+        same = F.lit(True)
+        for name in RECORD_KEY:
+            same &= F.col(f"s.{name}").eqNullSafe(F.col(f"t.{name}"))
+        is_held, is_delete = F.col("t._held").isNotNull(), F.col(f"s.{_IS_DELETE}")
+        standing = (
+            F.when(~is_held & is_delete, "absent")
+            .when(~is_held, "new")
+            .when(same, "same")
+            .when(~newest.is_newer(left="s", right="t", contract=self.contract), "older")
+            .when(is_delete, "gone")
+            .when(F.col("s._content") == F.col("t._content"), "unchanged")
+            .otherwise("newer")
+        )
+        joined = ours.join(theirs, F.expr(newest.same_key(left="s", right="t", contract=self.contract)), "left")
+        return joined.select("s.*", standing.alias(_AGAINST)).drop("_content")
+
+    def _compared(self, changes: DataFrame, *, rows: int) -> dict[str, int]:
+        return self._counted(changes, _AGAINST, rows=rows)
+
+    def _counted(self, frame: DataFrame, column: str, *, rows: int) -> dict[str, int]:
+        found = {row[0]: int(row[1]) for row in frame.groupBy(column).count().collect()}
+        result = {**_STANDINGS, **found}
         if sum(result.values()) != rows:
             raise RunFailed(
                 "row_accounting", f"{rows} rows met {sum(result.values())} in {self.tables.silver.name}: it holds a key more than once"
@@ -262,48 +374,60 @@ class Refinement:
         return result
 
     def _publish(
-        self, findings: Findings, winners: DataFrame, *, against: Mapping[str, int], measured: Sequence[Measured], is_ranked: bool
+        self, findings: Findings, winners: DataFrame, *, against: Mapping[str, int], measured: Sequence[Measured], is_repeatable: bool
     ) -> None:
         silver = self.tables.silver
         if findings.written == 0:
-            self._judge_table(findings, branch="main", known=self._known(branch="main", new=0), measured=measured)
+            self._judge_table(findings, branch="main", known=self._known(branch="main", added=0), measured=measured)
+            self._note_extraction()
             return
         silver.create_branch(self._branch)
         self.reached("refine: branch created")
         try:
-            self._write(winners, against=against, is_ranked=is_ranked)
+            self._write(winners, against=against, is_repeatable=is_repeatable)
             self.reached("refine: branch written")
-            self._judge_table(findings, branch=self._branch, known=self._known(branch=self._branch, new=against["new"]), measured=measured)
+            self._judge_table(
+                findings,
+                branch=self._branch,
+                known=self._known(branch=self._branch, added=against["new"] - against["gone"]),
+                measured=measured,
+            )
         except RunFailed:
             silver.drop_branch(self._branch)
             raise
         self.reached("refine: gate passed")
-        silver.publish(self._branch)
+        extraction = self._extraction
+        silver.publish(self._branch, properties=None if extraction is None else {NEWEST_EXTRACTION: extraction.sequence})
         self.reached("refine: silver published")
 
-    def _write(self, winners: DataFrame, *, against: Mapping[str, int], is_ranked: bool) -> None:
+    def _write(self, winners: DataFrame, *, against: Mapping[str, int], is_repeatable: bool) -> None:
         silver = self.tables.silver
-        if against["newer"] == against["same"] == against["older"] == 0:
+        touched = ("newer", "gone") if self._has_operations else ("newer", "same", "older")
+        if not any(against[name] for name in touched):
             silver.append(silver.fitted(winners), branch=self._branch, properties=self._properties)
             return
         # The merge reads its source twice, to find the files that it touches and to write: kept, it is computed once.
-        rows = silver.fitted(winners if is_ranked else self._repeatable_good()).persist()
+        source = winners if is_repeatable else self._repeatable_good()
+        rows = silver.fitted(source, beside=[_IS_DELETE] if self._has_operations else []).persist()
         rows.createOrReplaceTempView("lakehouse_newest")
         newer = newest.newer_condition(left="s", right="t", contract=self.contract)
+        delete, insert = (
+            (f"WHEN MATCHED AND s.{_IS_DELETE} AND {newer} THEN DELETE ", f" AND NOT s.{_IS_DELETE}") if self._has_operations else ("", "")
+        )
         try:
             silver.merge(
-                f"MERGE INTO {{table}} t USING lakehouse_newest s ON {newest.same_key(left='s', right='t', contract=self.contract)} "
-                f"WHEN MATCHED AND {newer} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *",
+                f"MERGE INTO {{table}} t USING lakehouse_newest s ON {newest.same_key(left='s', right='t', contract=self.contract)} {delete}"
+                f"WHEN MATCHED AND {newer} THEN UPDATE SET * WHEN NOT MATCHED{insert} THEN INSERT *",
                 branch=self._branch,
                 properties=self._properties,
             )
         finally:
             rows.unpersist()
 
-    def _known(self, *, branch: str, new: int) -> dict[str, float]:
-        """Values of rules about the key: rows were matched by key, so if exactly the new ones were added, no key repeats. Metadata tells it."""
+    def _known(self, *, branch: str, added: int) -> dict[str, float]:
+        """Values of rules about the key: rows were matched by key, so if the table grew by exactly the new ones less the deleted ones, no key repeats. Metadata tells it."""
         before, after = self.tables.silver.rows(), self.tables.silver.rows(branch)
-        if before is None or after is None or after != before + new:
+        if before is None or after is None or after != before + added:
             return {}
         keys = set(self.contract.keys)
         rules = [rule for rule in self.contract.quality.rules if rule.level == "table" and rule.kind in {"unique", "duplicates"}]
@@ -323,11 +447,12 @@ class Refinement:
 
     def _check_sum(self, findings: Findings, *, held: int) -> None:
         counts = findings.counts
-        if held != counts["silver"] or counts["rows_in"] != counts["silver"] + counts["superseded"] + counts["quarantined"]:
+        deleted = counts.get("deleted", 0)
+        if held != counts["silver"] or counts["rows_in"] != counts["silver"] + counts["superseded"] + counts["quarantined"] + deleted:
             raise RunFailed(
                 "row_accounting",
                 f"{self.contract.id}: {counts['rows_in']} rows in, {counts['silver']} in silver (the table holds {held}), "
-                f"{counts['superseded']} superseded, {counts['quarantined']} quarantined; nothing was published",
+                f"{counts['superseded']} superseded, {counts['quarantined']} quarantined, {deleted} deleted; nothing was published",
             )
 
 

@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.manifests import ManifestFile
-
 _FEW = 8
 
 
-def of_files(rows: DataFrame, files: Sequence[ManifestFile]) -> DataFrame:
+class Version(Protocol):
+    """Where records come from: one version of a file, or one extraction of a table."""
+
+    @property
+    def uri(self) -> str:
+        """The file or table, as in `_source_file`."""
+        ...
+
+    @property
+    def version_id(self) -> str:
+        """The version, as in `_source_version`."""
+        ...
+
+    @property
+    def sequence(self) -> str:
+        """Its order among others, as in `_sequence`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceVersion:
+    """One extraction of a table.
+
+    Attributes:
+        uri: The table, `jdbc:<connection>/<schema>.<table>`.
+        version_id: The run that read it.
+        sequence: Order of its snapshot.
+    """
+
+    uri: str
+    version_id: str
+    sequence: str
+
+
+def of_files(rows: DataFrame, files: Sequence[Version]) -> DataFrame:
     """Rows that came from these file versions.
 
     The range of sequences and the names let Iceberg skip files by their statistics; the versions decide.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from lakehouse.audit_records import ACCOUNTED, FILES_REJECTED, FileRecord, RunTrail, Status, StepRecord
+from lakehouse.audit_records import ACCOUNTED, DELETED, FILES_REJECTED, FileRecord, RunTrail, Status, StepRecord
 
 SHOWN_FILES = 5
 """Files that a message names; the others are counted."""
@@ -83,10 +83,11 @@ def accounting_fault(counts: Mapping[str, int]) -> str:
     missing = [name for name in ACCOUNTED if name not in counts]
     if missing:
         return f"rows cannot be accounted for: {', '.join(missing)} is not counted"
-    came, *went = (counts[name] for name in ACCOUNTED)
+    came, *went = (*(counts[name] for name in ACCOUNTED), counts.get(DELETED, 0))
     if came == sum(went):
         return ""
-    return f"{came} rows came in, but silver {went[0]} + superseded {went[1]} + quarantined {went[2]} = {sum(went)}"
+    deleted = f" + deleted {went[3]}" if DELETED in counts else ""
+    return f"{came} rows came in, but silver {went[0]} + superseded {went[1]} + quarantined {went[2]}{deleted} = {sum(went)}"
 
 
 def handover_fault(steps: Iterable[StepRecord], counts: Mapping[str, int]) -> str:
@@ -111,11 +112,12 @@ def _counts(steps: Iterable[StepRecord]) -> dict[str, int]:
             accounting.append(step)
         counts.update(step.counts)
     if accounting:
-        for name in ACCOUNTED:
+        for name in (*ACCOUNTED, DELETED):
             counts.pop(name, None)
         # A step that failed may know some of its numbers only; what one of them does not know, nobody can sum.
         known = [name for name in ACCOUNTED if all(name in step.counts for step in accounting)]
         counts.update(_sum({name: step.counts[name] for name in known} for step in accounting))
+        counts.update(_sum({DELETED: step.counts[DELETED]} for step in accounting if DELETED in step.counts))
     return counts
 
 

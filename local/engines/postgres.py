@@ -110,8 +110,8 @@ class PostgresServer:
             port = free_port() if self.tls is not None else self.port or free_port()
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, str(HERE / "lifeline.py"), *_as_plain_user([str(binaries() / "postgres"), *self._arguments(port)])],
-                    env=_environment(), stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
+                    [sys.executable, str(HERE / "lifeline.py"), *as_plain_user([str(binaries() / "postgres"), *self._arguments(port)])],
+                    env=plain_environment(), stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
                 )  # fmt: skip
             self._backend = (HOST, port)
             self._await()
@@ -182,13 +182,13 @@ class PostgresServer:
         password = self.folder / "password"
         password.touch(mode=0o600)
         password.write_text(secrets.token_urlsafe(24), encoding="utf-8")
-        _own(self._data)
+        give_away(self._data)
         made = subprocess.run(
-            _as_plain_user([
+            as_plain_user([
                 str(binaries() / "initdb"), "-D", str(self._data), "-U", SUPERUSER, "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8", "--no-sync", "--no-instructions", "--auth=scram-sha-256", f"--pwfile={password}",
             ]),
-            env=_environment(), capture_output=True, text=True, timeout=START_SECONDS, check=False,
+            env=plain_environment(), capture_output=True, text=True, timeout=START_SECONDS, check=False,
         )  # fmt: skip
         if made.returncode:
             shutil.rmtree(self._data, ignore_errors=True)
@@ -199,7 +199,7 @@ class PostgresServer:
         rules = self.folder / "pg_hba.conf"
         rules.write_text(f"host all all {HOST}/32 scram-sha-256\nhost replication all {HOST}/32 scram-sha-256\n", encoding="utf-8")
         rules.chmod(0o600)
-        _own(rules)
+        give_away(rules)
         settings["hba_file"] = str(rules)
         return ["-D", str(self._data), *(part for name, value in settings.items() for part in ("-c", f"{name}={value}"))]
 
@@ -258,7 +258,7 @@ def _is_root() -> bool:
     return os.geteuid() == 0
 
 
-def _as_plain_user(command: Sequence[str]) -> list[str]:
+def as_plain_user(command: Sequence[str]) -> list[str]:
     """A command of PostgreSQL, which refuses to run as root: root lends it to nobody, who may then read what root may read.
 
     Without that right a checkout below a folder that only root may enter would not work.
@@ -274,12 +274,13 @@ def _as_plain_user(command: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def _own(path: Path) -> None:
+def give_away(path: Path) -> None:
+    """Make a file the plain user's that PostgreSQL runs as, if the platform runs as root."""
     if _is_root():
         os.chown(path, int(_NOBODY), int(_NOBODY))
 
 
-def _environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
     """Nothing of the platform's own settings, but the mark by which it finds its processes."""
     kept = {
         name: os.environ[name] for name in ("PATH", "HOME", "LAKE_PLATFORM", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ

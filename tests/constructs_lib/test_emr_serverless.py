@@ -32,8 +32,9 @@ from constructs_lib.processing import (
     ServerlessWorker,
     WarmWorkers,
 )
-from constructs_lib.processing.serverless_size import GLUE_MEMORY_GB, MEMORY_GB, check_heaps, largest_heap_mb
+from constructs_lib.processing.serverless_size import GLUE_MEMORY_GB, check_heaps, largest_heap_mb
 from lakehouse.naming import Names
+from lakehouse.worker_sizes import SERVERLESS_MEMORY_GB
 from tests.constructs_lib.conftest import Synth, of_type
 from tests.constructs_lib.test_grants import given
 from tests.stacks.conftest import flat
@@ -45,7 +46,7 @@ PLACE = StepPlace(
     failed="Step load: failed",
     has_manifest=True,
 )
-WORKERS = [(vcpu, memory) for vcpu, memories in MEMORY_GB.items() for memory in memories]
+WORKERS = [(vcpu, memory) for vcpu, memories in SERVERLESS_MEMORY_GB.items() for memory in memories]
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ def test_a_run_is_told_what_a_run_on_glue_is(job: Callable[..., EmrServerlessJob
     state = job(arguments={"--env": "prod", "--note": "it's {so} \\ there"}).step("load").states(PLACE)["Step load"]
     assert state["Parameters"]["JobDriver"]["SparkSubmit"]["EntryPointArguments.$"] == (
         "States.Array('--run_id', $.run_id, '--attempt', States.Format('{}', $.attempt), '--manifest', $.manifest, '--batch_id', $.batch_id, "
-        "'--env', 'prod', '--note', 'it\\'s \\{so\\} \\\\ there', '--log_stream', 'applications/00f/jobs/JOB_RUN_ID/SPARK_DRIVER/stderr')"
+        "'--env', 'prod', '--note', 'it\\'s \\{so\\} \\\\ there', '--log_stream', 'load/applications/00f/jobs/JOB_RUN_ID/SPARK_DRIVER/stdout')"
     )
 
 
@@ -208,6 +209,7 @@ def test_a_job_writes_its_log_to_the_group_of_its_pipeline_and_nowhere_else(job:
     state = job(tags={"team": "shop"}).step("load").states(PLACE)["Step load"]
     monitoring = state["Parameters"]["ConfigurationOverrides"]["MonitoringConfiguration"]
     assert monitoring["CloudWatchLoggingConfiguration"]["LogGroupName"] == f"{names.log_group('jobs', 'orders')}/output"
+    assert monitoring["CloudWatchLoggingConfiguration"]["LogStreamNamePrefix"] == "load"
     assert monitoring["ManagedPersistenceMonitoringConfiguration"] == {"Enabled": False}
     assert state["Parameters"]["Tags"] == {"team": "shop"}
 

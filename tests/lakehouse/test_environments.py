@@ -279,3 +279,18 @@ def test_a_network_that_cannot_work_is_refused(tmp_path: Path, network: str, pro
     (fault,) = faults(write(tmp_path, dev=network + "\n"))
     assert fault.place.startswith("network")
     assert problem in f"{fault.problem}, {fault.fix}"
+
+
+@pytest.mark.parametrize(("section", "problem"), [
+    ("{worker_vcpu: 4, worker_memory_gb: 40}", "a worker of 4 vCPU has 8-30 GB of memory"),
+    ("{worker_vcpu: 8, worker_memory_gb: 18}", "in steps of 4"),
+    ("{executors: 4, max_executors: 2}", "max_executors must be at least executors = 4"),
+    ("{max_executors: 100}", "must let one job of 101 workers run, which takes 404 vCPU and 1616 GB"),
+    ("{warm_executors: 2}", "warm_drivers and warm_executors must both be 0"),
+    ("{worker_vcpu: 3}", "3 is not allowed"),
+])  # fmt: skip
+def test_jobs_on_emr_serverless_fit_their_workers_and_the_application(tmp_path: Path, section: str, problem: str) -> None:
+    (fault,) = faults(write(tmp_path, dev=f"emr_serverless: {section}\n"))
+    assert fault.file == "config/dev.yaml"
+    assert fault.place.startswith("emr_serverless")
+    assert problem in fault.problem

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from lakehouse.contracts.compiler import types
 from lakehouse.contracts.compiler.columns import AuthoredColumn, parse_column
+from lakehouse.contracts.compiler.database_sources import ENGINES, FILE_KEYS, NOT_YET, parse_database_source
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
 from lakehouse.contracts.compiler.expressions import check_expression
 from lakehouse.contracts.compiler.extensions import extension, extension_place
@@ -23,12 +24,15 @@ from lakehouse.errors import Fault
 STATUSES = ("draft", "active", "deprecated", "retired")
 """States of a contract; a draft is checked and not deployed."""
 
-VARIABLES = ("RAW_BUCKET", "AWS_ACCOUNT_ID", "AWS_REGION")
+VARIABLES = ("RAW_BUCKET", "AWS_ACCOUNT_ID", "AWS_REGION", "DATABASE_HOST")
 """Variables that a server may name; the environment gives their values at deployment."""
 
 FORMATS = ("csv", "json", "parquet")
 """File formats that ingest reads."""
 
+_SOURCE_HINT = (
+    "add the customProperty source: {table: orders, mode: incremental, watermarkColumn: updated_at, overlap: PT15M}, or mode: full alone"
+)
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _ID = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)")
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -102,7 +106,7 @@ class _Contract:
         self.root = document.value
         self.faults = faults
         self.has_source: bool | None = None
-        """Whether files feed the dataset; None if the servers do not say it."""
+        """Whether files or a database feed the dataset; None if the servers do not say it."""
 
     def _fault(self, place: Place, problem: str, fix: str) -> None:
         self.faults.append(self.document.fault(place, problem, fix))
@@ -125,7 +129,22 @@ class _Contract:
         rules = self._rules(table, place, columns, by_name)
         sort = self._sort(extension(table, "sortOrder", list), extension_place(table, "sortOrder", place), by_name)
         write = self._write(extension(table, "write", dict), extension_place(table, "write", place), by_name)
-        source = self._source(extension(table, "source", dict), extension_place(table, "source", place), source_server)
+        block, block_place = extension(table, "source", dict), extension_place(table, "source", place)
+        if source_server is not None and source_server[1].get("type") in ENGINES:
+            if block is None:
+                self._fault(block_place, "does not say what is read from the database", _SOURCE_HINT)
+            sequence = (*extension_place(table, "write", place), "sequenceBy")
+            source = parse_database_source(
+                block or {"table": dataset, "mode": "full"},
+                place=block_place,
+                server=source_server,
+                columns=by_name,
+                sequence_by=None if write.sequence_by is None else (sequence, write.sequence_by),
+                document=self.document,
+                faults=self.faults,
+            )
+        else:
+            source = self._source(block, block_place, source_server)
         score, most = self._gate(extension(table, "gate", dict), extension_place(table, "gate", place))
         warehouse = self._warehouse(extension(table, "warehouse", dict), extension_place(table, "warehouse", place), by_name)
         description = self.root.get("description")
@@ -226,21 +245,17 @@ class _Contract:
                     )
                 if server.get("format") not in (None, "iceberg"):
                     self._fault((*place, "format"), f"{server.get('format')!r} tables cannot be made", "write format: iceberg")
-            elif kind == "s3":
+            elif kind == "s3" or kind in ENGINES:
                 raw.append((place, server))
                 expected = f"s3://${{RAW_BUCKET}}/{domain}/{dataset}/"
-                if server.get("location") != expected and knows_variables:
+                if kind == "s3" and server.get("location") != expected and knows_variables:
                     self._fault(
                         (*place, "location"),
                         f"{server.get('location')!r} is not where files of {domain}.{dataset} land",
                         f'write "{expected}"',
                     )
             elif isinstance(kind, str):
-                self._fault(
-                    (*place, "type"),
-                    f"{kind} cannot be applied yet",
-                    "keep one glue server (the table) and at most one s3 server (the raw files)",
-                )
+                self._other_server((*place, "type"), kind)
         if len(glue) != 1:
             self._fault(
                 ("servers",),
@@ -248,12 +263,18 @@ class _Contract:
                 f'add exactly one: {{server: lake, type: glue, account: "${{AWS_ACCOUNT_ID}}", database: silver_{domain}}}',
             )
         for place, _ in raw[1:]:
-            self._fault(place, "is a second s3 server", "keep one: files of a dataset land in one place")
+            self._fault(place, "is a second source of rows", "keep one s3 or postgresql server: a dataset comes from one place")
         if raw and zone == "gold":
-            self._fault(raw[0][0], "feeds a gold dataset from files", f"remove it, or put the table into silver_{domain}")
+            what = "a database" if raw[0][1].get("type") in ENGINES else "files"
+            self._fault(raw[0][0], f"feeds a gold dataset from {what}", f"remove it, or put the table into silver_{domain}")
             raw = []
         self.has_source = bool(raw) if len(glue) == 1 and not (raw and zone == "gold") and len(self.faults) == count else None
         return zone, raw[0] if raw else None
+
+    def _other_server(self, place: Place, kind: str) -> None:
+        general = "keep one glue server (the table) and at most one s3 server (the raw files) or postgresql server (the source)"
+        problem = "postgres is spelled postgresql here" if kind == "postgres" else f"{kind} cannot be applied yet"
+        self._fault(place, problem, NOT_YET.get(kind, general))
 
     def _variables(self, server: Mapping[str, Any], place: Place) -> bool:
         count = len(self.faults)
@@ -430,14 +451,16 @@ class _Contract:
 
     def _source(self, authored: Any, place: Place, server: tuple[Place, dict[str, Any]] | None) -> Source | None:
         if server is None:
-            if authored is not None:
+            if authored is not None and self.has_source is not None:
                 self._fault(
-                    place, "describes raw files, but there is no s3 server", "add the s3 server that they land at, or remove source"
+                    place,
+                    "describes raw files, but there is no s3 server",
+                    "add the s3 server that they land at, or remove source",
                 )
             return None
         server_place, node = server
         value: dict[str, Any] = authored if isinstance(authored, dict) else {}
-        self._known_keys(value, ("formats", "header", "delimiter", "quote", "nullValue", "onExtraColumn", "onMissingColumn"), place)
+        self._known_keys(value, (*FILE_KEYS, "onExtraColumn"), place)
         encoding = node.get("encoding", "UTF-8")
         if str(encoding).upper().replace("_", "-") not in ("UTF-8", "UTF8"):
             self._fault((*server_place, "encoding"), f"{encoding!r} cannot be read yet", "deliver UTF-8")

@@ -116,8 +116,8 @@ NODES: Mapping[str, Mapping[str, Field]] = {
         "customProperties": _CUSTOM,
     },
     "server": {
-        "server": _applied("name, unique"),
-        "type": _applied("glue (the table) or s3 (the raw files)"),
+        "server": _applied("name, unique; of a postgresql server the name of the connection"),
+        "type": _applied("glue (the table); s3 (the raw files) or postgresql (the source table)"),
         "id": _documentation(),
         "description": _documentation(),
         "environment": _documentation("one contract serves every environment; ${...} stands for what differs"),
@@ -139,6 +139,12 @@ NODES: Mapping[str, Mapping[str, Field]] = {
         "delimiter": _refused(
             "JSON files hold one document a line", "remove it; the delimiter of CSV files stands in the source customProperty"
         ),
+    },
+    "server.postgresql": {
+        "host": _applied('"${DATABASE_HOST}": the connection knows the reader'),
+        "port": _documentation("the connection knows it"),
+        "database": _documentation("the connection knows it"),
+        "schema": _applied("schema of the source table"),
     },
     "object": {
         "id": _applied("names the table in relationships"),

@@ -16,6 +16,7 @@ TITLES: Mapping[str, str] = {
     "server": "`servers[]`",
     "server.glue": "`servers[]` of `type: glue`: the table",
     "server.s3": "`servers[]` of `type: s3`: the raw files",
+    "server.postgresql": "`servers[]` of `type: postgresql`: the source table",
     "object": "`schema[]`: the table",
     "property": "`schema[].properties[]`: a column",
     "nested": "`properties[]` of an object: a nested field",

@@ -92,7 +92,7 @@ class ModelledType:
         key: Members that name the resource to `read`, `update` and `delete`, from (physical id, properties); by default the primary identifier under
             the operation's own member names.
         request: Last touch to a request: (operation, request) -> request.
-        carried: Properties for which the API has no member, and that `request` puts where they belong.
+        carried: Properties, nested ones with dots, for which the API has no member, and that `request` puts where they belong.
         attributes: Attributes that the record does not hold under the schema's names: (physical id, record) -> name -> value.
         constants: Members that every `create` call carries.
         automatic_name: Property that CloudFormation makes up when the template leaves it out.
@@ -174,7 +174,7 @@ class ModelledType:
             elif name != self.tag_property:
                 lost += _lost(part, self.schema, shape.members[member], f"{name}.", ())
         read_only = {pointer.replace("/*", "").replace("/", ".") for pointer in self.read_only}
-        return [name for name in lost if name not in self.left_out and name not in read_only]
+        return [name for name in lost if name not in self.left_out and name not in self.carried and name not in read_only]
 
     # ---- what CloudFormation calls -------------------------------------------------------------------------------
 
@@ -478,7 +478,8 @@ def _to_api(value: Any, shape: Any, lost: list[str], path: str) -> Any:
                 return _tag_list(shape.member, _tags(value))
             return [_to_api(item, shape.member, lost, path) for item in value]
         case "map" if isinstance(value, list) and all(_is_tag(item) for item in value):
-            return _tags(value)
+            pairs = _tags(value) if shape.value.type_name == "string" else {str(pair["Key"]): pair.get("Value") for pair in value}
+            return {key: _to_api(item, shape.value, lost, path) for key, item in pairs.items()}
         case "map" if isinstance(value, dict):
             return {key: _to_api(item, shape.value, lost, path) for key, item in value.items()}
         case "string":

@@ -15,7 +15,18 @@ from lakehouse.contracts.tables import TableDefinition, table_of, tables_of
 from tests.golden import assert_golden
 
 GOLDEN = Path(__file__).parent / "golden"
-IDS = ("sales.customers", "sales.orders", "tpch.customer", "tpch.daily_revenue", "tpch.lineitem", "tpch.orders")
+IDS = (
+    "sales.customers",
+    "sales.orders",
+    "shop.customers",
+    "shop.daily_sales",
+    "shop.orders",
+    "shop.products",
+    "tpch.customer",
+    "tpch.daily_revenue",
+    "tpch.lineitem",
+    "tpch.orders",
+)
 
 
 def pretty(value: object) -> str:

@@ -51,6 +51,7 @@ SCHEMA_KEYS = {
     "synonym": keys("Synonym"),
     "authoritativeDefinition": set(DEFINITIONS["AuthoritativeDefinitions"]["items"]["properties"]),
     "server.s3": set(DEFINITIONS["ServerSource"]["S3Server"]["properties"]),
+    "server.postgresql": set(DEFINITIONS["ServerSource"]["PostgresServer"]["properties"]),
     "server.glue": set(DEFINITIONS["ServerSource"]["GlueServer"]["properties"]),
     **{
         f"options.{logical}": options(logical)

@@ -93,7 +93,7 @@ CASES: dict[str, tuple[Alter, str, str, str]] = {
     "two raw servers": (
         more_servers({"server": "b", "type": "s3", "location": "s3://${RAW_BUCKET}/sales/orders/"}),
         "servers[2]",
-        "second s3 server",
+        "second source of rows",
         "keep one",
     ),
     "same server twice": (server(1, server="raw"), "servers[1].server", "'raw' is used twice", "its own server"),
