@@ -138,7 +138,7 @@ def test_each_call_asks_for_its_right(local_aws: LocalAws, operation: str, reque
 def test_tags_on_creation_ask_for_their_own_right(local_aws: LocalAws) -> None:
     tags = [{"ResourceType": "elastic-ip", "Tags": [{"Key": "Name", "Value": "nat"}]}]
     one = local_aws.caller(allow("ec2:AllocateAddress")).client("ec2")
-    assert "ec2:CreateTags" in str(refused(one.allocate_address, "AccessDenied", Domain="vpc", TagSpecifications=tags))
+    assert "ec2:CreateTags" in str(refused(one.allocate_address, "UnauthorizedOperation", Domain="vpc", TagSpecifications=tags))
     both = local_aws.caller(allow(["ec2:AllocateAddress", "ec2:CreateTags"])).client("ec2")
     made = both.allocate_address(Domain="vpc", TagSpecifications=tags)["AllocationId"]
     (read,) = local_aws.client("ec2").describe_addresses(AllocationIds=[made])["Addresses"]
@@ -211,7 +211,7 @@ def test_a_stack_makes_rules_with_its_callers_rights(local_aws: LocalAws) -> Non
     [
         ({"CidrIpv6": "::/0"}, "CidrIpv6 of AWS::EC2::SecurityGroupIngress is not implemented on the laptop platform"),
         ({"Colour": "red"}, "extraneous key [Colour] is not permitted"),
-        ({"GroupId": "sg-00000000"}, "does not exist"),
+        ({"GroupId": "sg-00000000"}, "Security group sg-00000000 not found"),
     ],
 )
 def test_what_ec2_or_the_laptop_would_not_take_fails_the_resource(local_aws: LocalAws, properties: dict[str, Any], sentence: str) -> None:
