@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,14 @@ DEFAULT_TIMEOUT_SECONDS = 1800.0
 
 _INTERRUPTED = 130
 """What typer ends with after Ctrl-C; ours are the codes of `cli.errors`."""
+
+
+class SqlEngine(StrEnum):
+    """Engines that `lake sql` asks."""
+
+    athena = "athena"
+    redshift = "redshift"
+
 
 app = typer.Typer(
     name="lake",
@@ -96,6 +105,25 @@ def wait(
         raise CommandError(_failures(waited, suffix=_suffix(env)))
 
 
+@app.command(name="run")
+def run_pipelines(
+    pipelines: Annotated[list[str], typer.Argument(metavar="PIPELINE...", help="Pipelines that no file starts; they run side by side.")],
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=1, help="Longest to wait, in seconds.")] = DEFAULT_TIMEOUT_SECONDS,
+    as_json: AsJson = False,  # noqa: FBT002
+    env: Env = "local",
+) -> None:
+    """Start runs by hand and wait for their end; exit code 1 if one failed."""
+    from cli.run import run as start
+
+    session = open_session(env)
+    with Progress(f"starting {', '.join(pipelines)}") as progress:
+        found = start(session, pipelines=pipelines, timeout_seconds=timeout, progress=progress)
+    _output(as_json).show(found)
+    failed = [run.run_id for run in found.runs if run.status not in {"SUCCEEDED", "SKIPPED"}]
+    if failed:
+        raise CommandError(f"{len(failed)} of {len(found.runs)} runs failed: `lake show {failed[0]}{_suffix(env)}`")
+
+
 @app.command()
 def runs(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002 - typer's way to write a flag
     """List the newest runs."""
@@ -127,12 +155,16 @@ def logs(run: RunId, env: Env = "local") -> None:
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="One statement of Athena's SQL.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One statement of the engine's SQL.")],
+    engine: Annotated[SqlEngine, typer.Option(help="Athena over the lake, or Redshift over the warehouse.")] = SqlEngine.athena,
     as_json: AsJson = False,  # noqa: FBT002
     env: Env = "local",
 ) -> None:
-    """Run a query in Athena and print its rows; one that takes half an hour is cancelled."""
-    from cli.sql import query as run
+    """Run a query in Athena or Redshift and print its rows; one that takes half an hour is cancelled."""
+    if engine is SqlEngine.redshift:
+        from cli.warehouse_sql import query_warehouse as run
+    else:
+        from cli.sql import query as run
 
     session = open_session(env)
     with Progress("starting the query") as progress:

@@ -111,7 +111,7 @@ class Step:
         step: Name of the step: ingest, refine, publish.
         attempt: From 1.
         status: RUNNING, SUCCEEDED, FAILED, SKIPPED or TIMED_OUT.
-        engine: glue.
+        engine: glue or emr-serverless.
         job_run_id: The engine's own id of the attempt.
         log_group: Log group of the attempt.
         log_stream: Log stream of the attempt.
@@ -280,11 +280,11 @@ class QueryResult:
     """The answer to a query.
 
     Attributes:
-        query_id: Athena's id of the execution.
+        query_id: Athena's id of the execution, or the Data API's of the statement.
         columns: Columns in order.
         rows: Rows in order; a value is null, boolean, a number (integers and floats) or text (all else: decimals keep their digits,
             dates and timestamps are ISO 8601, bytes are pairs of hex digits).
-        scanned_bytes: Data that the query read.
+        scanned_bytes: Data that the query read; 0 for Redshift, which bills time.
         seconds: Time that the engine took.
     """
 

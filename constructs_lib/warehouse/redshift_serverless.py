@@ -153,7 +153,7 @@ class RedshiftServerlessGrants:
         """Let it run statements by the Data API, as the database user of its own IAM identity."""
         allow(grantee, actions=["redshift-serverless:GetCredentials"], resources=[self._arn])
         allow(grantee, actions=STATEMENT_ACTIONS, resources=["*"], because=STATEMENTS)
-        return allow(grantee, actions=QUERY_ACTIONS, resources=[self._arn])
+        return allow(grantee, actions=["redshift-data:ExecuteStatement"], resources=[self._arn])
 
 
 def admin_secret_pattern(name: str) -> str:
