@@ -139,7 +139,7 @@ def test_no_state_machine_needs_an_entry_in_the_account_s_policy_of_log_groups(a
 def test_every_function_writes_a_log_group_of_its_own(assembly: Assembly) -> None:
     groups = {properties["LogGroupName"] for properties in assembly.properties("AWS::Logs::LogGroup")}
     used = [properties["LoggingConfig"]["LogGroup"] for properties in assembly.properties("AWS::Lambda::Function")]
-    assert len(used) == len(set(used)) == 7
+    assert len(used) == len(set(used)) == 8
     assert set(used) <= groups
 
 
