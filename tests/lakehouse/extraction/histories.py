@@ -35,7 +35,12 @@ ending = st.tuples(st.just("end"), st.integers(0, 1), st.booleans())
 waiting = st.tuples(st.just("wait"), st.integers(0, 6))
 running = st.tuples(st.just("run"), st.none() | st.sampled_from(CRASHES), st.booleans(), st.lists(st.one_of(writing, ending), max_size=3))
 redriving = st.tuples(st.just("redrive"), st.integers(0, 3))
-histories = st.lists(st.one_of(writing, writing, ending, waiting, running, redriving), min_size=4, max_size=22)
+committing = st.tuples(st.just("commit"), st.integers(0, 1), change)
+# What is likely to go wrong, as pieces of a history: else it would take thousands of them.
+late = st.tuples(st.just("late"), key, key, st.integers(1, 5))
+stale = st.tuples(st.just("stale"), key)
+operation = st.one_of(writing, committing, committing, ending, waiting, running, redriving, late, stale)
+histories = st.lists(operation, min_size=5, max_size=20)
 
 
 class Killed(Exception):
@@ -156,11 +161,46 @@ class World:
                 self.end(operation[1], commits=operation[2])
             case "wait":
                 self.wait(operation[1])
+            case "commit":
+                self.write(operation[1], operation[2])
+                self.end(operation[1], commits=True)
+            case "late":
+                self.late(*operation[1:])
+            case "stale":
+                self.stale(operation[1])
             case "redrive":
                 if self.unfinished:
                     self.redrive(self.unfinished[operation[1] % len(self.unfinished)])
             case _:
                 self.run(crash=operation[1], is_repeated=operation[2], meanwhile=operation[3])
+
+    def late(self, first: int, second: int, minutes: int) -> None:
+        """An update takes its time, another one overtakes it, and a run comes between the two commits."""
+        self.end(0, commits=True)
+        self.write(0, ("put", first, 1, "now"))
+        self.end(0, commits=True)
+        self.run()
+        self.write(0, ("put", first, 2, "now"))
+        self.wait(minutes)
+        self.write(1, ("put", second, 3, "now"))
+        self.end(1, commits=True)
+        self.run()
+        self.end(0, commits=True)
+        self.run()
+
+    def stale(self, which: int) -> None:
+        """A run stops before it refines; the row is deleted, others run, and then it goes on."""
+        self.end(0, commits=True)
+        self.write(0, ("put", which, 1, "now"))
+        self.end(0, commits=True)
+        self.run(crash="bronze", is_repeated=False)
+        self.write(0, ("delete", which))
+        self.end(0, commits=True)
+        self.wait(1)
+        self.run()
+        self.redrive(self.unfinished[-1])
+        if self.reconcile == 0:
+            assert str(which * 2) not in self.silver, "a deleted row came back"
 
     # ---- a run --------------------------------------------------------------------------------------------------------
 
