@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,14 @@ DEFAULT_TIMEOUT_SECONDS = 1800.0
 
 _INTERRUPTED = 130
 """What typer ends with after Ctrl-C; ours are the codes of `cli.errors`."""
+
+
+class SqlEngine(StrEnum):
+    """Engines that `lake sql` asks."""
+
+    athena = "athena"
+    redshift = "redshift"
+
 
 app = typer.Typer(
     name="lake",
@@ -127,12 +136,16 @@ def logs(run: RunId, env: Env = "local") -> None:
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="One statement of Athena's SQL.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One statement of the engine's SQL.")],
+    engine: Annotated[SqlEngine, typer.Option(help="Athena over the lake, or Redshift over the warehouse.")] = SqlEngine.athena,
     as_json: AsJson = False,  # noqa: FBT002
     env: Env = "local",
 ) -> None:
-    """Run a query in Athena and print its rows; one that takes half an hour is cancelled."""
-    from cli.sql import query as run
+    """Run a query in Athena or Redshift and print its rows; one that takes half an hour is cancelled."""
+    if engine is SqlEngine.redshift:
+        from cli.warehouse_sql import query_warehouse as run
+    else:
+        from cli.sql import query as run
 
     session = open_session(env)
     with Progress("starting the query") as progress:
@@ -148,6 +161,17 @@ def quarantine(dataset: Dataset, as_json: AsJson = False, env: Env = "local") ->
     session = open_session(env)
     with Progress(f"reading the quarantine of {dataset}") as progress:
         found = read(session, dataset=dataset, progress=progress)
+    _output(as_json).show(found)
+
+
+@app.command()
+def tables(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
+    """List the tables of the lake: rows, files, bytes, snapshots."""
+    from cli.tables import tables as read
+
+    session = open_session(env)
+    with Progress(f"looking at {env}") as progress:
+        found = read(session, progress=progress)
     _output(as_json).show(found)
 
 

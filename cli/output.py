@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape as without_markup
 from rich.table import Table as Grid
 
-from cli.results import Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Waited
+from cli.results import Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Tables, Waited
 from cli.terminal import visible
 from lakehouse.clock import from_text
 
@@ -85,6 +85,8 @@ class TextOutput:
                 self._quarantine(result)
             case Status():
                 self._status(result)
+            case Tables():
+                self._tables(result)
             case list():
                 self._dropped([item for item in result if isinstance(item, Dropped)])  # pyright: ignore[reportUnknownVariableType] - isinstance says what it is
             case _:
@@ -242,6 +244,19 @@ class TextOutput:
         self._line("")
         shown = f", the newest {len(found.rows)} are shown" if len(found.rows) < found.total else ""
         self._line(f"{found.total} row{'s' if found.total != 1 else ''} of {found.dataset} in quarantine{shown}: {_pairs(found.by_reason)}")
+
+    def _tables(self, found: Tables) -> None:
+        if not found.tables:
+            self._line(f"no tables in {found.env} yet; next: `lake deploy`")
+            return
+        self.table(
+            ("table", "rows", "files", "bytes", "snapshots", "updated"),
+            (
+                (f"{table.database}.{table.name}", table.rows, table.files, table.bytes, table.snapshots, _moment(table.updated_at or ""))
+                for table in found.tables
+            ),
+            numbers=("rows", "files", "bytes", "snapshots"),
+        )
 
     def _status(self, found: Status) -> None:
         where = f" on {found.endpoint}" if found.endpoint else ""

@@ -29,6 +29,7 @@ SHAPES: dict[str, type] = {
     "sql": results.QueryResult,
     "quarantine": results.Quarantine,
     "status": results.Status,
+    "tables": results.Tables,
 }
 """What each verb with `--json` prints."""
 

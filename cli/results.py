@@ -280,11 +280,11 @@ class QueryResult:
     """The answer to a query.
 
     Attributes:
-        query_id: Athena's id of the execution.
+        query_id: Athena's id of the execution, or the Data API's of the statement.
         columns: Columns in order.
         rows: Rows in order; a value is null, boolean, a number (integers and floats) or text (all else: decimals keep their digits,
             dates and timestamps are ISO 8601, bytes are pairs of hex digits).
-        scanned_bytes: Data that the query read.
+        scanned_bytes: Data that the query read; 0 for Redshift, which bills time.
         seconds: Time that the engine took.
     """
 
@@ -416,6 +416,46 @@ class Table:
     database: str
     name: str
     updated_at: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableContent:
+    """What a table holds now.
+
+    Attributes:
+        zone: bronze, silver, gold or quarantine.
+        database: Database in the catalog.
+        name: Table.
+        rows: Records of the current snapshot, or null if its writer did not say.
+        files: Data files of the current snapshot, or null.
+        bytes: Size of these files, or null.
+        snapshots: Snapshots that are kept, each of which can still be read.
+        updated_at: Moment of the current snapshot, UTC, or null if nothing was ever written.
+        location: Folder of the table.
+    """
+
+    zone: str
+    database: str
+    name: str
+    rows: int | None
+    files: int | None
+    bytes: int | None
+    snapshots: int
+    updated_at: str | None
+    location: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """Tables of an environment.
+
+    Attributes:
+        env: Environment.
+        tables: Those that exist, by zone.
+    """
+
+    env: str
+    tables: list[TableContent]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,6 +113,17 @@ class Athena(_Section):
     )
 
 
+class Warehouse(_Section):
+    """The warehouse, which loads of pipelines fill."""
+
+    kind: Literal["none", "serverless"] = Field(
+        default="none", description="Redshift Serverless, or no warehouse: then no pipeline may load."
+    )
+    base_rpu: int = Field(default=8, ge=4, le=1024, description="Capacity that a query begins with: 4, or a multiple of 8.")
+    max_rpu: int = Field(default=32, ge=4, le=1024, description="Most capacity at a time, and so the most that an hour costs.")
+    query_timeout_minutes: int = Field(default=60, ge=1, le=1440, description="A query or load that runs longer is stopped.")
+
+
 class Lifecycle(_Section):
     """Ages, in days, at which objects move or go. Tables are never archived or expired by these rules."""
 
@@ -186,6 +197,7 @@ class Environment(_Section):
     glue: Glue = Field(default_factory=Glue)
     emr_serverless: EmrServerless = Field(default_factory=EmrServerless)
     athena: Athena = Field(default_factory=Athena)
+    warehouse: Warehouse = Field(default_factory=Warehouse)
     lifecycle: Lifecycle = Field(default_factory=Lifecycle)
     audit: Audit = Field(default_factory=Audit)
 

@@ -20,6 +20,9 @@ CATALOG = "lake"
 VENDED_LOGS = "/aws/vendedlogs/states"
 """Where AWS wants the log groups that Step Functions delivers to."""
 
+WAREHOUSE_DATABASE = "lakehouse"
+"""Database of the warehouse."""
+
 METRICS_NAMESPACE = "Lakehouse"
 """CloudWatch namespace of every metric that the platform emits."""
 
@@ -184,6 +187,11 @@ class Names:
     @property
     def workgroup(self) -> str:
         """Athena workgroup."""
+        return self.prefix
+
+    @property
+    def warehouse(self) -> str:
+        """Namespace and workgroup of Redshift Serverless."""
         return self.prefix
 
     @property

@@ -10,18 +10,22 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from constructs_lib.catalog import CatalogTable
+from constructs_lib.checks import require
 from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded, OnSchedule
 from constructs_lib.ingestion.file_arrival import Trigger
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
 from constructs_lib.orchestration import GlueStep, MachineStep, Pipeline, RunTableNames
 from constructs_lib.processing import CodeAssets, EmrServerlessJob, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize
 from constructs_lib.storage import LakeBuckets
+from constructs_lib.warehouse import RedshiftLoadStep, WarehouseTableResource
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.environments import Environment
-from lakehouse.naming import DatasetName
-from lakehouse.pipelines.spec import After, Arrival, PipelineSpec, Schedule, Step
+from lakehouse.naming import WAREHOUSE_DATABASE, DatasetName
+from lakehouse.pipelines.spec import After, Arrival, Load, PipelineSpec, Schedule, Step
+from lakehouse.warehouse.tables import table_of
 from stacks.compute_stack import APPLICATION, COMPONENT, size_of
 from stacks.platform_stack import PlatformStack, of_domain
+from stacks.warehouse_stack import TRANSFER_ROLE_ARN, WORKGROUP_ARN, warehouse_parameter
 
 
 class PipelinesStack(PlatformStack):
@@ -31,6 +35,7 @@ class PipelinesStack(PlatformStack):
 
     Attributes:
         written_domains: Domains whose tables the pipelines write.
+        loads_warehouse: Whether a pipeline loads into the warehouse.
         uses_emr_serverless: Whether a step runs on the EMR Serverless application.
     """
 
@@ -64,6 +69,7 @@ class PipelinesStack(PlatformStack):
             self, "Security", name_prefix=f"{self.names.prefix}-{domain.replace('_', '-')}", key=self._lake_key
         )
         self.written_domains = tuple(sorted({dataset.domain for spec in pipelines for dataset in spec.outputs}))
+        self.loads_warehouse = any(spec.loads for spec in pipelines)
         self.uses_emr_serverless = any(step.engine == "emr-serverless" for spec in pipelines for step in spec.steps)
         for spec in pipelines:
             self._pipeline(spec)
@@ -82,19 +88,32 @@ class PipelinesStack(PlatformStack):
         )
         contracts = self._code.text("contracts.json", _bundle(spec, self._contracts))
         steps = [self._step(scope, spec, step, logs=logs, contracts=contracts) for step in spec.steps]
-        Pipeline(
+        loads = [self._load(spec, load) for load in spec.loads]
+        machine = Pipeline(
             scope,
             "Machine",
             names=names,
             pipeline=spec.name,
-            steps=steps,
-            tables=[dataset.table(names.database_prefix) for dataset in spec.outputs],
+            steps=[*steps, *loads],
+            tables=[*(dataset.table(names.database_prefix) for dataset in spec.outputs), *(load.table.lease for load in loads)],
             log_key=self._log_key,
             timeout_minutes=spec.timeout_minutes,
             has_manifest=isinstance(spec.trigger, Arrival),
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
+        for load in loads:
+            load.grant_unload(machine.role, lake=self._lake, table=self._table(DatasetName.parse(load.dataset)))
+            table = WarehouseTableResource(
+                scope,
+                f"{load.name}Table",
+                names=names,
+                table=load.table,
+                writers=[machine.role.role_name],
+                readers=[names.operator_role],
+                removal_policy=self.removal_policy,
+            )
+            machine.resource.node.add_dependency(table.resource)
         arrival = FileArrival(
             scope,
             "Arrival",
@@ -191,6 +210,27 @@ class PipelinesStack(PlatformStack):
     def _emr_application(self) -> str:
         """Id of the application that the compute stack made; read from Parameter Store at each deployment."""
         return ssm.StringParameter.value_for_string_parameter(self, self.names.parameter(COMPONENT, APPLICATION))
+
+    def _load(self, spec: PipelineSpec, load: Load) -> RedshiftLoadStep:
+        environment, names = self.environment_config, self.names
+        require(
+            environment.warehouse.kind != "none",
+            f"pipeline {spec.name} loads {load.reads} into {load.into}, and {environment.env} has no warehouse: write `warehouse: {{kind: serverless}}` into "
+            f"config/base.yaml or config/{environment.env}.yaml, or remove the step",
+        )
+        return RedshiftLoadStep(
+            name=load.name,
+            timeout_minutes=min(environment.warehouse.query_timeout_minutes, spec.timeout_minutes),
+            table=table_of(self._contracts[load.reads.contract_id]),
+            dataset=str(load.reads),
+            catalog_database=load.reads.database(names.database_prefix),
+            athena_workgroup=names.workgroup,
+            bucket=names.bucket("query-results"),
+            warehouse=names.warehouse,
+            warehouse_arn=warehouse_parameter(self, names, WORKGROUP_ARN),
+            database=WAREHOUSE_DATABASE,
+            role_arn=warehouse_parameter(self, names, TRANSFER_ROLE_ARN),
+        )
 
     def _staging(self, role: iam.Role, prefix: str) -> None:
         """A folder where the job lays out exact versions of raw files for Spark, and cleans up."""

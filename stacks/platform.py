@@ -12,6 +12,7 @@ from stacks.operations_stack import OperationsStack
 from stacks.pipelines_stack import PipelinesStack, pipelines_by_domain
 from stacks.platform_stack import PlatformStack
 from stacks.project import Project
+from stacks.warehouse_stack import WarehouseStack
 
 
 def build(scope: Construct, *, environment: Environment, project: Project, allow_destroy: bool = False) -> list[PlatformStack]:
@@ -40,9 +41,15 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         )
         for domain, specs in pipelines_by_domain(project.pipelines).items()
     }
+    warehouses = [
+        WarehouseStack(
+            scope, environment=environment, contracts=project.contracts, migrations=project.migrations, allow_destroy=allow_destroy
+        )
+        for _ in range(int(environment.warehouse.kind != "none"))
+    ]
     moved = [stack for stack in pipelines.values() if stack.uses_emr_serverless]
     compute = [ComputeStack(scope, environment=environment, allow_destroy=allow_destroy)] if moved else []
-    tiers: list[PlatformStack] = [*catalogs.values(), operations, *compute, *pipelines.values()]
+    tiers: list[PlatformStack] = [*catalogs.values(), *warehouses, operations, *compute, *pipelines.values()]
     for tier in tiers:
         tier.add_stack_dependency(foundation)
     for stack in moved:
@@ -50,4 +57,10 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
     for stack in pipelines.values():
         for domain in stack.written_domains:
             stack.add_stack_dependency(catalogs[domain])
+    for warehouse in warehouses:
+        # External schemas show databases of the catalog; the operator's role and loads are let in by what the warehouse tells of itself.
+        for catalog in catalogs.values():
+            warehouse.add_stack_dependency(catalog)
+        for tier in (operations, *(stack for stack in pipelines.values() if stack.loads_warehouse)):
+            tier.add_stack_dependency(warehouse)
     return [foundation, *tiers]

@@ -10,6 +10,7 @@ from lakehouse.contracts.compiler.cached import compiled_contracts
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.pipelines.loader import load_pipelines
 from lakehouse.pipelines.spec import PipelineSpec
+from lakehouse.warehouse.migrations import Migration, load_migrations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,17 +20,23 @@ class Project:
     Attributes:
         contracts: Compiled contracts by id.
         pipelines: Pipelines by name.
+        migrations: SQL that runs once in the warehouse, in order.
     """
 
     contracts: Mapping[str, CompiledContract]
     pipelines: Sequence[PipelineSpec]
+    migrations: Sequence[Migration] = ()
 
     @classmethod
     def load(cls, root: Path) -> Project:
-        """Read the folders `contracts` and `pipelines`.
+        """Read the folders `contracts`, `pipelines` and `warehouse/migrations`.
 
         Raises:
             ConfigurationError: Something in them is wrong; it names every fault.
         """
         contracts = compiled_contracts(root)
-        return cls(contracts=contracts, pipelines=load_pipelines(root / "pipelines", contracts))
+        return cls(
+            contracts=contracts,
+            pipelines=load_pipelines(root / "pipelines", contracts),
+            migrations=load_migrations(root / "warehouse" / "migrations"),
+        )

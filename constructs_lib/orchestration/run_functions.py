@@ -56,6 +56,7 @@ class RunRecorder(PlatformFunction):
                 "AUDIT_TTL_DAYS": str(audit_ttl_days),
                 "CONTROL_TABLE": tables.name("control"),
                 "LAKEHOUSE_ENV": names.env,
+                "LINEAGE_TABLE": tables.name("lineage"),
                 "WATERMARKS_TABLE": tables.name("watermarks"),
             },
             timeout_seconds=60,
@@ -65,6 +66,7 @@ class RunRecorder(PlatformFunction):
         grants = tables.grants
         grants.use(self.role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
         grants.use(self.role, "control", actions=("DeleteItem", "GetItem", "PutItem", "Query"))
+        grants.use(self.role, "lineage", actions=("PutItem",))
         grants.use(self.role, "watermarks", actions=("GetItem", "UpdateItem"))
         allow(
             self.role,

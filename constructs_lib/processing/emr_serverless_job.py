@@ -110,7 +110,7 @@ class EmrServerlessJob(Construct):
             application_id=application_id,
             role_arn=self.role.role_arn,
             script=script,
-            arguments={**arguments, "--log_stream": f"{name}/applications/{application_id}/jobs/JOB_RUN_ID/SPARK_DRIVER/stderr"},
+            arguments={**arguments, "--log_stream": f"{name}/applications/{application_id}/jobs/JOB_RUN_ID/SPARK_DRIVER/stdout"},
             submit_parameters=submit_parameters(
                 {**ICEBERG_SETTINGS, **_environment(release), **size.settings(), **(settings or {})},
                 py_files=[bundle],

@@ -130,6 +130,22 @@ STEP_KEYS = (
 )
 """Keys of a step."""
 
+LOAD_KEYS = (
+    Key(name="load", type=str, form="redshift", required=True, meaning="Warehouse that receives it."),
+    Key(
+        name="reads",
+        type=str,
+        form="gold.<domain>.<dataset>",
+        required=True,
+        meaning="Gold dataset whose table in the warehouse becomes the same: rows come, change and leave in one transaction.",
+    ),
+    Key(name="name", type=str, form="name", required=False, meaning="Name of the step, unique in the pipeline; load if left out."),
+)
+"""Keys of a step that loads; such steps follow the jobs."""
+
+WAREHOUSES = ("redshift",)
+"""Warehouses of this version."""
+
 JOBS: Mapping[str, str] = {
     "ingest": "Reads the files of the run's manifest, or the table of a database that the contract names, and appends the records to bronze. First step of a pipeline; files need an arrival, a database a schedule (or other pipelines) to start it.",
     "refine": "Merges the new bronze records into silver and sends bad ones to quarantine. Comes after the ingest of the same dataset; it reads bronze, and the tables that the contract's relationships name.",
@@ -147,9 +163,8 @@ NOT_YET: Mapping[str, Mapping[str, str]] = {
     "trigger": {
         "stream": "use arrival: streams come in a later version",
     },
-    "step": {
-        "load": "remove the step: Athena reads the gold table where it is",
-    },
+    "step": {},
+    "load": {},
     "engine": {
         "emr": "write engine: emr-serverless",
         "athena": "write engine: glue",

@@ -13,8 +13,10 @@ from lakehouse.contracts.model import CompiledContract
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.naming import DatasetName
 from lakehouse.pipelines import grammar
-from lakehouse.pipelines.spec import After, Arrival, Engine, Job, PipelineSpec, Schedule, Step, Trigger
+from lakehouse.pipelines.spec import After, Arrival, Engine, Job, Load, PipelineSpec, Schedule, Step, Trigger, Warehouse
 from lakehouse.schedules import UTC, InvalidScheduleError, check_schedule, check_time_zone
+from lakehouse.warehouse.tables import table_of
+from lakehouse.warehouse.text import SqlRefused
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DATASET = re.compile(r"bronze\.[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
@@ -101,7 +103,7 @@ class _Spec:
         if not 1 <= timeout <= grammar.MAX_TIMEOUT_MINUTES:
             self._fault(("timeout_minutes",), f"{timeout} is out of bounds", f"write 1 to {grammar.MAX_TIMEOUT_MINUTES}")
         trigger = self._trigger(value["trigger"]) if "trigger" in value else None
-        steps = self._steps(value.get("steps"), trigger)
+        steps, loads = self._steps(value.get("steps"), trigger)
         if len(self.faults) > count or trigger is None:
             return None
         return PipelineSpec(
@@ -111,6 +113,7 @@ class _Spec:
             trigger=trigger,
             timeout_minutes=timeout,
             steps=steps,
+            loads=loads,
         )
 
     def _fault(self, place: Place, problem: str, fix: str) -> None:
@@ -204,21 +207,32 @@ class _Spec:
             if not with_source or (contract.source is not None and contract.database is None)
         )
 
-    def _steps(self, value: Any, trigger: Trigger | None) -> tuple[Step, ...]:
+    def _steps(self, value: Any, trigger: Trigger | None) -> tuple[tuple[Step, ...], tuple[Load, ...]]:
         steps: list[Step] = []
+        loads: list[Load] = []
         seen: dict[str, int] = {}
         for index, item in enumerate(value or []):
             place: Place = ("steps", index)
             if not isinstance(item, dict):
                 self._fault(place, f"{item!r} is not a step", "write {job: refine, writes: silver.sales.orders}")
                 continue
-            step = self._step(cast("dict[str, Any]", item), place, trigger, value[:index])
+            authored = cast("dict[str, Any]", item)
+            step = self._load(authored, place) if "load" in authored else self._step(authored, place, trigger, value[:index])
             if step is None:
                 continue
             if step.name in seen:
                 self._fault(place, f"a second step is called {step.name!r}", "add name: to one of them")
             seen[step.name] = index
-            steps.append(step)
+            if isinstance(step, Load):
+                loads.append(step)
+            elif loads:
+                self._fault(
+                    place, f"the job {step.job} comes after a load", "put the loads last: they take over what the jobs have published"
+                )
+            else:
+                steps.append(step)
+        if loads and not steps and not any(_is_step_of(item, *grammar.JOBS) for item in value):
+            self._fault(("steps",), "only loads", "put the publish step of the dataset before them: its pipeline loads it")
         if (
             isinstance(trigger, Arrival)
             and value
@@ -231,7 +245,36 @@ class _Spec:
                 f"files of {trigger.dataset} arrive, but no step ingests them",
                 f"begin with {{job: ingest, writes: bronze.{domain}.{dataset}}}",
             )
-        return tuple(steps)
+        return tuple(steps), tuple(loads)
+
+    def _load(self, item: Mapping[str, Any], place: Place) -> Load | None:
+        count = len(self.faults)
+        given = self._checked(item, grammar.LOAD_KEYS, place)
+        into = self._word(given, "load", grammar.WAREHOUSES, place)
+        name = given.get("name", "load")
+        self._check_step_name(name, place)
+        reads = self._dataset(given["reads"], (*place, "reads")) if "reads" in given else None
+        if reads is not None:
+            here: Place = (*place, "reads")
+            if reads.zone != "gold":
+                self._fault(here, f"{reads.zone} is not loaded into the warehouse", "name a gold dataset: publish what people query")
+            else:
+                try:
+                    table_of(self.contracts[reads.contract_id])
+                except SqlRefused as error:
+                    problem, _, fix = str(error).partition(": ")
+                    self._fault(here, problem, fix)
+        if len(self.faults) > count or reads is None or into is None:
+            return None
+        return Load(name=name, into=cast(Warehouse, into), reads=reads)
+
+    def _check_step_name(self, name: Any, place: Place) -> None:
+        if isinstance(name, str) and (not _NAME.fullmatch(name) or len(name) > grammar.MAX_NAME):
+            self._fault(
+                (*place, "name"),
+                f"{name!r} is not a name",
+                f"use up to {grammar.MAX_NAME} lower-case letters, digits and underscores, a letter first",
+            )
 
     def _step(self, item: Mapping[str, Any], place: Place, trigger: Trigger | None, before: list[Any]) -> Step | None:
         count = len(self.faults)
@@ -239,12 +282,7 @@ class _Spec:
         job = self._word(given, "job", tuple(grammar.JOBS), place)
         engine = self._word(given, "engine", grammar.ENGINES, place) if "engine" in given else "glue"
         name = given.get("name", job)
-        if isinstance(name, str) and (not _NAME.fullmatch(name) or len(name) > grammar.MAX_NAME):
-            self._fault(
-                (*place, "name"),
-                f"{name!r} is not a name",
-                f"use up to {grammar.MAX_NAME} lower-case letters, digits and underscores, a letter first",
-            )
+        self._check_step_name(name, place)
         writes = self._dataset(given["writes"], (*place, "writes")) if "writes" in given else None
         if writes is not None and job is not None:
             self._check_written(job, writes, (*place, "writes"), trigger, before)
@@ -406,6 +444,18 @@ def _check_writers(specs: list[tuple[Document, PipelineSpec]], faults: list[Faul
                 )
             else:
                 writers[step.writes] = (document, document.line(place))
+    loaders: dict[DatasetName, tuple[Document, int]] = {}
+    for document, spec in specs:
+        for index, load in enumerate(spec.loads, len(spec.steps)):
+            place = ("steps", index, "reads")
+            if load.reads in loaders:
+                other, line = loaders[load.reads]
+                document_fault = document.fault(
+                    place, f"{load.reads} is also loaded at {other.file}:{line}", "let one step load a table: remove one of the two"
+                )
+                faults.append(document_fault)
+            else:
+                loaders[load.reads] = (document, document.line(place))
 
 
 def _check_after(specs: list[tuple[Document, PipelineSpec]], names: set[str], faults: list[Fault]) -> None:

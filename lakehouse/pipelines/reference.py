@@ -11,6 +11,7 @@ def sections() -> dict[str, str]:
         "pipeline": _keys(grammar.PIPELINE_KEYS),
         "trigger": _keys(grammar.TRIGGER_KEYS),
         "step": _keys(grammar.STEP_KEYS),
+        "load": _keys(grammar.LOAD_KEYS),
         "jobs": "\n".join(
             [
                 "| job | writes | what it does |",

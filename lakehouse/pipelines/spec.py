@@ -7,6 +7,7 @@ from typing import Literal
 
 from lakehouse.naming import DatasetName
 
+Warehouse = Literal["redshift"]
 Job = Literal["ingest", "refine", "publish"]
 Engine = Literal["emr-serverless", "glue"]
 
@@ -78,6 +79,21 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Load:
+    """A step that loads a gold table into the warehouse.
+
+    Attributes:
+        name: Name, unique in the pipeline.
+        into: Which warehouse.
+        reads: Gold dataset; its table in the warehouse becomes the same.
+    """
+
+    name: str
+    into: Warehouse
+    reads: DatasetName
+
+
+@dataclass(frozen=True, kw_only=True)
 class PipelineSpec:
     """One pipeline.
 
@@ -88,6 +104,7 @@ class PipelineSpec:
         trigger: What starts it.
         timeout_minutes: A step that takes longer is stopped and the run is TIMED_OUT; waiting for other runs does not count.
         steps: Jobs in order.
+        loads: Loads into the warehouse in order; they follow the jobs.
     """
 
     name: str
@@ -96,6 +113,7 @@ class PipelineSpec:
     trigger: Trigger
     timeout_minutes: int
     steps: tuple[Step, ...]
+    loads: tuple[Load, ...] = ()
 
     @property
     def outputs(self) -> tuple[DatasetName, ...]:

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lakehouse.errors import TerminalError
 from lakehouse.warehouse.data_api import DataApi, check_batch, token_of
@@ -48,6 +49,17 @@ class Migration:
     def statements(self) -> list[str]:
         """The statements one by one."""
         return split(self.sql)
+
+
+def load_migrations(folder: Path) -> tuple[Migration, ...]:
+    """Migrations of a folder in their order, checked; none if there is no folder.
+
+    Raises:
+        MigrationRefused: One cannot run.
+    """
+    found = tuple(Migration(name=path.stem, sql=path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.sql")))
+    check(found)
+    return found
 
 
 def check(migrations: Sequence[Migration]) -> None:

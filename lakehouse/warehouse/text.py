@@ -80,7 +80,9 @@ def location(text: str) -> str:
     Raises:
         SqlRefused: It is none.
     """
-    if not _LOCATION.fullmatch(_PLACEHOLDER.sub("xxx", text)):
+    # A placeholder at the beginning stands for the bucket too.
+    filled = _PLACEHOLDER.sub("xxx", _PLACEHOLDER.sub("s3://xxx/xxx", text, count=1) if _PLACEHOLDER.match(text) else text)
+    if not _LOCATION.fullmatch(filled):
         raise SqlRefused(
             f"{text!r} is no address of objects: write s3://<bucket>/<prefix>, letters, digits and ! . * ( ) = / _ - in the prefix"
         )

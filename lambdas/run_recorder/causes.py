@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from lakehouse.audit_records import Status
+from lakehouse.warehouse.loads import purpose
 
 _RUN_FAILED = re.compile(r"RunFailed: (?P<reason>[a-z][a-z0-9_]*): (?P<message>.*)", re.DOTALL)
 _NOT_AUTHORIZED = re.compile(
@@ -18,6 +19,9 @@ _NOT_AUTHORIZED = re.compile(
 _DENIED = re.compile(r"access ?denied|AccessDeniedException|UnauthorizedException|not authorized|Status Code: 403|Forbidden", re.IGNORECASE)
 _ASSUMED_ROLE = re.compile(r"assumed-role/([^/]+)/")
 _TIMEOUTS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
+_REDSHIFT = "Redshift.StatementFailed"
+"""Error of a step that found its statement failed: the cause is the Data API's description of it."""
+
 _TIME_IS_UP = re.compile(r"timed? ?out|timeout|in the queue", re.IGNORECASE)
 _EXCEPTIONS = re.compile(r".*Last few exceptions:\s*", re.DOTALL)
 """What EMR Serverless says before it says what went wrong."""
@@ -66,7 +70,9 @@ def failure_of(*, step: str, error: str, cause: str) -> Failure:
     if state in _STOPPED:
         why = f": {document['StateDetails']}" if document.get("StateDetails") else ""
         return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {_id(document)} was stopped{why}")
-    message = told if state or not error or error in told else f"{error}: {told}"
+    if error == _REDSHIFT:
+        return Failure(status="FAILED", reason="job_failed", message=f"{where}{_redshift(document, told)}")
+    message = told if state or "QueryExecution" in document or not error or error in told else f"{error}: {told}"
     return Failure(status="FAILED", reason="job_failed", message=f"{where}{message}")
 
 
@@ -84,6 +90,12 @@ def _document(cause: str) -> Mapping[str, Any]:
 def _text_of(document: Mapping[str, Any], cause: str) -> str:
     if not document:
         return cause.strip()
+    if "SubStatements" in document:
+        return str(document.get("Error") or document)
+    query = document.get("QueryExecution")
+    if isinstance(query, dict):
+        status = cast("dict[str, Any]", cast("dict[str, Any]", query).get("Status") or {})
+        return f"Athena says: {status.get('StateChangeReason') or status.get('State') or cause.strip()}"
     message = document.get("ErrorMessage") or document.get("errorMessage") or _EXCEPTIONS.sub("", str(document.get("StateDetails") or ""))
     if message:
         kind = document.get("errorType")
@@ -98,6 +110,16 @@ def _state(document: Mapping[str, Any]) -> str | None:
 
 def _id(document: Mapping[str, Any]) -> str:
     return str(document.get("Id") or document.get("JobRunId") or "")
+
+
+def _redshift(document: Mapping[str, Any], told: str) -> str:
+    """Which statement of a load failed, what it is for, and Redshift's own text."""
+    statements = [cast("dict[str, Any]", statement) for statement in document.get("SubStatements") or ()]
+    for number, statement in enumerate(statements, 1):
+        if statement.get("Status") in ("FAILED", "ABORTED") and statement.get("Error"):
+            what = purpose(str(statement.get("QueryString", "")))
+            return f"statement {number} of {len(statements)} ({what}) {statement['Status']}: {statement['Error']}; the table is as it was"
+    return f"the load {document.get('Status', 'failed')}: {told}; the table is as it was"
 
 
 def _denial(text: str) -> str:

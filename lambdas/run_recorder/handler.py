@@ -3,12 +3,13 @@
 Asked by Step Functions (`lambda:invoke`, payloads in lambdas/run_recorder/requests.py) and by a rule on 'Step Functions Execution Status Change'
 (FAILED, TIMED_OUT, ABORTED of the platform's machines).
 
-Environment: LAKEHOUSE_ENV, AUDIT_TABLE, CONTROL_TABLE, WATERMARKS_TABLE, AUDIT_TTL_DAYS (optional, 90).
+Environment: LAKEHOUSE_ENV, AUDIT_TABLE, CONTROL_TABLE, LINEAGE_TABLE, WATERMARKS_TABLE, AUDIT_TTL_DAYS (optional, 90).
 
 Actions (besides writing its log):
 
 - dynamodb:GetItem, PutItem, UpdateItem, Query on the audit table (not on its indexes)
 - dynamodb:GetItem, PutItem, DeleteItem, Query on the control table
+- dynamodb:PutItem on the lineage table
 - dynamodb:GetItem, UpdateItem on the watermarks table
 - kms:Decrypt (and GenerateDataKey as DynamoDB asks) on the key of the run tables, if it is a customer key
 - cloudwatch:PutMetricData on `*`, condition cloudwatch:namespace = Lakehouse (an outage is logged and no matter; a denial fails the function)
@@ -26,6 +27,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lakehouse.audit import TTL_DAYS, AuditTrail
 from lakehouse.aws import client
 from lakehouse.leases import Leases
+from lakehouse.lineage import Lineage
 from lakehouse.metrics import MetricsEmitter
 from lakehouse.watermarks import Watermarks
 from lambdas.run_recorder.recorder import Recorder
@@ -40,6 +42,7 @@ def recorder() -> Recorder:
     return Recorder(
         audit=AuditTrail(client=client("dynamodb"), table=environ["AUDIT_TABLE"], ttl_days=int(environ.get("AUDIT_TTL_DAYS", TTL_DAYS))),
         leases=Leases(client=client("dynamodb"), table=environ["CONTROL_TABLE"]),
+        lineage=Lineage(client=client("dynamodb"), table=environ["LINEAGE_TABLE"]),
         watermarks=Watermarks(client=client("dynamodb"), table=environ["WATERMARKS_TABLE"]),
         # A CloudWatch that does not answer must not cost the time that the record of a run needs.
         metrics=MetricsEmitter(client=client("cloudwatch", attempts=2, read_seconds=5), env=environ["LAKEHOUSE_ENV"]),

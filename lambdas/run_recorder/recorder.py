@@ -10,6 +10,7 @@ from lakehouse.audit import AuditTrail, UnknownRunError
 from lakehouse.audit_records import RunRecord, RunTrail
 from lakehouse.clock import Clock, from_text, utc_now
 from lakehouse.leases import Holder, Leases
+from lakehouse.lineage import Edge, Lineage
 from lakehouse.metrics import (
     FILES_LOADED,
     FILES_REJECTED,
@@ -31,7 +32,16 @@ from lakehouse.metrics import (
 from lakehouse.watermarks import Watermarks
 from lambdas.run_recorder.causes import Failure, failure_of
 from lambdas.run_recorder.outcome import latest_attempts, outcome_of
-from lambdas.run_recorder.requests import EndingEvent, FailRequest, FinishRequest, LeaseRequest, Request, StartRequest
+from lambdas.run_recorder.requests import (
+    BeginStepRequest,
+    EndingEvent,
+    EndStepRequest,
+    FailRequest,
+    FinishRequest,
+    LeaseRequest,
+    Request,
+    StartRequest,
+)
 
 _BY_STATUS = {"SUCCEEDED": RUNS_SUCCEEDED, "FAILED": RUNS_FAILED, "TIMED_OUT": RUNS_TIMED_OUT, "SKIPPED": RUNS_SKIPPED}
 _BY_COUNT = {"rows_in": ROWS_IN, "silver": ROWS_SILVER, "superseded": ROWS_SUPERSEDED, "quarantined": ROWS_QUARANTINED}
@@ -47,18 +57,27 @@ class Recorder:
     """Answers the requests of state machines, and EventBridge when a machine could not ask any more."""
 
     def __init__(
-        self, *, audit: AuditTrail, leases: Leases, watermarks: Watermarks, metrics: MetricsEmitter, clock: Clock = utc_now
+        self,
+        *,
+        audit: AuditTrail,
+        leases: Leases,
+        lineage: Lineage,
+        watermarks: Watermarks,
+        metrics: MetricsEmitter,
+        clock: Clock = utc_now,
     ) -> None:
         """
         Args:
             audit: The audit.
             leases: Leases of tables.
+            lineage: Lineage of the tables that steps without a job of their own write.
             watermarks: How far sources were read.
             metrics: Sends metrics.
             clock: Gives the present moment.
         """
         self._audit = audit
         self._leases = leases
+        self._lineage = lineage
         self._watermarks = watermarks
         self._metrics = metrics
         self._clock = clock
@@ -70,6 +89,10 @@ class Recorder:
                 return self._start(request)
             case LeaseRequest():
                 return self._lease(request)
+            case BeginStepRequest():
+                return self._begin_step(request)
+            case EndStepRequest():
+                return self._end_step(request)
             case FinishRequest():
                 return self._finish(request)
             case FailRequest():
@@ -105,6 +128,26 @@ class Recorder:
     def _is_over(self, holder: Holder) -> bool:
         run = self._audit.get_run(holder.run_id, pipeline=holder.pipeline)
         return run is not None and run.is_ended
+
+    def _begin_step(self, request: BeginStepRequest) -> dict[str, Any]:
+        attempt = self._audit.start_step(
+            pipeline=request.pipeline, run_id=request.run_id, step=request.step, engine=request.engine, job_run_id=request.job_run_id
+        )
+        return {"attempt": attempt}
+
+    def _end_step(self, request: EndStepRequest) -> dict[str, Any]:
+        edge = Edge(pipeline=request.pipeline, run_id=request.run_id, step=request.step, source=request.source, target=request.target)
+        # Before the step ends: a step that has ended is never told again.
+        self._lineage.record([edge])
+        step = self._audit.end_step(
+            pipeline=request.pipeline,
+            run_id=request.run_id,
+            step=request.step,
+            attempt=request.attempt,
+            status="SUCCEEDED",
+            counts=request.counts,
+        )
+        return {"status": step.status}
 
     def _finish(self, request: FinishRequest) -> dict[str, Any]:
         trail = self._audit.trail(request.run_id, pipeline=request.pipeline)

@@ -10,7 +10,7 @@ from typing import Any, cast
 from lakehouse.clock import from_text, to_text
 from lakehouse.errors import TerminalError
 
-ACTIONS = ("start", "lease", "finish", "fail")
+ACTIONS = ("start", "lease", "begin_step", "end_step", "finish", "fail")
 """Actions that a state machine may ask for."""
 
 ENDINGS = ("FAILED", "TIMED_OUT", "ABORTED")
@@ -48,6 +48,36 @@ class LeaseRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BeginStepRequest:
+    """A step that no job of ours records begins."""
+
+    pipeline: str
+    run_id: str
+    step: str
+    engine: str
+    job_run_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndStepRequest:
+    """Such a step has succeeded.
+
+    Attributes:
+        counts: What it counted.
+        source: What it read, for lineage.
+        target: What it wrote.
+    """
+
+    pipeline: str
+    run_id: str
+    step: str
+    attempt: int
+    counts: Mapping[str, int]
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinishRequest:
     """The steps of a run are over."""
 
@@ -76,7 +106,7 @@ class EndingEvent:
     cause: str
 
 
-Request = StartRequest | LeaseRequest | FinishRequest | FailRequest | EndingEvent
+Request = StartRequest | LeaseRequest | BeginStepRequest | EndStepRequest | FinishRequest | FailRequest | EndingEvent
 
 
 def request_of(event: Mapping[str, Any]) -> Request:
@@ -95,6 +125,10 @@ def request_of(event: Mapping[str, Any]) -> Request:
                 return LeaseRequest(
                     pipeline=event["pipeline"], run_id=event["run_id"], tables=tuple(event["tables"]), seconds=int(event["seconds"])
                 )
+            case "begin_step":
+                return BeginStepRequest(**{key: str(event[key]) for key in ("pipeline", "run_id", "step", "engine", "job_run_id")})
+            case "end_step":
+                return _end_step(event)
             case "finish":
                 return FinishRequest(pipeline=event["pipeline"], run_id=event["run_id"])
             case "fail":
@@ -119,6 +153,20 @@ def _start(document: Mapping[str, Any], *, execution_arn: str | None, started_at
         execution_arn=execution_arn,
         started_at=None if started_at is None else to_text(from_text(started_at)),
         seconds=None if document.get("seconds") is None else int(document["seconds"]),
+    )
+
+
+def _end_step(event: Mapping[str, Any]) -> EndStepRequest:
+    """Read counts as the Data API answers them: a list of fields, each a mapping of its type to its value."""
+    values: list[Any] = [next(iter(field.values())) for field in event["row"]]
+    return EndStepRequest(
+        pipeline=event["pipeline"],
+        run_id=event["run_id"],
+        step=event["step"],
+        attempt=int(event["attempt"]),
+        counts={name: int(value) for name, value in zip(event["count_names"], values, strict=True)},
+        source=event["source"],
+        target=event["target"],
     )
 
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 _TYPES = frozenset({"Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"})
 _ENDS = frozenset({"Succeed", "Fail", "Choice"})
+
+MANAGED_RULES = {
+    "emr-serverless:startJobRun.sync": "StepFunctionsGetEventsForEMRServerlessJobRule",
+    "emr-serverless:cancelJobRun.sync": "StepFunctionsGetEventsForEMRServerlessJobRule",
+    **{
+        f"emr-serverless:{name}Application.sync": "StepFunctionsGetEventsForEMRServerlessApplicationRule"
+        for name in ("create", "start", "stop", "delete")
+    },
+}  # fmt: skip
+"""Tasks that Step Functions is told the end of by a rule, which it makes with the machine's role."""
 
 
 def problems(definition: str) -> list[str]:
@@ -19,6 +30,11 @@ def problems(definition: str) -> list[str]:
     if not isinstance(machine, dict):
         return ["SCHEMA_VALIDATION_FAILED: The definition is not an object at /"]
     return list(_machine(machine, "/"))
+
+
+def managed_rules(definition: str) -> set[str]:
+    """Names of the EventBridge rules that the tasks of a definition need."""
+    return {rule for task, rule in MANAGED_RULES.items() if re.search(rf"states:::{re.escape(task)}\W", definition)}
 
 
 def _machine(machine: dict[str, Any], at: str) -> Iterator[str]:

@@ -76,6 +76,7 @@ def _create_application(call: Call) -> Answer:
         }  # fmt: skip
         _fill(application)
         _check(application)
+        _require_tagging(call, application)
         _applications[number] = application
         _remember(call, number)
         return _shown(application, "applicationId", "arn", "name")
@@ -207,6 +208,7 @@ def _start_job_run(call: Call) -> Answer:
             return _shown(_job_runs[known], "applicationId", "jobRunId", "arn")
         _require_served(call)
         record, submission = _job_run(call, application)
+        _require_tagging(call, record)
         if application["state"] in {CREATED, STOPPED}:
             if not application["autoStartConfiguration"]["enabled"]:
                 raise _wrong_state(application, STARTED)
@@ -368,6 +370,12 @@ def _wrong_state(application: Mapping[str, Any], *states: str) -> ServiceError:
         f"Application {application['applicationId']} must be in one of the following statuses [{', '.join(states)}]. "
         f"Current status: {application['state']}"
     )
+
+
+def _require_tagging(call: Call, record: Mapping[str, Any]) -> None:
+    """Whoever tags what they make needs the right to tag it."""
+    if record["tags"]:
+        call.require("emr-serverless:TagResource", record["arn"])
 
 
 def _require_served(call: Call) -> None:

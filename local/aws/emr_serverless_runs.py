@@ -313,15 +313,28 @@ class Run:
         """The two logs of the driver; they go to CloudWatch Logs if the job says so."""
         settings = self._monitoring("cloudWatchLoggingConfiguration")
         wanted = (settings.get("logTypes") or {"SPARK_DRIVER": ["STDOUT", "STDERR"]}).get("SPARK_DRIVER", ())
-        client = session.client("logs", config=spark_runs.CONFIG) if settings.get("enabled") else None
-        prefix = settings.get("logStreamNamePrefix") or ""
+        group, prefix = settings.get("logGroupName") or DEFAULT_LOG_GROUP, settings.get("logStreamNamePrefix") or ""
+        client = self._log_client(session, group) if settings.get("enabled") else None
         return {
             name: RunLog(
-                logs=client if name.upper() in wanted else None, group=settings.get("logGroupName") or DEFAULT_LOG_GROUP,
+                logs=client if name.upper() in wanted else None, group=group,
                 stream=f"{prefix}/{self.log_folder}/{name}", copy=host.folder() / "logs" / "jobs" / f"{self.record['jobRunId']}.{name}",
             )
             for name in ("stdout", "stderr")
         }  # fmt: skip
+
+    def _log_client(self, session: boto3.Session, group: str) -> Any:
+        """A client of CloudWatch Logs, once the role was let look for the group, as EMR Serverless does first; None if it was not."""
+        client = session.client("logs", config=spark_runs.CONFIG)
+        try:
+            client.describe_log_groups(logGroupNamePrefix=group)
+            client.describe_log_streams(logGroupName=group, limit=1)
+        except client.exceptions.ResourceNotFoundException:
+            return client  # the log makes it, if the role may
+        except (ClientError, BotoCoreError) as error:
+            log.warning("job run %s does not log to CloudWatch Logs: %s", self.record["jobRunId"], error)
+            return None
+        return client
 
     def _ship(self, session: boto3.Session, logs: Mapping[str, RunLog]) -> None:
         """Put the whole logs into S3, and tell the platform's own log what did not arrive; a run ends without its logs too."""

@@ -40,7 +40,9 @@ def _check_request(request: door.Request) -> door.Response | None:
     record = guard.role_record(role)
     if record is None or not guard.trusts(record, states.SERVICE, source_arn=machine):
         return _refusal("AccessDeniedException", NOT_TRUSTED)
-    problem = executions.logging_problem(role, data.get("loggingConfiguration"), machine_arn=machine)
+    problem = _rule_problem(role, str(data.get("definition") or ""), machine) or executions.logging_problem(
+        role, data.get("loggingConfiguration"), machine_arn=machine
+    )
     return _refusal("AccessDeniedException", problem) if problem else None
 
 
@@ -60,7 +62,21 @@ def _check_resource(properties: dict[str, Any]) -> str:
         return NOT_TRUSTED
     if (properties.get("TracingConfiguration") or {}).get("Enabled"):
         executions.ask_tracing(role, machine_arn=machine)
-    return executions.logging_problem(role, properties.get("LoggingConfiguration"), machine_arn=machine)
+    problem = _rule_problem(role, _provisioners._sfn_definition(properties), machine)
+    return problem or executions.logging_problem(role, properties.get("LoggingConfiguration"), machine_arn=machine)
+
+
+def _rule_problem(role: str, definition: str, machine: str) -> str:
+    """Why Step Functions cannot make the rules that tell it of the ends of jobs; empty if it can, or needs none."""
+    for rule in sorted(definitions.managed_rules(definition)):
+        arn = f"arn:aws:events:{_responses.get_region()}:{_responses.get_account_id()}:rule/{rule}"
+        for action in ("events:PutTargets", "events:PutRule", "events:DescribeRule"):
+            denied = guard.authorize_role(
+                role, service=states.SERVICE, session="StepFunctions", action=action, resource=arn, source_arn=machine
+            )
+            if denied:
+                return f"'{role}' is not authorized to create managed-rule."
+    return ""
 
 
 def _refusal(code: str, message: str) -> door.Response:

@@ -24,12 +24,13 @@ INTERFACE = {
     "runs": ["--json", "--env"],
     "show": ["RUN", "--json", "--env"],
     "logs": ["RUN", "--env"],
-    "sql": ["QUERY", "--json", "--env"],
+    "sql": ["QUERY", "--engine", "--json", "--env"],
     "quarantine": ["DATASET", "--json", "--env"],
+    "tables": ["--json", "--env"],
     "status": ["--json", "--env"],
     "down": ["--wipe", "--env"],
 }
-"""The promise of issue 3: these verbs and flags are stable."""
+"""These verbs and flags are promised: they stay as they are."""
 
 
 def test_the_page_is_what_the_code_says() -> None:

@@ -201,7 +201,7 @@ def test_a_run_is_told_what_a_run_on_glue_is(job: Callable[..., EmrServerlessJob
     state = job(arguments={"--env": "prod", "--note": "it's {so} \\ there"}).step("load").states(PLACE)["Step load"]
     assert state["Parameters"]["JobDriver"]["SparkSubmit"]["EntryPointArguments.$"] == (
         "States.Array('--run_id', $.run_id, '--attempt', States.Format('{}', $.attempt), '--manifest', $.manifest, '--batch_id', $.batch_id, "
-        "'--env', 'prod', '--note', 'it\\'s \\{so\\} \\\\ there', '--log_stream', 'load/applications/00f/jobs/JOB_RUN_ID/SPARK_DRIVER/stderr')"
+        "'--env', 'prod', '--note', 'it\\'s \\{so\\} \\\\ there', '--log_stream', 'load/applications/00f/jobs/JOB_RUN_ID/SPARK_DRIVER/stdout')"
     )
 
 

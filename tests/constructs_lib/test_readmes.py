@@ -15,6 +15,7 @@ from constructs import Construct
 import constructs_lib
 from constructs_lib.catalog import AthenaWorkgroup, CatalogTable
 from constructs_lib.ingestion import FileArrival, FilesLanded
+from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.observability import AlertTopics
 from constructs_lib.orchestration import GlueStep, Pipeline, RunRecorder, RunTables
 from constructs_lib.permissions import account_principal, service_principal
@@ -24,6 +25,7 @@ from constructs_lib.storage import DataLake
 from lakehouse.contracts.compiler.project import compile_contracts
 from lakehouse.contracts.tables import table_of
 from lakehouse.naming import DatasetName, Names
+from lakehouse.warehouse.tables import table_of as warehouse_table_of
 from stacks.synthesis import ROOT
 
 FOLDER = Path(constructs_lib.__file__).parent
@@ -63,6 +65,7 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
         "keys": keys,
         "lake": lake,
         "names": names,
+        "network": NetworkReference.from_parameters(stack, names=names),
         "pipeline": Pipeline(scope, "Pipeline", names=names, pipeline="given", steps=[step], tables=["a.b"], log_key=keys.logs),
         "recorder": RunRecorder(scope, "Recorder", names=names, tables=run_tables.by_name, log_key=keys.logs),
         "role": iam.Role(scope, "Role", assumed_by=service_principal("glue.amazonaws.com")),
@@ -70,6 +73,8 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
         "stack": stack,
         "table": CatalogTable(dataset=DatasetName.parse("gold.sales.daily_sales"), lake=lake.by_name),
         "table_of": table_of,
+        "Pipeline": Pipeline,
+        "warehouse_table_of": warehouse_table_of,
         "topics": AlertTopics(scope, "Topics", names=names, key=keys.messaging),
         "workgroup": AthenaWorkgroup(scope, "Workgroup", name="given", lake=lake.by_name),
     }

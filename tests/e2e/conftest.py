@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -163,10 +164,14 @@ class Checkout:
         return {"rows": rows, "commits": commits}
 
 
-@pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """The platform, up and deployed; stopped and gone at the end."""
-    root = tmp_path_factory.mktemp("checkout")
+@contextmanager
+def new_checkout(root: Path, *, change: Callable[[Path], None] = lambda _: None) -> Iterator[Checkout]:
+    """A checkout of its own whose platform is up and deployed; stopped and gone at the end.
+
+    Args:
+        root: Empty folder.
+        change: Changes what is authored before it is deployed.
+    """
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
@@ -175,6 +180,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
             shutil.copy(source, root / name)
     for name in LINKED:
         (root / name).symlink_to(ROOT / name)
+    change(root)
     checkout = Checkout(root)
     try:
         checkout.lake("up")
@@ -185,6 +191,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
             print(f"\nkept: cd {root} && {sys.executable} -m cli.main status")
         else:
             checkout.lake("down", "--wipe", code=None)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """The platform that most scenarios share."""
+    with new_checkout(tmp_path_factory.mktemp("checkout")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

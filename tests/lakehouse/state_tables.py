@@ -17,20 +17,4 @@ def state_tables() -> Iterator[tuple[Any, Clock]]:
     with moto.mock_aws():
         dynamodb = client("dynamodb")
         make_tables(dynamodb)
-        keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
-        types = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]
-        dynamodb.create_table(
-            TableName="lineage",
-            KeySchema=keys,
-            AttributeDefinitions=[*types, *({"AttributeName": name, "AttributeType": "S"} for name in ("source", "target"))],
-            BillingMode="PAY_PER_REQUEST",
-            GlobalSecondaryIndexes=[
-                {
-                    "IndexName": f"by_{name}",
-                    "KeySchema": [{"AttributeName": name, "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-                    "Projection": {"ProjectionType": "ALL"},
-                }
-                for name in ("source", "target")
-            ],
-        )
         yield dynamodb, Clock()

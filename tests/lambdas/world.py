@@ -26,7 +26,7 @@ from lambdas.arrival_starter.starter import Message, Starter
 
 REGION = "us-east-1"
 RAW, LOGS = "raw-bucket", "logs-bucket"
-AUDIT, CONTROL, WATERMARKS = "audit", "control", "watermarks"
+AUDIT, CONTROL, LINEAGE, WATERMARKS = "audit", "control", "lineage", "watermarks"
 PIPELINE, DATASET = "orders", "tpch.orders"
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:lake-orders"
 FOLDER = "tpch/orders/year=2026/month=11/day=22/"
@@ -268,6 +268,15 @@ def make_tables(dynamodb: Any, *, audit: str = AUDIT, control: str = CONTROL) ->
             AttributeDefinitions=[attribute("pk"), attribute("sk")],
             BillingMode="PAY_PER_REQUEST",
         )
+    dynamodb.create_table(
+        TableName=LINEAGE,
+        KeySchema=keys("pk", "sk"),
+        AttributeDefinitions=[attribute(name) for name in ("pk", "sk", "source", "target")],
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[
+            {"IndexName": f"by_{name}", "KeySchema": keys(name, "sk"), "Projection": everything} for name in ("source", "target")
+        ],
+    )
 
 
 @cache

@@ -76,7 +76,7 @@ def rights(assembly: Assembly, role: str) -> set[tuple[str, str]]:
 def test_a_job_is_told_the_same_on_both_engines(prod: Assembly, moved: Assembly, step: str) -> None:
     on_glue, on_emr = told(prod, step), told(moved, step)
     assert on_emr.pop("--engine") == "emr-serverless"
-    assert on_emr.pop("--log_stream").endswith("/jobs/JOB_RUN_ID/SPARK_DRIVER/stderr")
+    assert on_emr.pop("--log_stream").endswith("/jobs/JOB_RUN_ID/SPARK_DRIVER/stdout")
     assert on_glue.pop("--engine") == "glue"
     assert on_emr == on_glue
 

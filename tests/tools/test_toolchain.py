@@ -29,6 +29,16 @@ def test_spark_finds_its_jars_and_trino_its_plugins() -> None:
     assert tools.spark_submit.is_file()
 
 
+def test_each_release_has_its_own_spark(tmp_path: Path) -> None:
+    glue, emr = Toolchain().spark(), Toolchain().spark("4.0")
+    assert [next(release.home.glob("jars/spark-core_2.13-*.jar")).stem.rsplit("-", 1)[-1] for release in (glue, emr)] == ["4.1.1", "4.0.2"]
+    assert [jar.name for jar in emr.jars] == [
+        "hadoop-aws-3.4.1.jar", "iceberg-aws-bundle-1.10.1.jar", "iceberg-spark-runtime-4.0_2.13-1.10.1.jar", "s3-transfer-manager-2.33.0.jar",
+    ]  # fmt: skip
+    with pytest.raises(ToolMissingError, match=r"run `\.venv/bin/python -m tools\.spark_releases`"):
+        Toolchain(root=tmp_path).spark("4.0")
+
+
 def test_a_missing_tool_says_make_setup(tmp_path: Path) -> None:
     tools = Toolchain(root=tmp_path)
     for name in ("python", "node", "cdk", "java", "java_trino", "spark_submit", "spark_jars", "trino_home", "lambda_packages"):

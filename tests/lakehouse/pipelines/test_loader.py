@@ -100,6 +100,14 @@ def test_an_arrival_pipeline_may_publish_too(specs: Specs) -> None:
     assert [step.name for step in specs.load(orders=text)["orders"].steps] == ["ingest", "refine", "gold"]
 
 
+def test_what_is_published_may_be_loaded(specs: Specs) -> None:
+    text = DAILY + "  - {load: redshift, reads: gold.tpch.daily_revenue}\n"
+    spec = specs.load(daily=text, orders=ORDERS)["daily"]
+    (load,) = spec.loads
+    assert (load.name, load.into, str(load.reads)) == ("load", "redshift", "gold.tpch.daily_revenue")
+    assert [str(output) for output in spec.outputs] == ["gold.tpch.daily_revenue"]
+
+
 def test_every_fault_of_every_file_is_told_at_once(specs: Specs) -> None:
     found = specs.faults(orders=ORDERS.replace("owner", "ownr").replace("ingest", "ingset"), daily=DAILY.replace("gold.tpch", "gold.tpcx"))
     assert [(fault.file, fault.line) for fault in found] == [
@@ -207,12 +215,62 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     "step as text": ("orders", ORDERS + "  - refine\n", "steps[2]", "'refine' is not a step", "{job:"),
     "step without a job": ("orders", ORDERS.replace("job: refine, ", ""), "steps[1]", "job is missing", "ingest, refine or publish"),
     "unknown job": ("orders", ORDERS.replace("refine", "refien"), "steps[1].job", "there is no job 'refien'", "did you mean 'refine'"),
-    "load": (
+    "load of a list": (
+        "daily",
+        DAILY + "  - {load: redshift, reads: [gold.tpch.daily_revenue]}\n",
+        "steps[1].reads",
+        "is not text",
+        "gold.<domain>.<dataset>",
+    ),
+    "load into another warehouse": (
+        "daily",
+        DAILY + "  - {load: snowflake, reads: gold.tpch.daily_revenue}\n",
+        "steps[1].load",
+        "there is no load 'snowflake'",
+        "redshift",
+    ),
+    "load of silver": (
+        "daily",
+        DAILY + "  - {load: redshift, reads: silver.tpch.orders}\n",
+        "steps[1].reads",
+        "silver is not loaded",
+        "gold",
+    ),
+    "load of nothing": ("daily", DAILY + "  - {load: redshift}\n", "steps[1]", "reads is missing", "add reads"),
+    "load with an engine": (
+        "daily",
+        DAILY + "  - {load: redshift, reads: gold.tpch.daily_revenue, engine: glue}\n",
+        "steps[1].engine",
+        "there is no key 'engine'",
+        "use one of",
+    ),
+    "job after a load": (
         "orders",
-        ORDERS + "  - {load: redshift, reads: [gold.tpch.daily_revenue]}\n",
-        "steps[2].load",
-        "load cannot be applied yet",
-        "Athena",
+        ORDERS.replace("  - {job: refine", "  - {load: redshift, reads: gold.tpch.daily_revenue}\n  - {job: refine"),
+        "steps[2]",
+        "the job refine comes after a load",
+        "put the loads last",
+    ),
+    "two loads of one name": (
+        "daily",
+        DAILY + "  - {load: redshift, reads: gold.tpch.daily_revenue}\n" * 2,
+        "steps[2]",
+        "a second step is called 'load'",
+        "add name",
+    ),
+    "one table loaded twice": (
+        "daily",
+        DAILY + "  - {load: redshift, reads: gold.tpch.daily_revenue}\n  - {load: redshift, name: again, reads: gold.tpch.daily_revenue}\n",
+        "steps[2].reads",
+        "is also loaded at pipelines/daily.yaml:9",
+        "remove one",
+    ),
+    "only a load": (
+        "daily",
+        DAILY.split("  - job", maxsplit=1)[0] + "  - {load: redshift, reads: gold.tpch.daily_revenue}\n",
+        "steps",
+        "only loads",
+        "publish step",
     ),
     "other engine": (
         "orders",

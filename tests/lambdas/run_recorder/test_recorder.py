@@ -15,12 +15,13 @@ from constructs_lib.orchestration.steps import GlueStep, MachineFunctions
 from lakehouse.audit import AuditTrail
 from lakehouse.audit_records import FileRecord, RunRecord
 from lakehouse.leases import Leases
+from lakehouse.lineage import Lineage
 from lakehouse.metrics import RUN_METRICS, MetricsDeniedError, MetricsEmitter
 from lakehouse.run_ids import new_run_id
 from lakehouse.watermarks import Watermarks
 from lambdas.run_recorder.recorder import Recorder
 from lambdas.run_recorder.requests import StartRequest, UnknownRequestError, request_of
-from tests.lambdas.world import AUDIT, CONTROL, PIPELINE, WATERMARKS, Crash, Trap, World
+from tests.lambdas.world import AUDIT, CONTROL, LINEAGE, PIPELINE, WATERMARKS, Crash, Trap, World
 
 TABLES = ["bronze_tpch.orders", "silver_tpch.orders"]
 
@@ -62,6 +63,7 @@ def ask(world: World, cloudwatch: CloudWatch) -> Ask:
         recorder = Recorder(
             audit=AuditTrail(client=dynamodb, table=AUDIT, clock=world.clock),
             leases=Leases(client=dynamodb, table=CONTROL, clock=world.clock),
+            lineage=Lineage(client=dynamodb, table=LINEAGE, clock=world.clock),
             watermarks=Watermarks(client=dynamodb, table=WATERMARKS, clock=world.clock),
             metrics=MetricsEmitter(client=trap.around(cloudwatch), env="test"),
             clock=world.clock,
@@ -553,3 +555,62 @@ def test_deleted_records_are_accounted_for(world: World, ask: Ask) -> None:
     _step(world, wrong, "refine", counts={"rows_in": 5, "silver": 1, "superseded": 1, "quarantined": 1, "deleted": 1})
     answer = _finish(ask, wrong)
     assert (answer["reason"], "deleted 1 = 4" in answer["message"]) == ("row_accounting", True)
+
+
+RUN = "0190-run"
+LOADED: dict[str, Any] = {
+    "count_names": ["rows_staged", "rows_removed", "rows_added", "rows_in_table"],
+    "row": [{"LongValue": 10}, {"LongValue": 1}, {"LongValue": 3}, {"LongValue": 10}],
+    "source": "gold.tpch.daily_revenue",
+    "target": "warehouse.gold_tpch.daily_revenue",
+}
+
+
+def _begin_load(ask: Ask, job: str = "execution/moment") -> int:
+    return ask(action="begin_step", pipeline=PIPELINE, run_id=RUN, step="load", engine="redshift", job_run_id=job)["attempt"]
+
+
+def test_a_load_has_a_step_of_its_own_with_its_rows_and_its_lineage(world: World, ask: Ask) -> None:
+    _start(ask, RUN)
+    attempt = _begin_load(ask)
+    assert _begin_load(ask) == attempt  # a call that Step Functions repeats
+    # The machine keeps the number of the attempt as it came, text or number.
+    assert ask(action="end_step", pipeline=PIPELINE, run_id=RUN, step="load", attempt=str(attempt), **LOADED) == {"status": "SUCCEEDED"}
+    assert ask(action="end_step", pipeline=PIPELINE, run_id=RUN, step="load", attempt=attempt, **LOADED) == {"status": "SUCCEEDED"}
+    assert ask(action="finish", pipeline=PIPELINE, run_id=RUN)["status"] == "SUCCEEDED"
+    trail = world.audit.trail(RUN, pipeline=PIPELINE)
+    (step,) = trail.steps
+    assert (step.engine, step.status) == ("redshift", "SUCCEEDED")
+    assert step.counts == {"rows_staged": 10, "rows_removed": 1, "rows_added": 3, "rows_in_table": 10}
+    (edge,) = Lineage(client=world.dynamodb, table=LINEAGE).into_target("warehouse.gold_tpch.daily_revenue")
+    assert (edge.source, edge.step, edge.run_id) == ("gold.tpch.daily_revenue", "load", RUN)
+
+
+def test_a_load_that_fails_names_the_statement_and_redshift_s_reason(world: World, ask: Ask) -> None:
+    _start(ask, RUN)
+    _begin_load(ask)
+    described = {
+        "Id": "x",
+        "Status": "FAILED",
+        "Error": "Query was aborted",
+        "SubStatements": [
+            {"Status": "FINISHED", "QueryString": "/* make the staging table */ CREATE TEMP TABLE s (a INT)"},
+            {"Status": "FAILED", "Error": "ERROR: S3ServiceException:Access Denied", "QueryString": "/* copy the files */ COPY s"},
+            {"Status": "ABORTED", "QueryString": "/* count */ SELECT 1"},
+        ],
+    }
+    failure = {"Error": "Redshift.StatementFailed", "Cause": json.dumps(described)}
+    ask(action="fail", pipeline=PIPELINE, run_id=RUN, step="load", failure=failure)
+    run = world.audit.trail(RUN, pipeline=PIPELINE)
+    assert run.run.status == run.steps[0].status == "FAILED"
+    said = "step load: statement 2 of 3 (copy the files) FAILED: ERROR: S3ServiceException:Access Denied; the table is as it was"
+    assert run.run.message == run.steps[0].message == said
+
+
+def test_an_unload_that_fails_says_what_athena_said(world: World, ask: Ask) -> None:
+    _start(ask, RUN)
+    cause = json.dumps({"QueryExecution": {"Status": {"State": "FAILED", "StateChangeReason": "Query exhausted resources"}}})
+    ask(action="fail", pipeline=PIPELINE, run_id=RUN, step="load", failure={"Error": "States.TaskFailed", "Cause": cause})
+    run = world.audit.get_run(RUN, pipeline=PIPELINE)
+    assert run is not None
+    assert run.message == "step load: Athena says: Query exhausted resources"

@@ -116,6 +116,16 @@ def test_a_job_run_that_is_not_there_is_not_found(emr: Any) -> None:
         emr.list_job_runs(applicationId="00nothing")
 
 
+def test_tags_of_something_new_need_the_right_to_tag(emr: Any) -> None:
+    create = allow("emr-serverless:CreateApplication")
+    maker = client("emr-serverless", key=user(create))
+    maker.create_application(**RELEASE)
+    with pytest.raises(ClientError, match=r"not authorized to perform: emr-serverless:TagResource on resource: arn:.*:/applications/00"):
+        maker.create_application(**RELEASE, tags={"a": "1"})
+    tagger = client("emr-serverless", key=user(create, allow("emr-serverless:TagResource", "arn:aws:emr-serverless:*:*:/applications/*")))
+    tagger.create_application(**RELEASE, tags={"a": "1"})
+
+
 def test_tags_are_kept(emr: Any) -> None:
     arn = emr.create_application(**RELEASE, tags={"a": "1"})["arn"]
     emr.tag_resource(resourceArn=arn, tags={"b": "2"})
@@ -215,3 +225,15 @@ def test_a_cluster_knows_its_own_options() -> None:
     assert spark_submit.read("s3://b/job.py", [], "--master yarn --deploy-mode cluster", defaults={}, on_cluster=True).conf == {}
     with pytest.raises(spark_submit.SubmitError, match="--master must be yarn, got local"):
         spark_submit.read("s3://b/job.py", [], "--master local", defaults={}, on_cluster=True)
+
+
+# ---- what is kept --------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_the_end_of_the_platform_interrupted_has_failed(emr: Any) -> None:
+    number = emr.create_application(**RELEASE)["applicationId"]
+    record = {"applicationId": number, "state": "RUNNING", "arn": "a", "tags": {}, "updatedAt": 0.0, "createdAt": 0.0}
+    emr_serverless._job_runs[f"{number}/00run"] = record
+    emr_serverless.SERVED.restored()
+    kept = emr_serverless._job_runs.pop(f"{number}/00run")
+    assert (kept["state"], kept["stateDetails"]) == ("FAILED", "the laptop platform was stopped during the run")

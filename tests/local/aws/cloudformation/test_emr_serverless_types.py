@@ -11,7 +11,7 @@ from tests.fixtures.platform import LocalAws, allow
 pytestmark = pytest.mark.platform
 
 STACKS = allow("cloudformation:*")
-MAKE = allow(["emr-serverless:CreateApplication", "emr-serverless:GetApplication"])
+MAKE = allow(["emr-serverless:CreateApplication", "emr-serverless:GetApplication", "emr-serverless:TagResource"])
 OUTPUTS = {"Outputs": {"Id": {"Value": {"Ref": "App"}}, "Arn": {"Value": {"Fn::GetAtt": ["App", "Arn"]}}}}
 
 

@@ -1,0 +1,1 @@
+"""Custom resource: tables, migrations and external schemas of the warehouse."""

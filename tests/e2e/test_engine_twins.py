@@ -1,0 +1,107 @@
+"""One word moves a pipeline to another engine: the same files give the same tables on Glue's Spark and on EMR Serverless's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.results import Run
+from local.tpch.dirty import DIRTY_DAY, write_dirty_drop
+from local.tpch.drops import generate
+from tests.e2e.conftest import Checkout, new_checkout
+from tests.e2e.rows import csv
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+TWIN = "orders_emr"
+"""A second dataset of orders, which is the first one but for its name and its engine."""
+
+NOT_COMPARED = {"_source_file", "_source_version", "_sequence", "_batch_id", "_ingested_at", "_run_id", "_quarantined_at"}
+"""Columns that say where and when a row came from."""
+
+
+def move(root: Path) -> None:
+    """Author the twin."""
+    for name in ("odcs.yaml", "lock.json"):
+        text = (root / "contracts" / "tpch" / f"orders.{name}").read_text(encoding="utf-8")
+        for before, after in (
+            ("tpch.orders", f"tpch.{TWIN}"), ("tpch/orders/", f"tpch/{TWIN}/"), ("id: orders\n", f"id: {TWIN}\n"),
+            ("name: orders\n", f"name: {TWIN}\n"), ("element: orders.", f"element: {TWIN}."),
+        ):  # fmt: skip
+            text = text.replace(before, after)
+        (root / "contracts" / "tpch" / f"{TWIN}.{name}").write_text(text, encoding="utf-8")
+    pipeline = (root / "pipelines" / "orders.yaml").read_text(encoding="utf-8")
+    moved = pipeline.replace("pipeline: orders", f"pipeline: {TWIN}").replace("tpch.orders", f"tpch.{TWIN}")
+    (root / "pipelines" / f"{TWIN}.yaml").write_text(moved.replace("engine: glue", "engine: emr-serverless"), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """A platform on which both engines got the same clean and dirty files."""
+    with new_checkout(tmp_path_factory.mktemp("engines"), change=move) as checkout:
+        drops = generate(scale=0.001, days=1, out=checkout.work / "tpch")
+        files = [drop.path for drop in drops.of("tpch.orders")] + [path for _, path in write_dirty_drop(checkout.work / "dirty")]
+        for dataset in ("orders", TWIN):
+            checkout.drop(f"tpch.{dataset}", files, day=DIRTY_DAY)
+        checkout.wait(code=1)
+        yield checkout
+
+
+def rows(checkout: Checkout, table: str) -> list[Any]:
+    """Rows of a table, by value, without what tells the deliveries apart."""
+    columns = [row[0].split("\t")[0].strip() for row in checkout.sql(f"SHOW COLUMNS IN {table}")]
+    wanted = ", ".join(f'"{name}"' for name in columns if name not in NOT_COMPARED)
+    return checkout.sql(f"SELECT {wanted} FROM {table} ORDER BY {wanted}")
+
+
+def ended(runs: list[Run]) -> list[Any]:
+    """What became of runs: status, reason, counts."""
+    return sorted((run.status, run.reason or "", str(run.counts)) for run in runs)
+
+
+def test_both_engines_make_the_same_of_the_same_files(twins: Checkout) -> None:
+    assert ended(twins.runs("orders")) == ended(twins.runs(TWIN))
+
+
+@pytest.mark.parametrize("zone", ["bronze", "silver", "quarantine"])
+def test_the_tables_of_both_engines_are_equal(twins: Checkout, zone: str) -> None:
+    found, wanted = rows(twins, f"{zone}_tpch.{TWIN}"), rows(twins, f"{zone}_tpch.orders")
+    assert wanted
+    assert found == wanted
+
+
+def test_the_twin_ran_on_emr_serverless_and_its_audit_says_where_its_log_is(twins: Checkout) -> None:
+    steps = twins.show(twins.runs(TWIN)[0]).steps
+    emr, logs = twins.client("emr-serverless"), twins.client("logs")
+    (application,) = emr.list_applications()["applications"]
+    runs = {run["id"]: run for run in emr.list_job_runs(applicationId=application["id"])["jobRuns"]}
+    assert {runs[step.job_run_id]["releaseLabel"] for step in steps} == {"emr-spark-8.0.0"}
+    for step in steps:
+        events = logs.get_log_events(logGroupName=step.log_group, logStreamName=step.log_stream, startFromHead=True)["events"]
+        assert any("lakehouse" in event["message"] for event in events), step
+
+
+def test_a_run_that_fails_on_emr_serverless_says_why_and_can_be_run_again(twins: Checkout) -> None:
+    known = twins.runs(TWIN)
+    late = twins.write("late.csv", csv("orders", range(900_001, 900_003), text="late"))
+    twins.client("iam").put_role_policy(
+        RoleName=_job_role(twins), PolicyName="broken",
+        PolicyDocument='{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"glue:UpdateTable","Resource":"*"}}',
+    )  # fmt: skip
+    twins.drop(f"tpch.{TWIN}", [late], day=DIRTY_DAY)
+    twins.wait(code=1)
+    (failed,) = twins.new_runs(known, TWIN)
+    assert (failed.status, failed.reason) == ("FAILED", "access_denied")
+    assert "glue:UpdateTable" in (failed.message or "")
+    twins.client("iam").delete_role_policy(RoleName=_job_role(twins), PolicyName="broken")
+
+
+def _job_role(checkout: Checkout) -> str:
+    """Role of the twin's first job."""
+    emr = checkout.client("emr-serverless")
+    (application,) = emr.list_applications()["applications"]
+    names = {run["name"]: run["executionRole"] for run in emr.list_job_runs(applicationId=application["id"])["jobRuns"]}
+    return next(role.rsplit("/", 1)[-1] for name, role in names.items() if name.endswith("-ingest"))
