@@ -53,6 +53,7 @@ def test_whatever_happens_silver_is_what_the_source_is(
     _, opened = connections
     for connection in opened:
         connection.rollback()
+    maker: Any
     maker, *others = opened
     world = World(is_number=is_number, partitions=partitions, reconcile=reconcile, writers=others[:2], readers=others[2:])
     world.prepare(maker)

@@ -24,6 +24,10 @@ TIMESTAMP = WatermarkColumn(column="changed", type="timestamptz", overlap=900)
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
+def opened(server: PostgresServer, *, is_autocommit: bool = False) -> Any:
+    return server.connect(is_autocommit=is_autocommit)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     server = PostgresServer(folder=tmp_path_factory.mktemp("postgres"))
@@ -33,8 +37,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
 
 
 @pytest.fixture
-def connection(server: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
-    with server.connect() as connection:
+def connection(server: PostgresServer) -> Iterator[Any]:
+    with opened(server) as connection:
         for statement in sql.SESSION:
             connection.execute(statement)
         connection.commit()
@@ -56,9 +60,7 @@ def connection(server: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
     ],
 )
 @pytest.mark.parametrize("count", [1, 2, 7, 50])
-def test_every_row_is_in_exactly_one_partition(
-    connection: psycopg.Connection[Any], type_: str, contract_type: str, values: list[str], count: int
-) -> None:
+def test_every_row_is_in_exactly_one_partition(connection: Any, type_: str, contract_type: str, values: list[str], count: int) -> None:
     name = 'a "strange" name; DROP TABLE x'
     connection.execute(f"CREATE TEMP TABLE t (id serial, {sql.quoted(name)} {type_})")
     for value in [*values, None, None]:
@@ -78,7 +80,7 @@ def test_every_row_is_in_exactly_one_partition(
         assert len(conditions) > 1
 
 
-def test_columns_of_a_table_with_their_kinds(connection: psycopg.Connection[Any]) -> None:
+def test_columns_of_a_table_with_their_kinds(connection: Any) -> None:
     connection.execute("CREATE DOMAIN money_amount AS numeric(12, 2)")
     connection.execute("CREATE TYPE pair AS (a int, b text)")
     connection.execute('CREATE TABLE "Odd" (id bigint, gone int, price money_amount, raw bytea, tags text[], two pair, at timestamptz)')
@@ -95,13 +97,13 @@ def test_columns_of_a_table_with_their_kinds(connection: psycopg.Connection[Any]
     assert connection.execute(sql.COLUMNS.replace("?", "%s"), ("public", "odd")).fetchall() == []
 
 
-def test_a_snapshot_is_shared_by_connections_and_shows_nothing_later(server: PostgresServer, connection: psycopg.Connection[Any]) -> None:
+def test_a_snapshot_is_shared_by_connections_and_shows_nothing_later(server: PostgresServer, connection: Any) -> None:
     connection.execute("CREATE TABLE shared (id int)")
     connection.commit()
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     snapshot, micros = connection.execute(sql.SNAPSHOT).fetchone() or ("", 0)
     assert abs(int(micros) / 1e6 - datetime.now(UTC).timestamp()) < 60
-    with server.connect() as other:
+    with opened(server) as other:
         other.execute("INSERT INTO shared VALUES (1)")
         other.commit()
         assert other.execute("SELECT count(*) FROM shared").fetchone() == (1,)
@@ -113,12 +115,12 @@ def test_a_snapshot_is_shared_by_connections_and_shows_nothing_later(server: Pos
 
 
 def test_a_snapshot_of_another_server_is_told_as_an_interruption(server: PostgresServer) -> None:
-    with server.connect() as connection, pytest.raises(psycopg.Error) as caught:
+    with opened(server) as connection, pytest.raises(psycopg.Error) as caught:
         connection.execute(sql.import_snapshot("00000003-0000001B-1"))
     assert reason_of(caught.value.sqlstate, str(caught.value)) == "source_interrupted"
 
 
-def test_keys_are_found_whatever_they_hold(connection: psycopg.Connection[Any]) -> None:
+def test_keys_are_found_whatever_they_hold(connection: Any) -> None:
     connection.execute("CREATE TEMP TABLE k (id bigint, code text)")
     awkward = [("1", "it's"), ("2", "\\'; DROP TABLE k; --"), ("3", ""), ("4", "äöü\n")]
     for row in awkward:
@@ -230,15 +232,15 @@ def test_a_connection_is_tried_through_a_failover_and_no_longer() -> None:
 
 
 def test_a_standby_shares_a_snapshot_whose_moment_is_that_of_the_primary(server: PostgresServer, tmp_path: Path) -> None:
-    with server.connect(is_autocommit=True) as primary:
+    with opened(server, is_autocommit=True) as primary:
         primary.execute("CREATE TABLE replicated (id int)")
         primary.execute("INSERT INTO replicated VALUES (1)")
     standby = standby_of(server, tmp_path / "standby")
     try:
-        with server.connect(is_autocommit=True) as primary:
+        with opened(server, is_autocommit=True) as primary:
             primary.execute("INSERT INTO replicated VALUES (2)")
             before = datetime.now(UTC)
-        with standby.connect() as reader, standby.connect() as other:
+        with opened(standby) as reader, opened(standby) as other:
             for _ in range(200):
                 seen = reader.execute("SELECT count(*) FROM replicated").fetchone()
                 reader.rollback()
@@ -249,7 +251,7 @@ def test_a_standby_shares_a_snapshot_whose_moment_is_that_of_the_primary(server:
             snapshot, micros = reader.execute(sql.SNAPSHOT).fetchone() or ("", 0)
             # The standby has replayed nothing since, so nothing that it shows is newer, however late it is asked.
             assert datetime.fromtimestamp(int(micros) / 1e6, UTC) <= before
-            with server.connect(is_autocommit=True) as primary:
+            with opened(server, is_autocommit=True) as primary:
                 primary.execute("INSERT INTO replicated VALUES (3)")
             other.execute(sql.import_snapshot(snapshot))
             assert other.execute("SELECT count(*) FROM replicated").fetchone() == (2,)
