@@ -1,13 +1,14 @@
 """What every test run needs before anything is imported: the checkout's own tools, and a synth that checks nothing twice."""
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-from local.toolchain import Toolchain
+from local.toolchain import GLUE_SPARK, Toolchain
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -19,6 +20,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # jsii starts `node` once, at the first aws_cdk import, so this stands before any test module.
 os.environ.update(Toolchain().environment())
+# `LAKE_TEST_SPARK=4.0` runs the tests of the jobs on the Spark of EMR; its pyspark has to be found before the installed one.
+if _path := Toolchain().spark(os.environ.get("LAKE_TEST_SPARK", GLUE_SPARK)).python:
+    sys.path.insert(0, str(_path))
 # CloudFormation's built-in validation costs x2.5 a synth; one test switches it on (docs/decisions.md).
 os.environ.setdefault("CDK_VALIDATION", "false")
 os.environ.setdefault("JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION", "1")

@@ -105,6 +105,25 @@ def wait(
         raise CommandError(_failures(waited, suffix=_suffix(env)))
 
 
+@app.command(name="run")
+def run_pipelines(
+    pipelines: Annotated[list[str], typer.Argument(metavar="PIPELINE...", help="Pipelines that no file starts; they run side by side.")],
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=1, help="Longest to wait, in seconds.")] = DEFAULT_TIMEOUT_SECONDS,
+    as_json: AsJson = False,  # noqa: FBT002
+    env: Env = "local",
+) -> None:
+    """Start runs by hand and wait for their end; exit code 1 if one failed."""
+    from cli.run import run as start
+
+    session = open_session(env)
+    with Progress(f"starting {', '.join(pipelines)}") as progress:
+        found = start(session, pipelines=pipelines, timeout_seconds=timeout, progress=progress)
+    _output(as_json).show(found)
+    failed = [run.run_id for run in found.runs if run.status not in {"SUCCEEDED", "SKIPPED"}]
+    if failed:
+        raise CommandError(f"{len(failed)} of {len(found.runs)} runs failed: `lake show {failed[0]}{_suffix(env)}`")
+
+
 @app.command()
 def runs(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002 - typer's way to write a flag
     """List the newest runs."""

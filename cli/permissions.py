@@ -32,6 +32,8 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_needs("wait", "index by_status of table audit", "dynamodb:Query"),
     *_needs("wait", "queues arrivals and their dead-letter queues", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"),
     *_needs("wait", "state machines of the pipelines", "states:ListExecutions"),
+    *_needs("run", "state machines of the pipelines that no file starts", "states:StartExecution"),
+    *_needs("run", "table audit", "dynamodb:GetItem"),
     *_needs("runs", "index by_status of table audit", "dynamodb:Query"),
     *_needs("show", "table audit and its indexes by_run and by_status", "dynamodb:Query"),
     *_needs("logs", "table audit and its indexes by_run and by_status", "dynamodb:Query"),

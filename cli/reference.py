@@ -24,6 +24,7 @@ PAGE = ROOT / "docs" / "cli.md"
 """The page."""
 
 SHAPES: dict[str, type] = {
+    "run": results.Runs,
     "runs": results.Runs,
     "show": results.RunDetail,
     "sql": results.QueryResult,

@@ -140,18 +140,23 @@ class Toolchain:
         """Pure Python packages for Lambda functions and jobs, as they are staged into each asset."""
         return self._file(self.root / "constructs_lib" / "_bundled" / "python", "the Lambda packages")
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, *, series: str = GLUE_SPARK) -> dict[str, str]:
         """Variables that make child processes use these tools: PATH, JSII_NODE, JAVA_HOME, SPARK_HOME, PYSPARK_PYTHON.
+
+        Args:
+            series: Which Spark; one beside Glue's is found by PYTHONPATH as well.
 
         Returns:
             Only the variables to set, to be laid over `os.environ`.
         """
+        spark = self.spark(series)
         path = os.pathsep.join([str(self.python.parent), str(self.node.parent), os.environ.get("PATH", os.defpath)])
         return {
             "PATH": path,
             "JSII_NODE": str(self.node),
             "JAVA_HOME": str(self.java_home),
-            "SPARK_HOME": str(self.spark_home),
+            "SPARK_HOME": str(spark.home),
+            **({"PYTHONPATH": str(spark.python)} if spark.python else {}),
             "PYSPARK_PYTHON": str(self.python),
             "PYSPARK_DRIVER_PYTHON": str(self.python),
         }

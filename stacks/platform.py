@@ -24,7 +24,7 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
     Args:
         scope: The app.
         environment: The environment.
-        project: Contracts and pipelines.
+        project: Contracts, pipelines and queries.
         allow_destroy: Whether the caller unlocked the removal of data.
     """
     foundation = FoundationStack(scope, environment=environment, allow_destroy=allow_destroy)
@@ -33,7 +33,12 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         for domain, tables in tables_by_domain(project.contracts).items()
     }
     operations = OperationsStack(
-        scope, environment=environment, contracts=project.contracts, pipelines=project.pipelines, allow_destroy=allow_destroy
+        scope,
+        environment=environment,
+        contracts=project.contracts,
+        pipelines=project.pipelines,
+        queries=project.queries,
+        allow_destroy=allow_destroy,
     )
     pipelines = {
         domain: PipelinesStack(
@@ -41,20 +46,19 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         )
         for domain, specs in pipelines_by_domain(project.pipelines).items()
     }
+    compute = ComputeStack(scope, environment=environment, allow_destroy=allow_destroy)
     warehouses = [
         WarehouseStack(
             scope, environment=environment, contracts=project.contracts, migrations=project.migrations, allow_destroy=allow_destroy
         )
         for _ in range(int(environment.warehouse.kind != "none"))
     ]
-    moved = [stack for stack in pipelines.values() if stack.uses_emr_serverless]
-    compute = [ComputeStack(scope, environment=environment, allow_destroy=allow_destroy)] if moved else []
-    tiers: list[PlatformStack] = [*catalogs.values(), *warehouses, operations, *compute, *pipelines.values()]
+    tiers: list[PlatformStack] = [*catalogs.values(), compute, *warehouses, operations, *pipelines.values()]
     for tier in tiers:
         tier.add_stack_dependency(foundation)
-    for stack in moved:
-        stack.add_stack_dependency(compute[0])
     for stack in pipelines.values():
+        if stack.uses_emr_serverless:
+            stack.add_stack_dependency(compute)
         for domain in stack.written_domains:
             stack.add_stack_dependency(catalogs[domain])
     for warehouse in warehouses:

@@ -24,7 +24,7 @@ from lakehouse.spark.progress import Reached
 from lakehouse.spark.raw.staging import LocalStaging
 from lakehouse.spark.session import prepare
 from lakehouse.spark.silver import Findings, Refinement, SilverTables
-from local.toolchain import Toolchain
+from local.toolchain import GLUE_SPARK, Toolchain
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 BUCKET = "raw"
@@ -33,15 +33,15 @@ BUCKET = "raw"
 @contextmanager
 def shared_session(warehouse: Path) -> Iterator[SparkSession]:
     """The one session of a test process: two threads, a catalog `lake` on the disk."""
-    tools = Toolchain()
-    os.environ.update(tools.environment())
+    tools, series = Toolchain(), os.environ.get("LAKE_TEST_SPARK", GLUE_SPARK)
+    os.environ.update(tools.environment(series=series))
     spark = (
         SparkSession.builder.master("local[2]")
         .appName("tests")
         .config("spark.driver.memory", "1500m")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.jars", ",".join(map(str, _jars(tools))))
+        .config("spark.jars", ",".join(map(str, _jars(tools, series))))
         .config("spark.sql.extensions", "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
         .config("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
         .config("spark.sql.catalog.lake.type", "hadoop")
@@ -60,8 +60,8 @@ def shared_session(warehouse: Path) -> Iterator[SparkSession]:
         spark.stop()
 
 
-def _jars(tools: Toolchain) -> list[Path]:
-    return [*(jar for jar in tools.spark_jars if jar.name.startswith("iceberg-spark-runtime")), *tools.job_jars]
+def _jars(tools: Toolchain, series: str) -> list[Path]:
+    return [*(jar for jar in tools.spark(series).jars if jar.name.startswith("iceberg-spark-runtime")), *tools.job_jars]
 
 
 def create_table(spark: SparkSession, definition: TableDefinition) -> None:

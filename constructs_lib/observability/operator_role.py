@@ -14,7 +14,7 @@ from lakehouse.naming import Names
 
 
 class OperatorRole(Construct):
-    """Role that this account's own principals may assume if their own policies let them; it sees and drops, and changes no resource.
+    """Role that this account's own principals may assume if their own policies let them; it sees, drops and starts runs, and changes no resource.
 
     Attributes:
         role: The role; grants of other constructs give it what it may do.
@@ -32,7 +32,7 @@ class OperatorRole(Construct):
             "Role",
             role_name=names.operator_role,
             assumed_by=account_principal(),
-            description=f"Operates {names.project} {names.env}: drops files, reads runs, logs and tables",
+            description=f"Operates {names.project} {names.env}: drops files, starts runs, reads runs, logs and tables",
         )
         allow(
             self.role,

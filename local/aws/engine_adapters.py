@@ -1,9 +1,24 @@
-"""Adapters whose service is an engine of its own: Spark behind Glue, Trino behind Athena."""
+"""Adapters whose service is an engine of its own: Spark behind Glue and EMR, Trino behind Athena, PostgreSQL behind RDS and Redshift."""
 
 from __future__ import annotations
 
-from local.aws import athena, emr_serverless, glue_iceberg, glue_resources, glue_runs, rds, sfn_emr_serverless, sfn_glue_athena
-from local.aws.cloudformation import rds_types
+from local.aws import (
+    athena,
+    emr_serverless,
+    glue_iceberg,
+    glue_resources,
+    glue_runs,
+    rds,
+    redshift_data,
+    redshift_serverless,
+    sfn_emr_serverless,
+    sfn_glue_athena,
+    sfn_redshift,
+)
+from local.aws.cloudformation import rds_types, redshift_types
 
-ENGINE_ADAPTERS = (glue_resources, glue_runs, glue_iceberg, athena, emr_serverless, sfn_glue_athena, sfn_emr_serverless, rds, rds_types)
+ENGINE_ADAPTERS = (
+    glue_resources, glue_runs, glue_iceberg, athena, emr_serverless, redshift_serverless, redshift_data, redshift_types, sfn_glue_athena,
+    sfn_emr_serverless, sfn_redshift, rds, rds_types,
+)  # fmt: skip
 """They register before the door, which wraps what they have put in place."""

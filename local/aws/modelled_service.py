@@ -336,6 +336,7 @@ class _Api:
             raise _UnreadableError("UnknownOperationException", f"{method} {path} is no operation of {self._name}") from error
         except (ValueError, TypeError, AttributeError) as error:
             raise _UnreadableError("SerializationException", f"the request cannot be read: {error}") from error
+        # The parser makes an empty list of a list in the query string that nobody gave.
         return operation, {name: value for name, value in params.items() if value != [] or name.encode() in body}
 
     def input_of(self, operation: str) -> Any:

@@ -69,7 +69,13 @@ INTEGRATIONS: dict[str, Integration] = {
 
 _WITHOUT_CAUSE = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
 _FORBIDDEN_STATUS = frozenset({"s3", "sqs", "sns", "lambda", "ec2", "iam", "sts", "rds", "cloudwatch"})
-_MODELS = {"sfn": "stepfunctions", "eventbridge": "events", "cloudwatchlogs": "logs", "rdsdata": "rds-data"}
+_MODELS = {
+    "sfn": "stepfunctions",
+    "eventbridge": "events",
+    "cloudwatchlogs": "logs",
+    "rdsdata": "rds-data",
+    "redshiftdata": "redshift-data",
+}
 _DENIAL_CODES = {"sns": "AuthorizationError", "ec2": "UnauthorizedOperation"}
 
 _app = seam.module("app")

@@ -21,6 +21,7 @@ INTERFACE = {
     "deploy": ["--env"],
     "drop": ["DATASET", "FILE...", "--date", "--env"],
     "wait": ["--timeout", "--env"],
+    "run": ["PIPELINE...", "--timeout", "--json", "--env"],
     "runs": ["--json", "--env"],
     "show": ["RUN", "--json", "--env"],
     "logs": ["RUN", "--env"],

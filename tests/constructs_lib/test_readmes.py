@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk.aws_lambda import Function
 from constructs import Construct
 
 import constructs_lib
@@ -25,6 +26,7 @@ from constructs_lib.storage import DataLake
 from lakehouse.contracts.compiler.project import compile_contracts
 from lakehouse.contracts.tables import table_of
 from lakehouse.naming import DatasetName, Names
+from lakehouse.saved_queries import SavedQuery
 from lakehouse.warehouse.tables import table_of as warehouse_table_of
 from stacks.synthesis import ROOT
 
@@ -48,7 +50,9 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
     code = JobCode.from_platform("refine")
     step = GlueStep(name="refine", job_name="refine", timeout_minutes=5)
     return {
+        "Function": Function,
         "Path": Path,
+        "SavedQuery": SavedQuery,
         "analyst": iam.Role(scope, "Analyst", assumed_by=account_principal()),
         "arrival": FileArrival(
             scope,

@@ -76,6 +76,23 @@ def test_status_shows_a_deployed_platform(checkout: Checkout, clean: Runs) -> No
     assert status["alarms"]
 
 
+def test_tables_tells_what_each_table_holds(checkout: Checkout, clean: Runs) -> None:
+    tables = {f"{table['database']}.{table['name']}": table for table in checkout.lake("tables", "--json").json["tables"]}
+    orders, counted = tables["silver_tpch.orders"], checkout.snapshots("silver_tpch.orders")
+    assert (orders["rows"], orders["snapshots"]) == (counted["rows"], counted["commits"])
+    assert orders["files"] > 0
+    assert orders["bytes"] > 0
+
+
+def test_a_run_by_hand_recomputes_the_same_table(checkout: Checkout, clean: Runs) -> None:
+    before = checkout.snapshots("gold_tpch.daily_revenue")
+    (run,) = checkout.lake("run", "daily_revenue", "--json").json["runs"]
+    assert (run["pipeline"], run["status"], run["trigger"]) == ("daily_revenue", "SUCCEEDED", "manual")
+    assert checkout.snapshots("gold_tpch.daily_revenue") == before
+    call = checkout.lake("run", "orders", code=2)
+    assert "files start orders" in call.err
+
+
 def test_deploying_again_changes_nothing(checkout: Checkout, clean: Runs) -> None:
     before = checkout.snapshots("silver_tpch.orders")
     checkout.lake("deploy")

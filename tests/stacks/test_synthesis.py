@@ -15,7 +15,7 @@ import pytest
 from stacks.synthesis import ROOT, synthesize
 from tests.stacks.conftest import Assembly
 
-SOURCES = ("app.py", "cdk.json", "config", "contracts", "pipelines", "stacks", "constructs_lib", "lakehouse", "lambdas", "jobs")
+SOURCES = ("app.py", "cdk.json", "config", "contracts", "pipelines", "queries", "stacks", "constructs_lib", "lakehouse", "lambdas", "jobs")
 
 
 def checkout(folder: Path) -> Path:
@@ -39,7 +39,7 @@ def run(folder: Path, outdir: Path, **context: str) -> subprocess.CompletedProce
 
 def authored(folder: Path) -> Path:
     """A copy of what people write, for a synth in this process."""
-    for name in ("config", "contracts", "pipelines"):
+    for name in ("config", "contracts", "pipelines", "queries"):
         shutil.copytree(ROOT / name, folder / name)
     return folder
 
@@ -137,7 +137,9 @@ def test_production_is_protected_and_names_its_stacks(elsewhere: tuple[Path, Pat
     manifest = json.loads((elsewhere[1] / "manifest.json").read_text())
     stacks = {a["properties"].get("stackName"): a for a in manifest["artifacts"].values() if a["type"] == "aws:cloudformation:stack"}
     assert sorted(stacks) == [
+        "lakehouse-prod-catalog-shop",
         "lakehouse-prod-catalog-tpch",
+        "lakehouse-prod-compute",
         "lakehouse-prod-foundation",
         "lakehouse-prod-operations",
         "lakehouse-prod-pipelines-tpch",
@@ -152,7 +154,9 @@ def test_every_tier_waits_for_the_foundation_and_pipelines_for_their_tables(else
     waits = {name: {other for other in a["dependencies"] if other in stacks} for name, a in stacks.items()}
     assert waits == {
         "foundation": set(),
+        "catalog-shop": {"foundation"},
         "catalog-tpch": {"foundation"},
+        "compute": {"foundation"},
         "operations": {"foundation"},
         "pipelines-tpch": {"foundation", "catalog-tpch"},
     }

@@ -1,0 +1,1 @@
+"""Redshift's SQL over PostgreSQL: a statement gives Redshift's answer or is refused by name."""

@@ -1,0 +1,601 @@
+"""A tree of Redshift's SQL as one of PostgreSQL's: every kind of node is known here, or the statement is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError, UnsupportedError
+
+from local.redshift import functions
+from local.redshift.dialect import parse
+from local.redshift.errors import RefusedError, SqlError
+from local.redshift.functions import AGGREGATES, FRAMED, RANKING, as_type, call, text
+from local.redshift.words import folded
+
+SYSTEM_VIEWS = frozenset({
+    "pg_table_def", "stl_load_errors", "svv_columns", "svv_table_info", "svv_tables", "sys_load_error_detail", "sys_load_history",
+    "sys_query_history", "sys_unload_history",
+})  # fmt: skip
+"""System tables and views that are served."""
+
+_SYSTEM_PREFIXES = ("pg_", "stl_", "stv_", "svl_", "svv_", "sys_", "svcs_")
+_SYSTEM_SCHEMAS = frozenset({"_rs", "pg_catalog", "pg_toast", "pg_temp", "information_schema", "pg_internal", "pg_automv"})
+_HIDDEN_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+_WRITING = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
+
+_BINARY = ("this", "expression")
+
+NODES: Mapping[type[exp.Expr], tuple[str, ...]] = {
+    exp.Select: ("expressions", "distinct", "from_", "joins", "where", "group", "having", "qualify", "order", "limit", "offset", "with_"),
+    exp.Distinct: ("expressions",),
+    exp.From: ("this",),
+    exp.Join: ("this", "side", "kind", "on", "using", "method"),
+    exp.Table: ("this", "alias", "db", "catalog"),
+    exp.TableAlias: ("this", "columns"),
+    exp.Subquery: ("this", "alias", "with_", "order", "limit", "offset"),
+    exp.Where: ("this",),
+    exp.Group: ("expressions",),
+    exp.Rollup: ("expressions",),
+    exp.Cube: ("expressions",),
+    exp.GroupingSets: ("expressions",),
+    exp.Having: ("this",),
+    exp.Qualify: ("this",),
+    exp.Order: ("expressions",),
+    exp.Ordered: ("this", "desc", "nulls_first"),
+    exp.Limit: ("expression",),
+    exp.Offset: ("expression",),
+    exp.With: ("expressions", "recursive"),
+    exp.CTE: ("this", "alias"),
+    **dict.fromkeys((exp.Union, exp.Intersect, exp.Except), ("this", "expression", "distinct", "with_", "order", "limit", "offset")),
+    exp.Column: ("this", "table", "db", "catalog"),
+    exp.Identifier: ("this", "quoted"),
+    exp.Star: (),
+    exp.Alias: ("this", "alias"),
+    exp.Literal: ("this", "is_string"),
+    exp.Boolean: ("this",),
+    exp.Null: (),
+    exp.Paren: ("this",),
+    exp.Tuple: ("expressions",),
+    exp.Var: ("this",),
+    exp.Placeholder: ("this",),
+    **dict.fromkeys((exp.And, exp.Or, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.SimilarTo, exp.RegexpLike, exp.Add, exp.Sub, exp.Mul, exp.Mod, exp.Pow, exp.Escape), _BINARY),
+    exp.Like: ("this", "expression", "negate"),
+    exp.ILike: ("this", "expression", "negate"),
+    exp.Div: ("this", "expression", "typed", "safe"),
+    exp.DPipe: ("this", "expression", "safe"),
+    exp.Not: ("this",),
+    exp.Neg: ("this",),
+    exp.In: ("this", "expressions", "query"),
+    exp.Between: ("this", "low", "high"),
+    exp.Exists: ("this",),
+    exp.Any: ("this",),
+    exp.All: ("this",),
+    exp.Case: ("this", "ifs", "default"),
+    exp.If: ("this", "true"),
+    exp.Cast: ("this", "to"),
+    exp.DataType: ("this", "expressions"),
+    exp.DataTypeParam: ("this",),
+    exp.Interval: ("this", "unit"),
+    exp.Extract: _BINARY,
+    exp.Trim: ("this", "position", "expression"),
+    exp.StrPosition: ("this", "substr"),
+    exp.Anonymous: ("this", "expressions"),
+    exp.Window: ("this", "partition_by", "order", "spec", "over"),
+    exp.WindowSpec: ("kind", "start", "start_side", "end", "end_side"),
+    exp.WithinGroup: _BINARY,
+    exp.CurrentDate: (),
+    exp.CurrentTimestamp: ("sysdate",),
+    exp.CurrentUser: (),
+    exp.Insert: ("this", "expression", "default", "with_"),
+    exp.Schema: ("this", "expressions"),
+    exp.Values: ("expressions",),
+    exp.Update: ("this", "expressions", "from_", "where", "with_"),
+    exp.Delete: ("this", "using", "where", "with_"),
+    exp.Merge: ("this", "using", "on", "whens"),
+    exp.Whens: ("expressions",),
+    exp.When: ("matched", "then"),
+}  # fmt: skip
+"""Kinds of nodes that are served, and what of each."""
+
+_NAMES: Mapping[type[exp.Expr], str] = {
+    exp.AnonymousAggFunc: "this aggregate",
+    exp.Array: "ARRAY (the type SUPER)",
+    exp.Bracket: "navigation into a SUPER value",
+    exp.Dot: "navigation into a SUPER value, or a function with a schema",
+    exp.Filter: "FILTER",
+    exp.IgnoreNulls: "IGNORE NULLS",
+    exp.RespectNulls: "RESPECT NULLS",
+    exp.Into: "SELECT INTO",
+    exp.Lateral: "LATERAL",
+    exp.Lock: "FOR UPDATE",
+    exp.NullSafeEQ: "IS NOT DISTINCT FROM",
+    exp.NullSafeNEQ: "IS DISTINCT FROM",
+    exp.OnConflict: "ON CONFLICT",
+    exp.Returning: "RETURNING",
+    exp.TableSample: "TABLESAMPLE",
+    exp.TryCast: "TRY_CAST",
+    exp.Unnest: "UNNEST",
+}  # fmt: skip
+
+_SERVED_TEXT = "Served are SELECT, WITH, INSERT, UPDATE, DELETE and MERGE of what Redshift's documentation calls basic SQL"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a translation may look at.
+
+    Attributes:
+        database: Database that the statement runs in.
+        parameters: Values of `:name` in the statement.
+        columns_of: Names of the columns of a PostgreSQL query.
+        late_view: SQL of a late-binding view by schema and name, or nothing.
+    """
+
+    database: str
+    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    columns_of: Callable[[str], list[str]] = lambda _: []
+    late_view: Callable[[str, str], str | None] = lambda _schema, _name: None
+
+
+def translate(sql: str, context: Context) -> str:
+    """PostgreSQL's text of a query or of a statement that changes rows.
+
+    Raises:
+        RefusedError: Something in it is not served.
+        SqlError: Redshift would refuse it.
+    """
+    return render(translate_tree(parse(sql), context))
+
+
+def translate_tree(tree: exp.Expr, context: Context) -> exp.Expr:
+    """The same of a tree, which is changed."""
+    check(tree)
+    try:
+        return _Translation(context).rewrite(tree)
+    except RecursionError as error:
+        raise SqlError("Statement is too complex: its expressions are nested too deeply") from error
+
+
+def render(tree: exp.Expr) -> str:
+    """Text of a translated tree.
+
+    Raises:
+        RefusedError: PostgreSQL has no words for it.
+    """
+    try:
+        return tree.sql(dialect="postgres", unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False)
+    except (UnsupportedError, SqlglotError) as error:
+        raise RefusedError("this statement", instead=str(error).split("\n", maxsplit=1)[0]) from error
+
+
+def check(tree: exp.Expr) -> None:
+    """Refuse what is not known, by its name.
+
+    Raises:
+        RefusedError: There is something.
+    """
+    for node in tree.walk():
+        known = NODES.get(type(node))
+        name = _NAMES.get(type(node), type(node).__name__.upper())
+        if known is None:
+            raise RefusedError(name, instead=_SERVED_TEXT)
+        for argument, value in node.args.items():
+            if value and argument not in known:
+                told = (
+                    _NAMES.get(type(value))
+                    if isinstance(value, exp.Expr)
+                    else _NAMES.get(type(value[0]))
+                    if isinstance(value, list)
+                    else ""
+                )
+                raise RefusedError(told or f"{argument.rstrip('_').replace('_', ' ').upper()} of {name}", instead=_SERVED_TEXT)
+
+
+# ---- rewriting -----------------------------------------------------------------------------------------------------------
+
+
+class _Translation:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._late: list[tuple[str, str]] = []
+
+    def rewrite(self, node: exp.Expr) -> exp.Expr:
+        """The node with everything in it as PostgreSQL has it; children first."""
+        if isinstance(node, exp.Select) and node.args.get("qualify"):
+            node = self._qualified(node)
+        if isinstance(node, exp.When):
+            _name_values(node)
+        for name, value in list(node.args.items()):
+            if isinstance(value, exp.Expr):
+                node.set(name, self.rewrite(value))
+            elif isinstance(value, list):
+                node.set(name, [self.rewrite(item) if isinstance(item, exp.Expr) else item for item in value])
+        handler = _HANDLERS.get(type(node))
+        return handler(self, node) if handler else node
+
+    # ---- names -------------------------------------------------------------------------------------------------
+
+    def identifier(self, node: exp.Identifier) -> exp.Expr:
+        """Names are folded to lower case, quoted or not."""
+        return exp.to_identifier(folded(str(node.this)), quoted=True)
+
+    def table(self, node: exp.Table) -> exp.Expr:
+        if not isinstance(node.this, exp.Identifier):
+            raise RefusedError(f"{node.this.sql()} as a table", instead="Name a table, a view or a subquery")
+        database, schema, name = node.catalog, node.db, node.name
+        if database and database != self._context.database.lower():
+            raise RefusedError(f"the database {database} in {self._context.database}", instead="Connect to the database that you query")
+        node.set("catalog", None)
+        if schema in _SYSTEM_SCHEMAS and not (schema == "pg_catalog" and name in SYSTEM_VIEWS):
+            raise RefusedError(f"the schema {schema}", instead=f"Served are your schemas and {', '.join(sorted(SYSTEM_VIEWS))}")
+        if name in SYSTEM_VIEWS:
+            node.set("db", exp.to_identifier("_rs", quoted=True))
+            return node
+        if not schema and name.startswith(_SYSTEM_PREFIXES):
+            raise RefusedError(f"the system table {name}", instead=f"Served are {', '.join(sorted(SYSTEM_VIEWS))}")
+        return self._expanded(node, schema or "public", name)
+
+    def _expanded(self, node: exp.Table, schema: str, name: str) -> exp.Expr:
+        """A late-binding view in place."""
+        if isinstance(node.parent, (*_WRITING, exp.Schema)) and node.arg_key == "this":
+            return node
+        sql = self._context.late_view(schema, name)
+        if sql is None:
+            return node
+        if (schema, name) in self._late:
+            raise SqlError(f"infinite recursion detected in view {name}")
+        self._late.append((schema, name))
+        inner = parse(sql)
+        check(inner)
+        inner = self.rewrite(inner)
+        self._late.pop()
+        alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name, quoted=True))
+        return exp.Subquery(this=inner, alias=alias)
+
+    def column(self, node: exp.Column) -> exp.Expr:
+        if node.name in _HIDDEN_COLUMNS:
+            raise SqlError(f'column "{node.name}" does not exist')
+        node.set("catalog", None)
+        return node
+
+    def placeholder(self, node: exp.Placeholder) -> exp.Expr:
+        name = str(node.this or "")
+        if name not in self._context.parameters:
+            raise SqlError(f"Parameter {name} is not given: list it in Parameters")
+        return text(self._context.parameters[name])
+
+    # ---- queries -----------------------------------------------------------------------------------------------
+
+    def _qualified(self, node: exp.Select) -> exp.Select:
+        """QUALIFY as a condition around the query."""
+        if node.args.get("distinct"):
+            raise RefusedError("QUALIFY with SELECT DISTINCT", instead="Put the query into a subquery")
+        condition = node.args["qualify"].this
+        given = {item.alias.lower(): item.this for item in node.expressions if isinstance(item, exp.Alias)}
+        for column in list(condition.find_all(exp.Column)):
+            if not column.table and column.name.lower() in given:
+                column.replace(given[column.name.lower()].copy()) if column.parent else None
+        node.set("qualify", None)
+        order, limit, offset = node.args.get("order"), node.args.get("limit"), node.args.get("offset")
+        for name in ("order", "limit", "offset"):
+            node.set(name, None)
+        common = node.args.get("with_")
+        node.set("with_", None)
+        named = node.copy()
+        if common:
+            named.set("with_", common.copy())
+        names = [name.lower() for name in self._context.columns_of(render(_Translation(self._context).rewrite(named)))]
+        if len(set(names)) != len(names):
+            raise RefusedError("QUALIFY over columns of the same name", instead="Give each column its own name")
+        for ordered in order.expressions if order else []:
+            if not (ordered.this.is_int or (isinstance(ordered.this, exp.Column) and ordered.this.name.lower() in names)):
+                raise RefusedError("QUALIFY with an ORDER BY of something that is not selected", instead="Order by a selected column")
+            if isinstance(ordered.this, exp.Column):
+                ordered.this.set("table", None)
+        alias = exp.TableAlias(this=exp.to_identifier("_qualified"), columns=[exp.to_identifier(name) for name in [*names, "_condition"]])
+        node.set("expressions", [*node.expressions, exp.alias_(condition, "_condition")])
+        outer = exp.Select(
+            expressions=[exp.column(name) for name in names],
+            from_=exp.From(this=exp.Subquery(this=node, alias=alias)),
+            where=exp.Where(this=exp.column("_condition")),
+        )
+        for name, value in (("order", order), ("limit", limit), ("offset", offset), ("with_", common)):
+            outer.set(name, value)
+        return outer
+
+    def select(self, node: exp.Select) -> exp.Expr:
+        if node.args.get("distinct") and node.args["distinct"].expressions:
+            raise RefusedError("DISTINCT ON", instead="Use ROW_NUMBER")
+        return node
+
+    def set_operation(self, node: exp.SetOperation) -> exp.Expr:
+        if not isinstance(node, exp.Union) and not node.args.get("distinct"):
+            raise SqlError(f"{node.key.upper()} ALL is not supported")
+        return node
+
+    def join(self, node: exp.Join) -> exp.Expr:
+        if str(node.args.get("method") or "NATURAL").upper() != "NATURAL" or str(node.args.get("kind") or "").upper() not in {
+            "", "INNER", "OUTER", "CROSS",
+        }:  # fmt: skip
+            raise RefusedError(f"a join of the kind {node.sql()}", instead="Served are INNER, LEFT, RIGHT, FULL, CROSS and NATURAL joins")
+        return node
+
+    def limit(self, node: exp.Limit) -> exp.Expr:
+        if isinstance(node.expression, exp.Var | exp.Literal | exp.Paren):
+            return node
+        raise RefusedError(f"LIMIT {node.expression.sql()}", instead="Give a number")
+
+    # ---- comparisons -------------------------------------------------------------------------------------------
+
+    def comparison(self, node: exp.Expr) -> exp.Expr:
+        if isinstance(node.parent, exp.Update) and node.arg_key == "expressions":
+            return node  # an assignment
+        for name in ("this", "expression", "low", "high"):
+            if isinstance(node.args.get(name), exp.Expr):
+                node.set(name, _comparable(node.args[name]))
+        return node
+
+    def membership(self, node: exp.In) -> exp.Expr:
+        node.set("this", _comparable(node.this))
+        node.set("expressions", [_comparable(item) for item in node.expressions])
+        return node
+
+    def is_(self, node: exp.Is) -> exp.Expr:
+        if not isinstance(node.expression, exp.Null | exp.Boolean):
+            raise RefusedError(f"IS {node.expression.sql()}", instead="Served are IS NULL, IS TRUE and IS FALSE")
+        return node
+
+    def matches(self, node: exp.RegexpLike) -> exp.Expr:
+        functions.safe_pattern(node.expression, of="~", is_search=True)
+        return node
+
+    def case(self, node: exp.Case) -> exp.Expr:
+        if node.this:
+            node.set("this", _comparable(node.this))
+            for branch in node.args["ifs"]:
+                branch.set("this", _comparable(branch.this))
+        return node
+
+    # ---- arithmetic --------------------------------------------------------------------------------------------
+
+    def division(self, node: exp.Div) -> exp.Expr:
+        left, right = _decimal(node.this), _decimal(node.expression)
+        if left and right and (left.is_decimal or right.is_decimal):
+            scale = max(4, left.scale + right.precision - right.scale + 1)
+            precision = left.precision - left.scale + right.scale + scale
+            if precision > 38:
+                raise RefusedError(
+                    f"a division whose result would be DECIMAL({precision},{scale})", instead="Cast the operands to fewer digits"
+                )
+            return call("_rs.decimal_div", as_type(node.this, "numeric"), as_type(node.expression, "numeric"), functions.number(scale))
+        return call("_rs.div", node.this, node.expression)
+
+    def power(self, node: exp.Pow) -> exp.Expr:
+        return call("power", as_type(node.this, "float8"), as_type(node.expression, "float8"))
+
+    def cast(self, node: exp.Cast) -> exp.Expr:
+        value, kind, sizes = node.this, node.to.this, [int(size.name) for size in node.to.expressions if size.name.isdigit()]
+        types = exp.DataType.Type
+        if kind in {types.SMALLINT, types.INT, types.BIGINT}:
+            plain = isinstance(value, exp.Literal) and (value.is_string or value.is_int)
+            return as_type(value if plain or isinstance(value, exp.Null) else call("_rs.whole", value), _INTEGERS[kind])
+        if kind in {types.VARCHAR, types.NVARCHAR, types.TEXT}:
+            if not sizes and node.to.expressions and node.to.expressions[0].name.upper() == "MAX":
+                sizes = [65535]
+            if isinstance(value, exp.Null):
+                return as_type(value, "text")
+            as_text = as_type(value, "text") if isinstance(value, exp.Literal) else call("_rs.as_text", value)
+            return call("_rs.cut", as_text, functions.number(sizes[0])) if sizes else call("_rs.short", as_text)
+        if kind in {types.CHAR, types.NCHAR}:
+            return as_type(call("_rs.single_bytes", as_type(value, "text")), f"char({sizes[0] if sizes else 1})")
+        if kind == types.DECIMAL:
+            precision, scale = (*sizes, 18, 0)[:2] if not sizes else (sizes[0], sizes[1] if len(sizes) > 1 else 0)
+            return as_type(value, f"numeric({precision},{scale})")
+        if kind in _PLAIN_TYPES and not sizes:
+            return as_type(value, _PLAIN_TYPES[kind])
+        raise RefusedError(f"the type {node.to.sql(dialect='redshift')}", instead=f"Served are {', '.join(TYPES)}")
+
+    def interval(self, node: exp.Interval) -> exp.Expr:
+        unit = str(node.args["unit"].name).lower() if node.args.get("unit") is not None else ""
+        part = functions.DATE_PARTS.get(unit, "")
+        if part not in {"week", "day", "hour", "minute", "second"} or not isinstance(node.this, exp.Literal):
+            raise RefusedError(
+                f"INTERVAL {node.this.sql()} {unit}".strip(), instead="Use DATEADD, or one number of weeks, days, hours, minutes or seconds"
+            )
+        return node
+
+    def extract(self, node: exp.Extract) -> exp.Expr:
+        part = functions.part_name(node.this, functions.EXTRACTED, of="EXTRACT")
+        value = as_type(node.expression, "timestamp") if isinstance(node.expression, exp.Literal) else node.expression
+        return as_type(call("trunc", exp.Extract(this=exp.var(part), expression=value)), "bigint" if part == "epoch" else "int")
+
+    # ---- functions ---------------------------------------------------------------------------------------------
+
+    def function(self, node: exp.Anonymous) -> exp.Expr:
+        name = str(node.this).lower()
+        if name.startswith("_rs."):
+            return node
+        if name == "listagg":
+            return node if isinstance(node.parent, exp.WithinGroup) else _listagg(node, None)
+        if name in RANKING and not isinstance(node.parent, exp.Window):
+            raise SqlError(f"window function {name} requires an OVER clause")
+        if any(isinstance(argument, exp.Star) for argument in node.expressions) and name != "count":
+            raise SqlError(f"{name}(*) specified, but {name} is not an aggregate function that takes *")
+        distinct = [argument for argument in node.expressions if isinstance(argument, exp.Distinct)]
+        if distinct and (name not in AGGREGATES or len(distinct[0].expressions) != 1):
+            raise RefusedError(f"{name.upper()} with DISTINCT", instead="DISTINCT is served in aggregates of one expression")
+        if name == "decode":
+            node.set("expressions", [_comparable(item) if at == 0 or at % 2 else item for at, item in enumerate(node.expressions)])
+        return functions.build(name, node.expressions)
+
+    def sysdate(self, node: exp.CurrentTimestamp) -> exp.Expr:
+        if not node.args.get("sysdate"):
+            raise RefusedError("CURRENT_TIMESTAMP", instead="It runs on the leader node only: use GETDATE() or SYSDATE")
+        return call("_rs.sysdate")
+
+    def position(self, node: exp.StrPosition) -> exp.Expr:
+        return call("strpos", node.this, node.args["substr"])
+
+    def within_group(self, node: exp.WithinGroup) -> exp.Expr:
+        inner = node.this
+        if isinstance(inner, exp.Anonymous) and str(inner.this).lower() == "listagg":
+            return _listagg(inner, node.expression)
+        raise RefusedError(f"{inner.sql(dialect='redshift')} WITHIN GROUP", instead="Served is LISTAGG; of percentiles, MEDIAN")
+
+    def window(self, node: exp.Window) -> exp.Expr:
+        inner = node.this
+        if not isinstance(inner, exp.Anonymous):
+            raise RefusedError(f"{inner.sql(dialect='redshift')} OVER", instead="Served are aggregates and ranking functions")
+        name, spec = str(inner.this).lower().removeprefix("_rs."), node.args.get("spec")
+        if name in {"fit", "median"}:
+            raise RefusedError(f"{'LISTAGG' if name == 'fit' else 'MEDIAN'} OVER", instead="Aggregate with GROUP BY and join")
+        framed = FRAMED | {"quotient"}
+        if name not in framed | RANKING:
+            raise SqlError(f"OVER specified, but {name} is not a window function nor an aggregate function")
+        if spec and str(spec.args.get("kind")).upper() != "ROWS":
+            raise RefusedError(f"a window frame of {spec.args.get('kind')}", instead="Redshift knows ROWS")
+        if name in framed and node.args.get("order") and not spec:
+            raise SqlError("Aggregate window functions with an ORDER BY clause require a frame clause")
+        if name == "quotient":  # AVG: the window belongs to both of its parts
+            return call("_rs.quotient", *(self._over(node, part) for part in inner.expressions))
+        if name == "ratio_to_report":
+            value = as_type(inner.expressions[0], "float8")
+            return exp.Paren(
+                this=exp.Div(this=value, expression=call("nullif", self._over(node, call("sum", value.copy())), functions.number(0)))
+            )
+        return node
+
+    def _over(self, window: exp.Window, function: exp.Expr) -> exp.Expr:
+        found = window.copy()
+        found.set("this", function)
+        return found
+
+    # ---- statements that change rows ---------------------------------------------------------------------------
+
+    def merge(self, node: exp.Merge) -> exp.Expr:
+        whens = node.args["whens"].expressions
+        if [bool(when.args.get("matched")) for when in whens] != [True, False]:
+            raise SqlError("syntax error: MERGE takes WHEN MATCHED THEN UPDATE or DELETE, then WHEN NOT MATCHED THEN INSERT")
+        if node.this.args.get("alias"):
+            raise SqlError("syntax error: the target of MERGE takes no alias")
+        if not isinstance(node.args["using"], exp.Table):
+            raise SqlError("syntax error: the source of MERGE is a table")
+        return node
+
+
+def _name_values(node: exp.When) -> None:
+    """INSERT VALUES without columns, which sqlglot reads as a call of a function VALUES."""
+    inserted = node.args.get("then")
+    named = inserted.this if isinstance(inserted, exp.Insert) else None
+    only = named.expressions[0] if isinstance(named, exp.Tuple) and len(named.expressions) == 1 else None
+    if isinstance(inserted, exp.Insert) and isinstance(only, exp.Anonymous) and str(only.this).upper() == "VALUES":
+        inserted.set("expression", exp.Tuple(expressions=only.expressions))
+        inserted.set("this", None)
+
+
+def _comparable(node: exp.Expr) -> exp.Expr:
+    """An operand of a comparison without its trailing blanks, which Redshift does not look at; columns of tables have none."""
+    if isinstance(node, exp.Literal):
+        return text(node.name.rstrip(" ")) if node.is_string else node
+    if isinstance(node, _NO_TEXT):
+        return node
+    if isinstance(node, exp.Cast) and node.to.this not in exp.DataType.TEXT_TYPES:
+        return node
+    if isinstance(node, exp.Paren):
+        return exp.Paren(this=_comparable(node.this))
+    if isinstance(node, exp.Tuple):
+        return exp.Tuple(expressions=[_comparable(item) for item in node.expressions])
+    return call("_rs.key", node)
+
+
+_NO_TEXT = (
+    exp.Column, exp.Boolean, exp.Null, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Neg, exp.Subquery, exp.Select, exp.Any, exp.All,
+    exp.CurrentDate, exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.Interval,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Digits:
+    precision: int
+    scale: int
+    is_decimal: bool
+
+
+def _decimal(node: exp.Expr) -> _Digits | None:
+    """Precision and scale of an operand, if the statement says them."""
+    while isinstance(node, exp.Paren | exp.Neg):
+        node = node.this
+    if isinstance(node, exp.Literal) and not node.is_string:
+        whole, dot, digits = node.name.partition(".")
+        if not node.name.replace(".", "").isdigit():
+            return None
+        if not dot:
+            return _Digits(10 if int(whole) < 2**31 else 19, 0, is_decimal=False)
+        return _Digits(len(whole.lstrip("0")) + len(digits), len(digits), is_decimal=True)
+    if isinstance(node, exp.Cast):
+        if node.to.this == exp.DataType.Type.DECIMAL and len(node.to.expressions) == 2:
+            return _Digits(*(int(size.name) for size in node.to.expressions), is_decimal=True)
+        size = {exp.DataType.Type.SMALLINT: 5, exp.DataType.Type.INT: 10, exp.DataType.Type.BIGINT: 19}.get(node.to.this)
+        return _Digits(size, 0, is_decimal=False) if size else None
+    if isinstance(node, exp.Anonymous) and str(node.this).lower() == "count":
+        return _Digits(19, 0, is_decimal=False)
+    return None
+
+
+def _listagg(node: exp.Anonymous, order: exp.Expr | None) -> exp.Expr:
+    """LISTAGG as an array that is joined: a string aggregate of PostgreSQL cannot order numbers and drop their repetitions."""
+    arguments = list(node.expressions)
+    is_distinct = bool(arguments) and isinstance(arguments[0], exp.Distinct)
+    if is_distinct:
+        arguments = [*arguments[0].expressions, *arguments[1:]]
+    if not 1 <= len(arguments) <= 2:
+        raise SqlError(f"function listagg does not exist with {len(arguments)} arguments")
+    value, separator = arguments[0], arguments[1] if len(arguments) == 2 else text("")
+    if is_distinct and order is not None and any(ordered.this != value for ordered in order.expressions):
+        raise RefusedError("LISTAGG(DISTINCT ...) ordered by something else", instead="Order by the expression that is aggregated")
+    inner: exp.Expr = exp.Distinct(expressions=[value]) if is_distinct else value
+    if order is not None:
+        inner = exp.Order(this=inner, expressions=order.expressions)
+    return call("_rs.fit", call("_rs.join", call("array_agg", inner), separator))
+
+
+_INTEGERS = {exp.DataType.Type.SMALLINT: "smallint", exp.DataType.Type.INT: "int", exp.DataType.Type.BIGINT: "bigint"}
+_PLAIN_TYPES = {
+    exp.DataType.Type.BOOLEAN: "boolean", exp.DataType.Type.DATE: "date", exp.DataType.Type.DOUBLE: "float8",
+    exp.DataType.Type.FLOAT: "float4", exp.DataType.Type.TIMESTAMP: "timestamp", exp.DataType.Type.TIMESTAMPTZ: "timestamptz",
+}  # fmt: skip
+TYPES = (
+    "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "REAL", "DOUBLE PRECISION", "BOOLEAN", "CHAR", "VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMPTZ",
+)  # fmt: skip
+"""Types that are served."""
+
+_HANDLERS: Mapping[type[exp.Expr], Callable[[_Translation, Any], exp.Expr]] = {
+    exp.Identifier: _Translation.identifier,
+    exp.Table: _Translation.table,
+    exp.Column: _Translation.column,
+    exp.Placeholder: _Translation.placeholder,
+    exp.Select: _Translation.select,
+    **dict.fromkeys((exp.Union, exp.Intersect, exp.Except), _Translation.set_operation),
+    exp.Join: _Translation.join,
+    exp.Limit: _Translation.limit,
+    **dict.fromkeys((exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between), _Translation.comparison),
+    exp.In: _Translation.membership,
+    exp.Is: _Translation.is_,
+    exp.RegexpLike: _Translation.matches,
+    exp.Case: _Translation.case,
+    exp.Div: _Translation.division,
+    exp.Pow: _Translation.power,
+    exp.Cast: _Translation.cast,
+    exp.Interval: _Translation.interval,
+    exp.Extract: _Translation.extract,
+    exp.Anonymous: _Translation.function,
+    exp.CurrentTimestamp: _Translation.sysdate,
+    exp.StrPosition: _Translation.position,
+    exp.WithinGroup: _Translation.within_group,
+    exp.Window: _Translation.window,
+    exp.Merge: _Translation.merge,
+}
