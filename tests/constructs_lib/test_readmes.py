@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.aws_lambda import Function
 from constructs import Construct
 
@@ -74,6 +75,7 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
         "recorder": RunRecorder(scope, "Recorder", names=names, tables=run_tables.by_name, log_key=keys.logs),
         "role": iam.Role(scope, "Role", assumed_by=service_principal("glue.amazonaws.com")),
         "run_tables": run_tables,
+        "secretsmanager": secretsmanager,
         "stack": stack,
         "table": CatalogTable(dataset=DatasetName.parse("gold.sales.daily_sales"), lake=lake.by_name),
         "table_of": table_of,

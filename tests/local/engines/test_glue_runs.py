@@ -143,7 +143,6 @@ def test_what_is_not_served_is_refused_by_name(lake: Lake) -> None:
         ({"DefaultArguments": {"--datalake-formats": "iceberg,delta"}}, "delta"),
         ({"DefaultArguments": {"--JOB_NAME": "x"}}, "--JOB_NAME"),
         ({"DefaultArguments": {"--conf": "spark.a"}}, "spark.a"),
-        ({"Connections": {"Connections": ["db"]}}, "Connections"),
         ({"MaxRetries": 1}, "MaxRetries"),
     ):
         code, message = refusal(glue.create_job, Name=lake.aws.name("job"), **{**good, **changed})
