@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ssm as ssm
@@ -12,13 +13,14 @@ from constructs import Construct
 from constructs_lib.catalog import CatalogTable
 from constructs_lib.checks import require
 from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded, OnSchedule
+from constructs_lib.ingestion.connection_reference import ConnectionReference
 from constructs_lib.ingestion.file_arrival import Trigger
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
 from constructs_lib.orchestration import GlueStep, MachineStep, Pipeline, RunTableNames
 from constructs_lib.processing import CodeAssets, EmrServerlessJob, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize
 from constructs_lib.storage import LakeBuckets
 from constructs_lib.warehouse import RedshiftLoadStep, WarehouseTableResource
-from lakehouse.contracts.model import CompiledContract
+from lakehouse.contracts.model import CompiledContract, DatabaseSource
 from lakehouse.environments import Environment
 from lakehouse.naming import WAREHOUSE_DATABASE, DatasetName
 from lakehouse.pipelines.spec import After, Arrival, Load, PipelineSpec, Schedule, Step
@@ -26,6 +28,9 @@ from lakehouse.warehouse.tables import table_of
 from stacks.compute_stack import APPLICATION, COMPONENT, size_of
 from stacks.platform_stack import PlatformStack, of_domain
 from stacks.warehouse_stack import TRANSFER_ROLE_ARN, WORKGROUP_ARN, warehouse_parameter
+
+JOB_JARS = Path(__file__).resolve().parents[1] / ".cache" / "job-jars"
+"""Where set-up puts the Java archives that jobs bring."""
 
 
 class PipelinesStack(PlatformStack):
@@ -135,7 +140,8 @@ class PipelinesStack(PlatformStack):
         """The job of a step on its engine, with what the step may do; only the engine knows how it starts."""
         names, environment = self.names, self.environment_config
         job_id, name, code = f"{step.name}Job", names.job(spec.name, step.name), JobCode.from_platform(step.job)
-        arguments = self._arguments(spec, step, logs=logs, contracts=contracts)
+        source = self._source(step)
+        arguments = {**self._arguments(spec, step, logs=logs, contracts=contracts), **({} if source is None else source.job_arguments)}
         if step.engine == "emr-serverless":
             emr = environment.emr_serverless
             serverless = EmrServerlessJob(
@@ -150,6 +156,7 @@ class PipelinesStack(PlatformStack):
                 size=size_of(emr),
                 timeout_minutes=min(emr.timeout_minutes, spec.timeout_minutes),
                 queue_minutes=emr.queue_minutes,
+                extra_jars=() if source is None else job_jars(),
                 tags={**environment.tags, "environment": names.env, "pipeline": spec.name, "project": names.project, "step": step.name},
             )
             self._allow(serverless.role, spec, step)
@@ -166,6 +173,8 @@ class PipelinesStack(PlatformStack):
             security_configuration=self._security,
             arguments=arguments,
             glue_version=glue.version,
+            connections=() if source is None else [source.glue_name],
+            extra_jars=() if source is None else job_jars(),
             size=SparkSize(worker_type=glue.worker_type, workers=glue.workers),
             timeout_minutes=timeout_minutes,
         )
@@ -188,6 +197,7 @@ class PipelinesStack(PlatformStack):
             **({"--reads": ",".join(map(str, step.reads))} if step.reads else {}),
             "--step": step.name,
             **({"--transform": step.transform} if step.transform is not None else {}),
+            **({"--watermarks_table": names.run_table("watermarks")} if self._database(step) is not None else {}),
             "--writes": str(step.writes),
         }
 
@@ -198,7 +208,7 @@ class PipelinesStack(PlatformStack):
             self._table(dataset).grants.read(role)
         for dataset in step.outputs:
             self._table(dataset).grants.write(role)
-        if step.job == "ingest":
+        if step.job == "ingest" and self._database(step) is None:
             self._lake.grants.read_versions(role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
             self._lake.grants.tell_missing(role, "raw")
             self._staging(role, f"staging/{spec.name}/")
@@ -206,6 +216,22 @@ class PipelinesStack(PlatformStack):
             self._lake.grants.read(role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
         self._tables.grants.use(role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
         self._tables.grants.use(role, "lineage", actions=("PutItem",))
+        source = self._source(step)
+        if source is not None:
+            source.grants.read_secret(role)
+            self._tables.grants.use(role, "watermarks", actions=("GetItem",))
+            # Keys of the source are compared with those of silver, and bad rows that are known are not brought again.
+            for zone in ("silver", "quarantine"):
+                self._table(DatasetName(zone=zone, domain=step.writes.domain, dataset=step.writes.dataset)).grants.read(role)
+
+    def _database(self, step: Step) -> DatabaseSource | None:
+        """The table of a database that a step reads, if it does."""
+        return self._contracts[step.writes.contract_id].database if step.job == "ingest" else None
+
+    def _source(self, step: Step) -> ConnectionReference | None:
+        """The connection that a step reads a database through, if it does."""
+        database = self._database(step)
+        return None if database is None else ConnectionReference.from_parameters(self, names=self.names, name=database.connection)
 
     def _emr_application(self) -> str:
         """Id of the application that the compute stack made; read from Parameter Store at each deployment."""
@@ -252,6 +278,17 @@ class PipelinesStack(PlatformStack):
         contract = self._contracts[spec.trigger.dataset]
         assert contract.source is not None
         return FilesLanded(lake=self._lake, contract_id=contract.id, formats=contract.source.formats)
+
+
+def job_jars() -> tuple[Path, ...]:
+    """Java archives that jobs bring: the drivers of databases.
+
+    Raises:
+        InvalidProps: Set-up has not fetched them.
+    """
+    found = tuple(sorted(JOB_JARS.glob("*.jar")))
+    require(bool(found), f"{JOB_JARS} holds no driver for databases: run `make setup`")
+    return found
 
 
 def pipelines_by_domain(pipelines: Sequence[PipelineSpec]) -> dict[str, list[PipelineSpec]]:
