@@ -12,15 +12,14 @@ from constructs import Construct
 
 from constructs_lib.catalog import CatalogTable
 from constructs_lib.checks import require
-from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded, OnSchedule
-from constructs_lib.ingestion.connection_reference import ConnectionReference
+from constructs_lib.ingestion import AfterPipelines, ConnectionReference, FileArrival, FilesLanded, OnSchedule
 from constructs_lib.ingestion.file_arrival import Trigger
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
 from constructs_lib.orchestration import GlueStep, MachineStep, Pipeline, RunTableNames
 from constructs_lib.processing import CodeAssets, EmrServerlessJob, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize
 from constructs_lib.storage import LakeBuckets
 from constructs_lib.warehouse import RedshiftLoadStep, WarehouseTableResource
-from lakehouse.contracts.model import CompiledContract, DatabaseSource
+from lakehouse.contracts.model import CompiledContract
 from lakehouse.environments import Environment
 from lakehouse.naming import WAREHOUSE_DATABASE, DatasetName
 from lakehouse.pipelines.spec import After, Arrival, Load, PipelineSpec, Schedule, Step
@@ -41,6 +40,7 @@ class PipelinesStack(PlatformStack):
     Attributes:
         written_domains: Domains whose tables the pipelines write.
         loads_warehouse: Whether a pipeline loads into the warehouse.
+        reads_databases: Whether a step reads a database.
         uses_emr_serverless: Whether a step runs on the EMR Serverless application.
     """
 
@@ -75,6 +75,7 @@ class PipelinesStack(PlatformStack):
         )
         self.written_domains = tuple(sorted({dataset.domain for spec in pipelines for dataset in spec.outputs}))
         self.loads_warehouse = any(spec.loads for spec in pipelines)
+        self.reads_databases = any(self._reads_database(step) for spec in pipelines for step in spec.steps)
         self.uses_emr_serverless = any(step.engine == "emr-serverless" for spec in pipelines for step in spec.steps)
         for spec in pipelines:
             self._pipeline(spec)
@@ -140,9 +141,13 @@ class PipelinesStack(PlatformStack):
         """The job of a step on its engine, with what the step may do; only the engine knows how it starts."""
         names, environment = self.names, self.environment_config
         job_id, name, code = f"{step.name}Job", names.job(spec.name, step.name), JobCode.from_platform(step.job)
-        source = self._source(step)
-        arguments = {**self._arguments(spec, step, logs=logs, contracts=contracts), **({} if source is None else source.job_arguments)}
+        arguments = self._arguments(spec, step, logs=logs, contracts=contracts)
+        connection = self._connection(step)
         if step.engine == "emr-serverless":
+            require(
+                connection is None,
+                f"step {step.name} of pipeline {spec.name} reads a database, whose network only a Glue job joins: write engine: glue",
+            )
             emr = environment.emr_serverless
             serverless = EmrServerlessJob(
                 scope,
@@ -156,7 +161,6 @@ class PipelinesStack(PlatformStack):
                 size=size_of(emr),
                 timeout_minutes=min(emr.timeout_minutes, spec.timeout_minutes),
                 queue_minutes=emr.queue_minutes,
-                extra_jars=() if source is None else job_jars(),
                 tags={**environment.tags, "environment": names.env, "pipeline": spec.name, "project": names.project, "step": step.name},
             )
             self._allow(serverless.role, spec, step)
@@ -173,18 +177,20 @@ class PipelinesStack(PlatformStack):
             security_configuration=self._security,
             arguments=arguments,
             glue_version=glue.version,
-            connections=() if source is None else [source.glue_name],
-            extra_jars=() if source is None else job_jars(),
             size=SparkSize(worker_type=glue.worker_type, workers=glue.workers),
             timeout_minutes=timeout_minutes,
+            connections=() if connection is None else (connection.glue_name,),
+            extra_jars=() if connection is None else job_jars(),
         )
         self._allow(job.role, spec, step)
         return GlueStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes)
 
     def _arguments(self, spec: PipelineSpec, step: Step, *, logs: JobLogs, contracts: str) -> dict[str, str]:
         """What a job is told, on every engine."""
-        names = self.names
+        names, connection = self.names, self._connection(step)
         return {
+            **(connection.job_arguments if connection is not None else {}),
+            **({"--watermarks_table": names.run_table("watermarks")} if connection is not None else {}),
             "--audit_table": names.run_table("audit"),
             "--contracts": contracts,
             **({"--database_prefix": names.database_prefix} if names.database_prefix else {}),
@@ -197,7 +203,6 @@ class PipelinesStack(PlatformStack):
             **({"--reads": ",".join(map(str, step.reads))} if step.reads else {}),
             "--step": step.name,
             **({"--transform": step.transform} if step.transform is not None else {}),
-            **({"--watermarks_table": names.run_table("watermarks")} if self._database(step) is not None else {}),
             "--writes": str(step.writes),
         }
 
@@ -208,30 +213,38 @@ class PipelinesStack(PlatformStack):
             self._table(dataset).grants.read(role)
         for dataset in step.outputs:
             self._table(dataset).grants.write(role)
-        if step.job == "ingest" and self._database(step) is None:
-            self._lake.grants.read_versions(role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
-            self._lake.grants.tell_missing(role, "raw")
-            self._staging(role, f"staging/{spec.name}/")
-        if not isinstance(spec.trigger, After):
-            self._lake.grants.read(role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
-        self._tables.grants.use(role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
-        self._tables.grants.use(role, "lineage", actions=("PutItem",))
-        source = self._source(step)
-        if source is not None:
-            source.grants.read_secret(role)
+        connection = self._connection(step)
+        if connection is not None:
+            connection.grants.read_secret(role)
             self._tables.grants.use(role, "watermarks", actions=("GetItem",))
             # Keys of the source are compared with those of silver, and bad rows that are known are not brought again.
             for zone in ("silver", "quarantine"):
                 self._table(DatasetName(zone=zone, domain=step.writes.domain, dataset=step.writes.dataset)).grants.read(role)
+        elif step.job == "ingest":
+            self._lake.grants.read_versions(role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
+            self._lake.grants.tell_missing(role, "raw")
+            self._staging(role, f"staging/{spec.name}/")
+        if isinstance(spec.trigger, Arrival):
+            self._lake.grants.read(role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
+        self._tables.grants.use(role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
+        self._tables.grants.use(role, "lineage", actions=("PutItem",))
 
-    def _database(self, step: Step) -> DatabaseSource | None:
-        """The table of a database that a step reads, if it does."""
-        return self._contracts[step.writes.contract_id].database if step.job == "ingest" else None
+    def _reads_database(self, step: Step) -> bool:
+        """Whether a step reads a dataset from a database."""
+        return step.job == "ingest" and self._contracts[step.writes.contract_id].database is not None
 
-    def _source(self, step: Step) -> ConnectionReference | None:
-        """The connection that a step reads a database through, if it does."""
-        database = self._database(step)
-        return None if database is None else ConnectionReference.from_parameters(self, names=self.names, name=database.connection)
+    def _connection(self, step: Step) -> ConnectionReference | None:
+        """The connection that an ingest reads its dataset through; None if files bring it."""
+        contract = self._contracts[step.writes.contract_id]
+        if not self._reads_database(step) or contract.database is None:
+            return None
+        name = contract.database.connection
+        require(
+            name in self.environment_config.databases,
+            f"{contract.id} is read from the database connection {name!r}, which {self.environment_config.env} does not have: add {name} to databases in "
+            f"config/base.yaml or config/{self.environment_config.env}.yaml",
+        )
+        return ConnectionReference.from_parameters(self, names=self.names, name=name)
 
     def _emr_application(self) -> str:
         """Id of the application that the compute stack made; read from Parameter Store at each deployment."""

@@ -336,7 +336,8 @@ def _connected(execution: Execution) -> Session:
     connection = target.warehouse.connect(target.database, target.user)
     mover = RoleMover(
         roles=target.namespace["iamRoles"], default_role=target.namespace.get("defaultIamRoleArn", ""),
-        session_of=lambda role: _role_objects(role, target.namespace["namespaceArn"]),
+        session_of=lambda role: Objects(_role_client("s3", role, target.namespace["namespaceArn"])),
+        catalog_of=lambda role: _role_client("glue", role, target.namespace["namespaceArn"]),
     )  # fmt: skip
     session = Session(
         connection, database=target.database.lower(), user=target.user, mover=mover,
@@ -440,8 +441,8 @@ def _expire(kept: Kept) -> None:
             kept.session.connection.close()
 
 
-def _role_objects(role: str, namespace_arn: str) -> Objects:
-    """S3 with a role's session; the role trusts one of Redshift's principals."""
+def _role_client(service: str, role: str, namespace_arn: str) -> Any:
+    """A client with a role's session; the role trusts one of Redshift's principals."""
     refused: guard.Denied | None = None
     for principal in redshift_serverless.PRINCIPALS:
         try:
@@ -449,7 +450,7 @@ def _role_objects(role: str, namespace_arn: str) -> Objects:
         except guard.Denied as denied:
             refused = denied
             continue
-        return Objects(boto3.client("s3", **_credentials(key)))
+        return boto3.client(service, **_credentials(key))
     raise SqlError(f"User arn:aws:redshift-serverless is not authorized to assume IAM Role {role}: {refused}")
 
 

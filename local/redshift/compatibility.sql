@@ -323,6 +323,9 @@ CREATE TABLE _rs.table_attributes (
   oid oid PRIMARY KEY, diststyle text NOT NULL, distkey text, sortkeys text[] NOT NULL, sortstyle text, encodings jsonb NOT NULL,
   keys jsonb NOT NULL);
 CREATE TABLE _rs.late_views (schema_name text, view_name text, sql text NOT NULL, PRIMARY KEY (schema_name, view_name));
+CREATE TABLE _rs.external_schemas (schema_name text PRIMARY KEY, database_name text NOT NULL, role text NOT NULL);
+CREATE VIEW _rs.svv_external_schemas AS SELECT n.oid::bigint AS esoid, 1 AS eskind, e.schema_name AS schemaname, e.database_name AS databasename
+  FROM _rs.external_schemas e JOIN pg_namespace n ON n.nspname = e.schema_name;
 CREATE TABLE _rs.load_errors (
   user_id int DEFAULT 0, query_id bigint, table_name text, start_time timestamp DEFAULT _rs.getdate(), file_name text, line_number bigint,
   column_name text, column_type text, column_length text, "position" int, error_code int, error_message text, raw_line text,
@@ -392,4 +395,4 @@ CREATE VIEW _rs.svv_columns AS
 
 GRANT USAGE ON SCHEMA _rs TO PUBLIC;
 GRANT SELECT ON ALL TABLES IN SCHEMA _rs TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON _rs.table_attributes, _rs.late_views TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON _rs.table_attributes, _rs.late_views, _rs.external_schemas TO PUBLIC;

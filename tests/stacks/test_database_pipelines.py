@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.environments import load_environment
+from lakehouse.errors import ConfigurationError
 from lakehouse.pipelines.loader import load_pipelines
 from lakehouse.pipelines.spec import PipelineSpec
 from stacks.platform import build
@@ -32,12 +33,12 @@ def spec(folder: Path, engine: str) -> PipelineSpec:
     return loaded
 
 
-@pytest.fixture(scope="module", params=["glue", "emr-serverless"])
-def assembly(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     folder = tmp_path_factory.mktemp("shop")
     app = empty_app(folder)
     others = [pipeline for pipeline in CHECKOUT.pipelines if not pipeline.name.startswith("shop_")]
-    project = Project(contracts=CHECKOUT.contracts, pipelines=[*others, spec(folder, request.param)])
+    project = Project(contracts=CHECKOUT.contracts, pipelines=[*others, spec(folder, "glue")])
     build(app, environment=load_environment(ROOT / "config", "prod"), project=project)
     return Assembly("prod", Path(app.synth().directory))
 
@@ -80,3 +81,8 @@ def test_the_job_is_told_where_the_database_is_and_nothing_secret(assembly: Asse
     assert "--watermarks_table" in text
     assert "password" not in text.lower()
     assert ".jar" in text
+
+
+def test_an_engine_that_cannot_join_the_network_of_the_database_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="write engine: glue"):
+        spec(tmp_path, "emr-serverless")
