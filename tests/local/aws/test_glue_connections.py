@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fixtures.platform import LocalAws, allow
+from tests.fixtures.platform import LocalAws, allow, wait_for
 
 pytestmark = pytest.mark.platform
 
@@ -84,3 +84,33 @@ def test_cloudformation_makes_a_connection_and_changes_it(local_aws: LocalAws) -
     stack = local_aws.stack(resources("b"), name=stack["StackName"], update=True)
     assert stack["StackStatus"] == "UPDATE_COMPLETE", stack["Failures"]
     assert local_aws.client("glue").get_connection(Name=name)["Connection"]["ConnectionProperties"]["SECRET_ID"] == "b"
+
+
+def test_a_run_gets_into_the_network_of_its_connection_only_with_the_rights_and_a_group_that_lets_its_members_in(
+    local_aws: LocalAws,
+) -> None:
+    glue, name = local_aws.client("glue"), local_aws.name("connection")
+    glue.create_connection(ConnectionInput=wanted(name))
+    read = allow(
+        "glue:GetConnection", ["arn:aws:glue:us-east-1:000000000000:catalog", f"arn:aws:glue:us-east-1:000000000000:connection/{name}"]
+    )
+
+    def failure(*statements: dict[str, Any]) -> str:
+        job = local_aws.name("job")
+        glue.create_job(
+            Name=job, Role=local_aws.role(*statements, service="glue.amazonaws.com"), GlueVersion="6.0",
+            Command={"Name": "glueetl", "ScriptLocation": "s3://nowhere/script.py"}, Connections={"Connections": [name]},
+        )  # fmt: skip
+        run = glue.start_job_run(JobName=job)["JobRunId"]
+
+        def ended() -> dict[str, Any] | None:
+            found = glue.get_job_run(JobName=job, RunId=run)["JobRun"]
+            return found if found["JobRunState"] == "FAILED" else None
+
+        return str(wait_for(ended, seconds=60)["ErrorMessage"])
+
+    assert f"could not get the connection {name}" in failure()
+    assert "ec2:DescribeNetworkInterfaces" in failure(read)
+    assert "ec2:CreateNetworkInterface" in failure(read, allow("ec2:Describe*"))
+    every = allow(["ec2:Describe*", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:CreateTags"])
+    assert "At least one security group must open all ingress ports" in failure(read, every)
