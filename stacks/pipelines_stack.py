@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ssm as ssm
@@ -26,6 +27,9 @@ from lakehouse.warehouse.tables import table_of
 from stacks.compute_stack import APPLICATION, COMPONENT, size_of
 from stacks.platform_stack import PlatformStack, of_domain
 from stacks.warehouse_stack import TRANSFER_ROLE_ARN, WORKGROUP_ARN, warehouse_parameter
+
+JOB_JARS = Path(__file__).resolve().parents[1] / ".cache" / "job-jars"
+"""Where set-up puts the Java archives that jobs bring."""
 
 
 class PipelinesStack(PlatformStack):
@@ -176,6 +180,7 @@ class PipelinesStack(PlatformStack):
             size=SparkSize(worker_type=glue.worker_type, workers=glue.workers),
             timeout_minutes=timeout_minutes,
             connections=() if connection is None else (connection.glue_name,),
+            extra_jars=() if connection is None else job_jars(),
         )
         self._allow(job.role, spec, step)
         return GlueStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes)
@@ -212,6 +217,9 @@ class PipelinesStack(PlatformStack):
         if connection is not None:
             connection.grants.read_secret(role)
             self._tables.grants.use(role, "watermarks", actions=("GetItem",))
+            # Keys of the source are compared with those of silver, and bad rows that are known are not brought again.
+            for zone in ("silver", "quarantine"):
+                self._table(DatasetName(zone=zone, domain=step.writes.domain, dataset=step.writes.dataset)).grants.read(role)
         elif step.job == "ingest":
             self._lake.grants.read_versions(role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
             self._lake.grants.tell_missing(role, "raw")
@@ -283,6 +291,17 @@ class PipelinesStack(PlatformStack):
         contract = self._contracts[spec.trigger.dataset]
         assert contract.source is not None
         return FilesLanded(lake=self._lake, contract_id=contract.id, formats=contract.source.formats)
+
+
+def job_jars() -> tuple[Path, ...]:
+    """Java archives that jobs bring: the drivers of databases.
+
+    Raises:
+        InvalidProps: Set-up has not fetched them.
+    """
+    found = tuple(sorted(JOB_JARS.glob("*.jar")))
+    require(bool(found), f"{JOB_JARS} holds no driver for databases: run `make setup`")
+    return found
 
 
 def pipelines_by_domain(pipelines: Sequence[PipelineSpec]) -> dict[str, list[PipelineSpec]]:

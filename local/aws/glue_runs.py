@@ -10,6 +10,8 @@ import contextvars
 import json
 import logging
 import secrets
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -285,7 +287,19 @@ class Run:
             glue_connections.join((self._job["Connections"] or {}).get("Connections") or (), session=session, key=self._role.key())
         except glue_connections.JoinError as error:
             return FAILED, f"JobName:{self._job['Name']} and JobRunId:{self._run_id} failed to execute with exception {error}"
-        driver = host.spark().start_driver(iceberg="iceberg" in self._arguments.formats)
+        files = Path(tempfile.mkdtemp(prefix="glue-", dir=host.spark().folder))
+        try:
+            return self._execute_with(files, session)
+        except FetchError as missing:
+            return FAILED, f"LAUNCH ERROR | {missing}"
+        finally:
+            shutil.rmtree(files, ignore_errors=True)
+
+    def _execute_with(self, files: Path, session: boto3.Session) -> tuple[str, str]:
+        """Fetch what has to be there before the driver starts, then start it."""
+        s3 = session.client("s3", config=spark_runs.CONFIG)
+        jars = [spark_runs.fetch(s3, address, files / str(number)) for number, address in enumerate(self._arguments.jars)]
+        driver = host.spark().start_driver(iceberg="iceberg" in self._arguments.formats, jars=jars)
         try:
             try:
                 work = self._fetch(session, driver.folder)

@@ -126,6 +126,16 @@ CREATE AGGREGATE _rs.median(float8) (sfunc = array_append, stype = float8[], fin
 -- Redshift compares strings without their trailing blanks.
 CREATE FUNCTION _rs.key(x anyelement) RETURNS anyelement LANGUAGE sql IMMUTABLE AS 'SELECT x';
 CREATE FUNCTION _rs.key(x text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT rtrim(x, ' ') $$;
+-- What a pattern is matched against: whether Redshift matches the blanks of a CHAR is not documented.
+CREATE FUNCTION _rs.matched(x text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT x';
+CREATE FUNCTION _rs.matched(x bpchar) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF x IS NULL THEN RETURN NULL; END IF;
+  IF octet_length(x) <> octet_length(x::text) THEN
+    PERFORM _rs.refuse('a pattern on a CHAR value that is padded with blanks', 'Write RTRIM(column)');
+  END IF;
+  RETURN x::text;
+END $$;
 CREATE FUNCTION _rs.left(x text, n int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
   IF n < 0 THEN PERFORM _rs.refuse('LEFT with a negative length', 'Give a length of 0 or more'); END IF;

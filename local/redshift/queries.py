@@ -363,6 +363,11 @@ class _Translation:
 
     def matches(self, node: exp.RegexpLike) -> exp.Expr:
         functions.safe_pattern(node.expression, of="~", is_search=True)
+        return self.likeness(node)
+
+    def likeness(self, node: exp.Expr) -> exp.Expr:
+        if not isinstance(node.this, exp.Literal):
+            node.set("this", call("_rs.matched", node.this))
         return node
 
     def case(self, node: exp.Case) -> exp.Expr:
@@ -407,6 +412,8 @@ class _Translation:
         if kind == types.DECIMAL:
             precision, scale = (*sizes, 18, 0)[:2] if not sizes else (sizes[0], sizes[1] if len(sizes) > 1 else 0)
             return as_type(value, f"numeric({precision},{scale})")
+        if isinstance(value, exp.Literal) and value.name.strip().lower() in _POSTGRES_WORDS and kind in _WITHOUT_WORDS:
+            raise SqlError(f"invalid value {value.name!r} for {node.to.sql(dialect='redshift')}")
         if kind in _PLAIN_TYPES and not sizes:
             return as_type(value, _PLAIN_TYPES[kind])
         raise RefusedError(f"the type {node.to.sql(dialect='redshift')}", instead=f"Served are {', '.join(TYPES)}")
@@ -580,6 +587,8 @@ _PLAIN_TYPES = {
     exp.DataType.Type.BOOLEAN: "boolean", exp.DataType.Type.DATE: "date", exp.DataType.Type.DOUBLE: "float8",
     exp.DataType.Type.FLOAT: "float4", exp.DataType.Type.TIMESTAMP: "timestamp", exp.DataType.Type.TIMESTAMPTZ: "timestamptz",
 }  # fmt: skip
+_POSTGRES_WORDS = frozenset({"now", "today", "tomorrow", "yesterday", "epoch", "infinity", "-infinity", "allballs"})
+_WITHOUT_WORDS = frozenset({exp.DataType.Type.DATE, exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPTZ})
 TYPES = (
     "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "REAL", "DOUBLE PRECISION", "BOOLEAN", "CHAR", "VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMPTZ",
 )  # fmt: skip
@@ -598,6 +607,7 @@ _HANDLERS: Mapping[type[exp.Expr], Callable[[_Translation, Any], exp.Expr]] = {
     exp.In: _Translation.membership,
     exp.Is: _Translation.is_,
     exp.RegexpLike: _Translation.matches,
+    **dict.fromkeys((exp.Like, exp.ILike, exp.SimilarTo), _Translation.likeness),
     exp.Case: _Translation.case,
     exp.Div: _Translation.division,
     exp.Pow: _Translation.power,

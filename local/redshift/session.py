@@ -295,6 +295,10 @@ def _shown(value: str | None, column: ResultColumn) -> str | None:
         return None
     if column.type == "numeric" and sum(character.isdigit() for character in value.lstrip("-0.")) > _MOST_DIGITS:
         raise SqlError("Numeric data overflow (result precision)")
+    if column.type in {"date", "timestamp", "timestamptz"} and value.endswith("infinity"):
+        raise SqlError(f"date/time value {value} is out of range")
+    if column.type == "numeric" and value.lower() in {"nan", "infinity", "-infinity"}:
+        raise SqlError(f"numeric value {value} is out of range")
     if column.type == "bool":
         return "true" if value == "t" else "false"
     return value
