@@ -8,10 +8,12 @@ from lakehouse.environments import Environment
 from stacks.catalog_stack import CatalogStack, tables_by_domain
 from stacks.compute_stack import ComputeStack
 from stacks.foundation_stack import FoundationStack
+from stacks.network_stack import NetworkStack
 from stacks.operations_stack import OperationsStack
 from stacks.pipelines_stack import PipelinesStack, pipelines_by_domain
 from stacks.platform_stack import PlatformStack
 from stacks.project import Project
+from stacks.sources_stack import SourcesStack
 from stacks.warehouse_stack import WarehouseStack
 
 
@@ -28,6 +30,7 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         allow_destroy: Whether the caller unlocked the removal of data.
     """
     foundation = FoundationStack(scope, environment=environment, allow_destroy=allow_destroy)
+    network = NetworkStack(scope, environment=environment, pipelines=project.pipelines, allow_destroy=allow_destroy)
     catalogs = {
         domain: CatalogStack(scope, domain=domain, environment=environment, tables=tables, allow_destroy=allow_destroy)
         for domain, tables in tables_by_domain(project.contracts).items()
@@ -53,14 +56,19 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         )
         for _ in range(int(environment.warehouse.kind != "none"))
     ]
-    tiers: list[PlatformStack] = [*catalogs.values(), compute, *warehouses, operations, *pipelines.values()]
+    sources = [SourcesStack(scope, environment=environment, allow_destroy=allow_destroy) for _ in range(int(bool(environment.databases)))]
+    tiers: list[PlatformStack] = [network, *sources, *catalogs.values(), compute, *warehouses, operations, *pipelines.values()]
     for tier in tiers:
         tier.add_stack_dependency(foundation)
     for stack in pipelines.values():
         if stack.uses_emr_serverless:
             stack.add_stack_dependency(compute)
+        for source in sources if stack.reads_databases else ():
+            stack.add_stack_dependency(source)
         for domain in stack.written_domains:
             stack.add_stack_dependency(catalogs[domain])
+    for source in sources:
+        source.add_stack_dependency(network)
     for warehouse in warehouses:
         # External schemas show databases of the catalog; the operator's role and loads are let in by what the warehouse tells of itself.
         for catalog in catalogs.values():
