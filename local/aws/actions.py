@@ -53,6 +53,8 @@ def register() -> None:
     seam.replace("core.iam_actions.request_tag_context", _request_context)
     seam.original("core.iam_actions._match_rest_action")
     seam.replace("core.iam_actions.extract_resource_arn", _extract_resource_arn)
+    if "logs" not in _namers:
+        name_requests_of("logs", _log_groups)
 
 
 def _lambda_action(method: str, path: str) -> str | None:
@@ -80,6 +82,14 @@ def _extract_resource_arn(  # noqa: PLR0917 - MiniStack's signature
     named = _named(service, method, path, headers, body, query_params)
     original = seam.original("core.iam_actions.extract_resource_arn")
     return named.resource or str(original(service, method, path, headers, body, query_params, region, account_id))
+
+
+def _log_groups(_method: str, _path: str, headers: dict[str, str], _body: bytes, _query: dict[str, Any]) -> Named:
+    """Who looks for log groups is asked on `log-group::log-stream:`, as AWS's denials show; MiniStack asks on `*`, which no ARN allows."""
+    if not headers.get("x-amz-target", "").endswith(".DescribeLogGroups"):
+        return Named()
+    responses = seam.module("core.responses")
+    return Named(resource=f"arn:aws:logs:{responses.get_region()}:{responses.get_account_id()}:log-group::log-stream:")
 
 
 def _named(service: str, *request: Any) -> Named:

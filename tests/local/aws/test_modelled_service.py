@@ -159,6 +159,13 @@ def test_a_right_that_an_operation_asks_for_by_itself_is_asked_of_the_caller() -
     assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
+def test_log_groups_are_looked_for_by_who_may_in_the_region() -> None:
+    region = f"arn:aws:logs:{REGION}:{ACCOUNT}"
+    client("logs", key=user(allow("logs:DescribeLogGroups", f"{region}:*"))).describe_log_groups()
+    with pytest.raises(ClientError, match=r"not authorized to perform: logs:DescribeLogGroups on resource: .*:log-group::log-stream:"):
+        client("logs", key=user(allow("logs:DescribeLogGroups", f"{region}:log-group:/mine"))).describe_log_groups()
+
+
 def test_a_mistake_of_a_room_is_an_error_for_the_caller() -> None:
     with pytest.raises(ClientError, match="DeleteApplication failed; the platform's log says why"):
         client("emr-serverless").delete_application(applicationId="00x")
