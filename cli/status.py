@@ -72,7 +72,17 @@ def stack_names(session: Session) -> list[str]:
     """Stacks that the environment is made of, in the order of how seldom they change."""
     catalogs = {f"catalog-{contract.domain}" for contract in session.contracts.values()}
     pipelines = {f"pipelines-{pipeline.steps[-1].writes.domain}" for pipeline in session.pipelines}
-    tiers = ("foundation", *sorted(catalogs), "operations", *sorted(pipelines))
+    config = session.config
+    tiers = (
+        "foundation",
+        "network",
+        *(["sources"] if config.databases else []),
+        *sorted(catalogs),
+        "compute",
+        *(["warehouse"] if config.warehouse.kind != "none" else []),
+        "operations",
+        *sorted(pipelines),
+    )
     return [f"{session.names.prefix}-{tier.replace('_', '-')}" for tier in tiers]
 
 

@@ -144,6 +144,7 @@ def test_production_is_protected_and_names_its_stacks(elsewhere: tuple[Path, Pat
         "lakehouse-prod-network",
         "lakehouse-prod-operations",
         "lakehouse-prod-pipelines-tpch",
+        "lakehouse-prod-sources",
     ]
     assert all(stack["properties"]["terminationProtection"] for stack in stacks.values())
     assert {stack["environment"] for stack in stacks.values()} == {"aws://unknown-account/unknown-region"}
@@ -159,6 +160,7 @@ def test_every_tier_waits_for_the_foundation_and_pipelines_for_their_tables(else
         "catalog-tpch": {"foundation"},
         "network": {"foundation"},
         "compute": {"foundation"},
+        "sources": {"foundation", "network"},
         "operations": {"foundation"},
         "pipelines-tpch": {"foundation", "catalog-tpch"},
     }

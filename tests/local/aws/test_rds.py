@@ -56,7 +56,13 @@ class Databases:
 
     def connect(self, name: str, *, login: Mapping[str, str] | None = None, **more: Any) -> psycopg.Connection[Any]:
         endpoint, given = self.get(name)["Endpoint"], login or self.secret(name)
-        options = {"sslmode": "verify-full", "sslrootcert": self.local_aws.root.bundle, "dbname": "shop", "connect_timeout": 10, **more}
+        options: dict[str, Any] = {
+            "sslmode": "verify-full",
+            "sslrootcert": self.local_aws.root.bundle,
+            "dbname": "shop",
+            "connect_timeout": 10,
+            **more,
+        }
         return psycopg.connect(
             host=endpoint["Address"], port=endpoint["Port"], user=given["username"], password=given["password"], autocommit=True, **options
         )
@@ -252,7 +258,7 @@ def test_who_makes_an_instance_may_use_its_groups_and_make_its_secret(databases:
     def create(*statements: dict[str, Any], name: str = "") -> str:
         wanted = {**databases.wanted(name or databases.local_aws.name("mine")), "BackupRetentionPeriod": 0}
         databases.local_aws.caller(*statements).client("rds").create_db_instance(**wanted)
-        return wanted["DBInstanceIdentifier"]
+        return str(wanted["DBInstanceIdentifier"])
 
     with pytest.raises(ClientError, match=r"rds:CreateDBInstance on resource: .*:db:other"):
         create(allow("rds:CreateDBInstance", mine), make, name="other")

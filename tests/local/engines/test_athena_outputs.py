@@ -284,7 +284,7 @@ def test_a_result_is_reused_when_the_query_asks_for_it(made: Lake) -> None:
         {"WorkGroup": other_group(made)},
         {"ResultConfiguration": {"OutputLocation": f"s3://{made.bucket}/results/elsewhere/"}},
     ):
-        more = {"ResultReuseConfiguration": REUSE, **differently} if differently else {}
+        more: dict[str, Any] = {"ResultReuseConfiguration": REUSE, **differently} if differently else {}
         run = succeeded(query(caller, sql, lake=made, **more))
         assert run["Statistics"]["ResultReuseInformation"] == {"ReusedPreviousResult": False}
     assert "glue:GetTable" in reason(query(maker(made, "glue:GetTable"), sql, lake=made, ResultReuseConfiguration=REUSE))
