@@ -244,39 +244,30 @@ class World:
 
 
 def make_tables(dynamodb: Any, *, audit: str = AUDIT, control: str = CONTROL) -> None:
-    def attribute(name: str) -> dict[str, str]:
-        return {"AttributeName": name, "AttributeType": "S"}
+    """The tables of runs and claims."""
+    dynamodb.create_table(**_table(audit, ("pipeline", "sk"), by_run=("run_id", "sk"), by_status=("status", "started_at")))
+    dynamodb.create_table(**_table(control, ("pk", "sk")))
 
-    def keys(partition: str, sort: str) -> list[dict[str, str]]:
+
+def make_tables_of_ends(dynamodb: Any) -> None:
+    """The tables that the end of a run writes."""
+    dynamodb.create_table(**_table(WATERMARKS, ("pk", "sk")))
+    dynamodb.create_table(**_table(LINEAGE, ("pk", "sk"), by_source=("source", "sk"), by_target=("target", "sk")))
+
+
+def _table(name: str, keys: tuple[str, str], **indexes: tuple[str, str]) -> dict[str, Any]:
+    def schema(partition: str, sort: str) -> list[dict[str, str]]:
         return [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
 
-    everything = {"ProjectionType": "ALL"}
-    dynamodb.create_table(
-        TableName=audit,
-        KeySchema=keys("pipeline", "sk"),
-        AttributeDefinitions=[attribute(name) for name in ("pipeline", "sk", "run_id", "status", "started_at")],
-        BillingMode="PAY_PER_REQUEST",
-        GlobalSecondaryIndexes=[
-            {"IndexName": "by_run", "KeySchema": keys("run_id", "sk"), "Projection": everything},
-            {"IndexName": "by_status", "KeySchema": keys("status", "started_at"), "Projection": everything},
-        ],
-    )
-    for name in (control, WATERMARKS):
-        dynamodb.create_table(
-            TableName=name,
-            KeySchema=keys("pk", "sk"),
-            AttributeDefinitions=[attribute("pk"), attribute("sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
-    dynamodb.create_table(
-        TableName=LINEAGE,
-        KeySchema=keys("pk", "sk"),
-        AttributeDefinitions=[attribute(name) for name in ("pk", "sk", "source", "target")],
-        BillingMode="PAY_PER_REQUEST",
-        GlobalSecondaryIndexes=[
-            {"IndexName": f"by_{name}", "KeySchema": keys(name, "sk"), "Projection": everything} for name in ("source", "target")
-        ],
-    )
+    attributes = dict.fromkeys((*keys, *(attribute for pair in indexes.values() for attribute in pair)))
+    found = [{"IndexName": index, "KeySchema": schema(*pair), "Projection": {"ProjectionType": "ALL"}} for index, pair in indexes.items()]
+    return {
+        "TableName": name,
+        "KeySchema": schema(*keys),
+        "AttributeDefinitions": [{"AttributeName": attribute, "AttributeType": "S"} for attribute in attributes],
+        "BillingMode": "PAY_PER_REQUEST",
+        **({"GlobalSecondaryIndexes": found} if found else {}),
+    }
 
 
 @cache
@@ -310,6 +301,7 @@ def a_world() -> Iterator[World]:
     with moto.mock_aws():
         dynamodb, s3 = client("dynamodb"), client("s3")
         make_tables(dynamodb)
+        make_tables_of_ends(dynamodb)
         for bucket in (RAW, LOGS):
             s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket=RAW, VersioningConfiguration={"Status": "Enabled"})
