@@ -24,7 +24,7 @@ pytestmark = pytest.mark.platform
             "export_table_to_point_in_time",
             {"TableArn": "arn:aws:dynamodb:us-east-1:000000000000:table/t", "S3Bucket": "bucket"},
         ),
-        ("rds", "describe_db_instances", {}),
+        ("elasticache", "describe_cache_clusters", {}),
         ("cloudcontrol", "create_resource", {"TypeName": "AWS::SQS::Queue", "DesiredState": "{}"}),
         ("emr", "list_clusters", {}),
     ],
