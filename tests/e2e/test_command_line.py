@@ -17,11 +17,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 Runs = list[Run]
 
 ARGUMENTS = {
+    "run": ["daily_revenue"],
     "runs": [],
     "show": ["latest"],
     "sql": ["SELECT 1 AS n, CAST(NULL AS varchar) AS t"],
     "quarantine": ["tpch.orders"],
     "status": [],
+    "tables": [],
 }
 
 
