@@ -139,19 +139,36 @@ def _require_denials(checkout: Checkout, taken: Mapping[str, str], roles: Mappin
 
 @contextmanager
 def _without(checkout: Checkout, role: str, action: str) -> Iterator[None]:
+    """Take an action from a role, whose policies are inline, or attached where they got too long for that."""
     iam = checkout.client("iam")
-    documents: dict[str, Any] = {
+    inline: dict[str, Any] = {
         name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
     }
-    assert any(action in permissions.allowed(document) for document in documents.values()), f"{role} never had {action}"
-    for name, document in documents.items():
+    attached: dict[str, tuple[str, Any]] = {}
+    for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
+        found = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)["PolicyVersion"]
+        attached[policy["PolicyArn"]] = (version, found["Document"])
+    documents = [*inline.values(), *(document for _, document in attached.values())]
+    assert any(action in permissions.allowed(document) for document in documents), f"{role} never had {action}"
+    for name, document in inline.items():
         iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(_lacking(document, action)))
+    made = {
+        arn: iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(_lacking(document, action)), SetAsDefault=True)[
+            "PolicyVersion"
+        ]["VersionId"]
+        for arn, (_, document) in attached.items()
+    }
     try:
         yield
     finally:
-        for name, document in documents.items():
+        for name, document in inline.items():
             iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+        for arn, (version, document) in attached.items():
+            iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
+            for former in (version, made[arn]):
+                iam.delete_policy_version(PolicyArn=arn, VersionId=former)
 
 
 def _lacking(document: Any, action: str) -> Any:
