@@ -8,7 +8,7 @@ from typing import Any
 
 import moto
 
-from tests.lambdas.world import Clock, client, make_tables
+from tests.lambdas.world import Clock, client, make_tables, make_tables_of_ends
 
 
 @contextmanager
@@ -17,4 +17,5 @@ def state_tables() -> Iterator[tuple[Any, Clock]]:
     with moto.mock_aws():
         dynamodb = client("dynamodb")
         make_tables(dynamodb)
+        make_tables_of_ends(dynamodb)
         yield dynamodb, Clock()
