@@ -59,7 +59,14 @@ PERMISSIONS: tuple[Permission, ...] = (
         "s3:ListMultipartUploadParts",
     ),
     *_needs("sql", "key of the lake", "kms:Decrypt", "kms:GenerateDataKey"),
-    *_needs("sql --engine redshift", "workgroup of the warehouse", "redshift-serverless:GetCredentials", "redshift-data:ExecuteStatement"),
+    *_needs(
+        "sql --engine redshift, serverless",
+        "workgroup of the warehouse",
+        "redshift-serverless:GetCredentials",
+        "redshift-data:ExecuteStatement",
+    ),
+    *_needs("sql --engine redshift, provisioned", "database of the cluster", "redshift:GetClusterCredentialsWithIAM"),
+    *_needs("sql --engine redshift, provisioned", "cluster of the warehouse", "redshift-data:ExecuteStatement"),
     *_needs(
         "sql --engine redshift",
         "statements (the Data API knows no resource for them)",

@@ -45,9 +45,10 @@ def query_warehouse(
         raise WrongUseError(
             f"{session.env} has no warehouse: use --engine athena, or write `warehouse: {{kind: serverless}}` into its config and deploy"
         )
+    is_cluster, name = session.config.warehouse.kind == "provisioned", session.names.warehouse
     api = DataApi(
         client=session.client("redshift-data"),
-        target=Target(database=WAREHOUSE_DATABASE, workgroup=session.names.warehouse),
+        target=Target(database=WAREHOUSE_DATABASE, workgroup=None if is_cluster else name, cluster=name if is_cluster else None),
         deadline_seconds=timeout_seconds,
         clock=clock,
         sleep=sleep,

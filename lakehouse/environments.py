@@ -14,6 +14,8 @@ from lakehouse.databases import is_aurora_writer
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.naming import DATABASE_PREFIX, MAX_PREFIX, METRICS_NAMESPACE, PREFIX, PROJECT, Names
 from lakehouse.networks import INTERFACE_SERVICES, ZONES, overlap, problem_of_range
+from lakehouse.warehouse.nodes import node_problem
+from lakehouse.warehouse.wlm import LOADS, Priority, Queue, wlm_json
 from lakehouse.worker_sizes import serverless_fault
 
 BASE = "base"
@@ -115,15 +117,65 @@ class Athena(_Section):
     )
 
 
+Labels = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class WorkQueue(_Section):
+    """A queue of a provisioned cluster, over the default queue; a query goes to the first that it belongs to."""
+
+    priority: Priority = Field(default="normal", description="Which queue's queries get resources first.")
+    query_groups: Labels = Field(default=(), description="Labels that sessions give themselves by `SET query_group`; loads say `loads`.")
+    user_groups: Labels = Field(default=(), description="Database groups whose users' queries belong here.")
+    user_roles: Labels = Field(default=(), description="Database roles whose holders' queries belong here.")
+    concurrency_scaling: bool = Field(default=False, description="Whether waiting queries may run on further clusters, which cost extra.")
+
+
+class Cluster(_Section):
+    """A provisioned cluster; says nothing of Redshift Serverless."""
+
+    node_type: str = Field(default="ra3.large", description="Type of its nodes, of the families ra3 and rg.")
+    nodes: int = Field(default=2, ge=1, le=100, description="How many nodes it has.")
+    queues: dict[str, WorkQueue] = Field(
+        default_factory=lambda: {LOADS: WorkQueue(priority="high", query_groups=(LOADS,))},
+        description="Queues by name, in their order; the default queue comes last by itself.",
+    )
+    snapshot_days: int = Field(default=7, ge=1, le=35, description="Days for which automated snapshots are kept.")
+    maintenance_window: str = Field(default="sun:03:00-sun:03:30", description="When Redshift may restart it, in UTC.")
+    pause: str | None = Field(default=None, description="When it is paused: a cron expression in UTC. Comes with `resume`.")
+    resume: str | None = Field(default=None, description="When it is resumed: a cron expression in UTC.")
+    spectrum_tb: int | None = Field(
+        default=None, ge=1, description="TB that queries of the lake may scan in a month; then they are refused."
+    )
+    concurrency_scaling_minutes: int | None = Field(
+        default=None, ge=1, description="Minutes of further clusters in a day; then queries wait instead."
+    )
+
+    @model_validator(mode="after")
+    def _exists(self) -> Cluster:
+        problem = node_problem(self.node_type, self.nodes)
+        if problem:
+            raise ValueError(f"node_type and nodes: {problem}")
+        if (self.pause is None) != (self.resume is None):
+            raise ValueError("pause and resume come together: a cluster that is only paused never comes back, so write both or none")
+        wlm_json(self.work_queues)
+        return self
+
+    @property
+    def work_queues(self) -> list[Queue]:
+        """Its queues, in their order."""
+        return [Queue(name=name, **queue.model_dump()) for name, queue in self.queues.items()]
+
+
 class Warehouse(_Section):
     """The warehouse, which loads of pipelines fill."""
 
-    kind: Literal["none", "serverless"] = Field(
-        default="none", description="Redshift Serverless, or no warehouse: then no pipeline may load."
+    kind: Literal["none", "serverless", "provisioned"] = Field(
+        default="none", description="Redshift Serverless, a provisioned cluster, or no warehouse: then no pipeline may load."
     )
-    base_rpu: int = Field(default=8, ge=4, le=1024, description="Capacity that a query begins with: 4, or a multiple of 8.")
-    max_rpu: int = Field(default=32, ge=4, le=1024, description="Most capacity at a time, and so the most that an hour costs.")
+    base_rpu: int = Field(default=8, ge=4, le=1024, description="Serverless: capacity that a query begins with: 4, or a multiple of 8.")
+    max_rpu: int = Field(default=32, ge=4, le=1024, description="Serverless: most capacity at a time, and so the most that an hour costs.")
     query_timeout_minutes: int = Field(default=60, ge=1, le=1440, description="A query or load that runs longer is stopped.")
+    cluster: Cluster = Field(default_factory=Cluster, description="The provisioned cluster.")
 
 
 class Lifecycle(_Section):

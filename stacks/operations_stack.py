@@ -15,14 +15,13 @@ from constructs_lib.orchestration.pipeline import PipelineGrants
 from constructs_lib.orchestration.run_functions import NOTIFIER, RECORDER
 from constructs_lib.permissions import allow
 from constructs_lib.storage import LakeBuckets
-from constructs_lib.warehouse import RedshiftServerlessGrants
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.environments import Environment
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
 from lakehouse.saved_queries import SavedQuery
 from stacks.platform_stack import PlatformStack
-from stacks.warehouse_stack import WORKGROUP_ARN, warehouse_parameter
+from stacks.warehouse_stack import warehouse_reference
 
 
 class OperationsStack(PlatformStack):
@@ -104,7 +103,7 @@ class OperationsStack(PlatformStack):
         tables.grants.use(role, "control", actions=("GetItem",))
         AthenaWorkgroupGrants(names.workgroup, lake).run_queries(role)
         if self.environment_config.warehouse.kind != "none":
-            RedshiftServerlessGrants(workgroup_arn=warehouse_parameter(self, names, WORKGROUP_ARN)).query(role)
+            warehouse_reference(self, environment=self.environment_config, names=names).grants.query(role)
         databases = sorted({d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)})
         if databases:
             CatalogGrants(lake, databases).query(role)

@@ -21,12 +21,12 @@ from constructs_lib.storage import LakeBuckets
 from constructs_lib.warehouse import RedshiftLoadStep, WarehouseTableResource
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.environments import Environment
-from lakehouse.naming import WAREHOUSE_DATABASE, DatasetName
+from lakehouse.naming import DatasetName
 from lakehouse.pipelines.spec import After, Arrival, Load, PipelineSpec, Schedule, Step
 from lakehouse.warehouse.tables import table_of
 from stacks.compute_stack import APPLICATION, COMPONENT, size_of
 from stacks.platform_stack import PlatformStack, of_domain
-from stacks.warehouse_stack import TRANSFER_ROLE_ARN, WORKGROUP_ARN, warehouse_parameter
+from stacks.warehouse_stack import TRANSFER_ROLE_ARN, warehouse_parameter, warehouse_reference, warehouse_slices
 
 JOB_JARS = Path(__file__).resolve().parents[1] / ".cache" / "job-jars"
 """Where set-up puts the Java archives that jobs bring."""
@@ -265,10 +265,9 @@ class PipelinesStack(PlatformStack):
             catalog_database=load.reads.database(names.database_prefix),
             athena_workgroup=names.workgroup,
             bucket=names.bucket("query-results"),
-            warehouse=names.warehouse,
-            warehouse_arn=warehouse_parameter(self, names, WORKGROUP_ARN),
-            database=WAREHOUSE_DATABASE,
+            warehouse=warehouse_reference(self, environment=environment, names=names),
             role_arn=warehouse_parameter(self, names, TRANSFER_ROLE_ARN),
+            slices=warehouse_slices(environment),
         )
 
     def _staging(self, role: iam.Role, prefix: str) -> None:

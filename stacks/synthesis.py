@@ -78,6 +78,12 @@ def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT
     )
     allowed = allow_destroy or str(app.node.try_get_context("allow-destroy")).lower() == "true"
     build(app, environment=environment, project=project, allow_destroy=allowed)
+    packs = app.node.try_get_context("policy-packs")
+    if packs:
+        # Loading cdk-nag and judging every resource costs more than the synth itself.
+        from stacks.policy_packs import apply, asked_for
+
+        apply(app, asked_for(packs))
     return Path(app.synth().directory)
 
 

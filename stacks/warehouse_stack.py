@@ -1,19 +1,31 @@
-"""The warehouse: Redshift Serverless, the function that keeps its schema, migrations, and the lake as external schemas."""
+"""The warehouse: Redshift, serverless or provisioned, the function that keeps its schema, migrations, and the lake as external schemas."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from constructs_lib.arns import arn
 from constructs_lib.networking.reference import NetworkReference
+from constructs_lib.observability import AlertTopicNames, WarehouseAlarms
 from constructs_lib.storage import LakeBuckets
-from constructs_lib.warehouse import RedshiftServerless, WarehouseSchema, WarehouseSchemaFunction
+from constructs_lib.warehouse import (
+    RedshiftCluster,
+    RedshiftServerless,
+    RestHours,
+    UsageLimit,
+    WarehouseReference,
+    WarehouseSchema,
+    WarehouseSchemaFunction,
+)
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.environments import Environment
 from lakehouse.naming import WAREHOUSE_DATABASE, Names
 from lakehouse.warehouse.migrations import Migration
+from lakehouse.warehouse.nodes import slices
 from stacks.platform_stack import PlatformStack
 
 COMPONENT = "warehouse"
@@ -45,25 +57,22 @@ class WarehouseStack(PlatformStack):
             allow_destroy: Whether the caller unlocked the removal of data.
         """
         super().__init__(scope, tier="warehouse", environment=environment, allow_destroy=allow_destroy)
-        names, settings = self.names, environment.warehouse
+        names = self.names
         secret_key = self.key("secrets")
         domains = sorted({contract.domain for contract in contracts.values() if contract.zone == "gold"})
         databases = {f"{EXTERNAL_PREFIX}gold_{domain}": names.database("gold", domain) for domain in domains}
-        warehouse = RedshiftServerless(
-            self,
-            "Warehouse",
-            name=names.warehouse,
-            database=WAREHOUSE_DATABASE,
-            network=NetworkReference.from_parameters(self, names=names, only=("vpc_id", "private_subnet_ids")),
-            lake=LakeBuckets.from_names(names, key_arn=self.key_arn("lake")),
-            data_key=self.key("lake"),
-            secret_key=secret_key,
-            catalog_databases=list(databases.values()),
-            base_rpu=settings.base_rpu,
-            max_rpu=settings.max_rpu,
-            query_timeout_minutes=settings.query_timeout_minutes,
-            removal_policy=self.removal_policy,
-        )
+        common: dict[str, Any] = {
+            "name": names.warehouse,
+            "database": WAREHOUSE_DATABASE,
+            "network": NetworkReference.from_parameters(self, names=names, only=("vpc_id", "private_subnet_ids")),
+            "lake": LakeBuckets.from_names(names, key_arn=self.key_arn("lake")),
+            "data_key": self.key("lake"),
+            "secret_key": secret_key,
+            "catalog_databases": list(databases.values()),
+            "query_timeout_minutes": environment.warehouse.query_timeout_minutes,
+            "removal_policy": self.removal_policy,
+        }
+        warehouse = self._cluster(common) if environment.warehouse.kind == "provisioned" else self._serverless(common)
         function = WarehouseSchemaFunction(
             self,
             "SchemaFunction",
@@ -83,7 +92,10 @@ class WarehouseStack(PlatformStack):
             external_schemas=databases,
             readers=[names.operator_role],
         )
-        for key, value in {WORKGROUP_ARN: warehouse.workgroup_arn, TRANSFER_ROLE_ARN: warehouse.transfer_role.role_arn}.items():
+        told = {TRANSFER_ROLE_ARN: warehouse.transfer_role.role_arn}
+        if warehouse.reference.kind == "serverless":
+            told = {WORKGROUP_ARN: warehouse.reference.arn, **told}
+        for key, value in told.items():
             ssm.CfnParameter(
                 self,
                 "".join(part.capitalize() for part in key.split("-")),
@@ -93,7 +105,59 @@ class WarehouseStack(PlatformStack):
                 value=value,
             )
 
+    def _serverless(self, common: Mapping[str, Any]) -> RedshiftServerless:
+        settings = self.environment_config.warehouse
+        return RedshiftServerless(self, "Warehouse", **common, base_rpu=settings.base_rpu, max_rpu=settings.max_rpu)
+
+    def _cluster(self, common: Mapping[str, Any]) -> RedshiftCluster:
+        settings = self.environment_config.warehouse.cluster
+        limits = [
+            *([UsageLimit(feature="spectrum", amount=settings.spectrum_tb)] if settings.spectrum_tb else []),
+            *(
+                [UsageLimit(feature="concurrency-scaling", amount=settings.concurrency_scaling_minutes, period="daily")]
+                if settings.concurrency_scaling_minutes
+                else []
+            ),
+        ]
+        made = RedshiftCluster(
+            self,
+            "Cluster",
+            **common,
+            node_type=settings.node_type,
+            nodes=settings.nodes,
+            queues=settings.work_queues,
+            snapshot_days=settings.snapshot_days,
+            maintenance_window=settings.maintenance_window,
+            rest=RestHours(pause=settings.pause, resume=settings.resume) if settings.pause and settings.resume else None,
+            limits=limits,
+        )
+        WarehouseAlarms(
+            self,
+            "Alarms",
+            names=self.names,
+            topics=AlertTopicNames.from_names(self.names, key_arn=self.key_arn("messaging")),
+            cluster=made.name,
+            health=made.metric_health(),
+            disk_percent=made.metric_disk_percent(),
+        )
+        return made
+
 
 def warehouse_parameter(scope: Construct, names: Names, key: str) -> str:
     """A parameter that the warehouse's stack wrote, read at each deployment."""
     return ssm.StringParameter.value_for_string_parameter(scope, names.parameter(COMPONENT, key))
+
+
+def warehouse_reference(scope: Construct, *, environment: Environment, names: Names) -> WarehouseReference:
+    """The environment's warehouse by name; an environment without one has none to refer to."""
+    if environment.warehouse.kind == "provisioned":
+        cluster = arn("redshift", f"cluster:{names.warehouse}")
+        return WarehouseReference(kind="provisioned", name=names.warehouse, arn=cluster, database=WAREHOUSE_DATABASE)
+    workgroup = warehouse_parameter(scope, names, WORKGROUP_ARN)
+    return WarehouseReference(kind="serverless", name=names.warehouse, arn=workgroup, database=WAREHOUSE_DATABASE)
+
+
+def warehouse_slices(environment: Environment) -> int:
+    """Slices that load files side by side; 0 where Redshift does not say how many there are."""
+    warehouse = environment.warehouse
+    return slices(warehouse.cluster.node_type, warehouse.cluster.nodes) if warehouse.kind == "provisioned" else 0

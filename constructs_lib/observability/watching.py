@@ -26,7 +26,7 @@ class Watch:
     id: str
     name: str
     severity: str
-    metric: cloudwatch.Metric
+    metric: cloudwatch.IMetric
     threshold: float
     text: str
 

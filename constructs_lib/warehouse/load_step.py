@@ -16,10 +16,11 @@ from constructs_lib.checks import require
 from constructs_lib.orchestration.steps import MachineStep, Permission, State, StepPlace, catch, function_task
 from constructs_lib.permissions import allow
 from constructs_lib.storage.data_lake import OBJECTS, LakeBuckets
-from constructs_lib.warehouse.redshift_serverless import QUERY_ACTIONS, STATEMENT_ACTIONS, STATEMENTS
+from constructs_lib.warehouse.reference import QUERY_ACTIONS, STATEMENT_ACTIONS, STATEMENTS, WarehouseReference
 from constructs_lib.warehouse.roles import UNLOADED
-from lakehouse.warehouse.loads import COUNTS, LoadPlan, mirror, unload_select
+from lakehouse.warehouse.loads import COUNTS, FILE_COLUMN, LoadPlan, in_query_group, mirror, unload_select
 from lakehouse.warehouse.tables import WarehouseTable
+from lakehouse.warehouse.wlm import LOADS
 
 ENGINE = "redshift"
 """What the audit calls the engine of such a step."""
@@ -77,10 +78,9 @@ class RedshiftLoadStep(MachineStep):
         catalog_database: Its database in the catalog.
         athena_workgroup: Athena workgroup that unloads it.
         bucket: Bucket of the zone `query-results`.
-        warehouse: Workgroup of Redshift Serverless.
-        warehouse_arn: Its ARN.
-        database: Database of the warehouse.
+        warehouse: The warehouse.
         role_arn: Role of COPY.
+        slices: Slices of a provisioned cluster: Athena writes as many files at least, so that none of them is idle; 0 = as Athena likes.
     """
 
     table: WarehouseTable
@@ -88,10 +88,9 @@ class RedshiftLoadStep(MachineStep):
     catalog_database: str
     athena_workgroup: str
     bucket: str
-    warehouse: str
-    warehouse_arn: str
-    database: str
+    warehouse: WarehouseReference
     role_arn: str
+    slices: int = 0
 
     def __post_init__(self) -> None:
         """
@@ -109,8 +108,8 @@ class RedshiftLoadStep(MachineStep):
     def states(self, place: StepPlace) -> Mapping[str, State]:
         """See `MachineStep`."""
         partition = place.functions.partition
-        with_rows = mirror(self.table, source="{folder}/", role_arn="{role}")
-        without_rows = mirror(self.table, source=None, role_arn="{role}")
+        with_rows = self._queued(mirror(self.table, source="{folder}/", role_arn="{role}"))
+        without_rows = self._queued(mirror(self.table, source=None, role_arn="{role}"))
         return {
             self.state(): function_task(
                 place.functions,
@@ -192,8 +191,10 @@ class RedshiftLoadStep(MachineStep):
 
     def permissions(self) -> Sequence[Permission]:
         """See `MachineStep`; what Athena reads and writes with the role, `grant_unload` gives."""
+        action, resource = self.warehouse.sign_in
         return (
-            Permission(actions=("redshift-serverless:GetCredentials", *QUERY_ACTIONS), resources=(self.warehouse_arn,)),
+            Permission(actions=(action,), resources=(resource,)),
+            Permission(actions=QUERY_ACTIONS, resources=(self.warehouse.arn,)),
             Permission(actions=STATEMENT_ACTIONS, resources=("*",), because=STATEMENTS),
         )
 
@@ -210,9 +211,14 @@ class RedshiftLoadStep(MachineStep):
         lake.grants.list(role, "query-results", prefix=self.folder)
         allow(role, actions=RESULTS_OBJECTS, resources=[f"{lake.bucket_arn('query-results')}/{self.folder}*"], because=OBJECTS)
 
+    def _queued(self, plan: LoadPlan) -> LoadPlan:
+        """A provisioned cluster has a queue for loads; Redshift Serverless has none."""
+        return in_query_group(plan, LOADS) if self.warehouse.kind == "provisioned" else plan
+
     def _unload(self, partition: str, place: StepPlace) -> State:
-        select = _quoted(unload_select(self.table, database=self.catalog_database))
-        query = f"UNLOAD ({select}) TO \\'{{}}/\\' WITH (format = \\'PARQUET\\', compression = \\'SNAPPY\\')"
+        select = _quoted(unload_select(self.table, database=self.catalog_database, files=self.slices))
+        spread = f", partitioned_by = ARRAY[\\'{FILE_COLUMN}\\']" if self.slices else ""
+        query = f"UNLOAD ({select}) TO \\'{{}}/\\' WITH (format = \\'PARQUET\\', compression = \\'SNAPPY\\'{spread})"
         return {
             "Type": "Task",
             "Resource": f"arn:{partition}:states:::athena:startQueryExecution.sync",
@@ -250,10 +256,9 @@ class RedshiftLoadStep(MachineStep):
                 "redshiftdata:batchExecuteStatement",
                 {
                     "ClientToken.$": "$.work.token",
-                    "Database": self.database,
                     "Sqls.$": f"States.Array({listed})",
                     "StatementName.$": "$.work.token",
-                    "WorkgroupName": self.warehouse,
+                    **self.warehouse.target,
                 },
                 next_=self.state(f"name the counts{which}"),
                 on_error=place.failed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_cdk import RemovalPolicy
@@ -17,25 +17,14 @@ from constructs_lib.checks import require, require_range
 from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.permissions import allow
 from constructs_lib.storage.data_lake import LakeBuckets
+from constructs_lib.warehouse.reference import ADMIN, LOG_EXPORTS, PORT, WarehouseReference
 from constructs_lib.warehouse.roles import spectrum_role, transfer_role
-
-ADMIN = "lakehouse_admin"
-"""The admin; only Redshift's own secret knows the password."""
-
-PORT = 5439
-LOG_EXPORTS = ("userlog", "connectionlog", "useractivitylog")
-"""Who was given which rights, who came in, which statements ran: all go to CloudWatch Logs."""
 
 MIN_RPU, MAX_RPU = 4, 1024
 SMALLEST_STEP, RPU_STEP, LARGE_RPU, LARGE_STEP = 4, 8, 512, 32
 """Capacities that there are: 4, then steps of 8 to 512, then steps of 32."""
 
-QUERY_ACTIONS = ("redshift-data:BatchExecuteStatement", "redshift-data:ExecuteStatement")
-STATEMENT_ACTIONS = ("redshift-data:CancelStatement", "redshift-data:DescribeStatement", "redshift-data:GetStatementResult")
-STATEMENTS = (
-    "The Data API knows no resource for statements; their ids cannot be guessed, and only workgroups that the caller may query give any."
-)
-"""Why permissions on statements are given on everything."""
+_SUFFIX = "Secrets end in six characters that Secrets Manager gives; name of namespace and admin are the limit."
 
 
 class RedshiftServerless(Construct):
@@ -46,7 +35,9 @@ class RedshiftServerless(Construct):
         database: Database.
         workgroup_arn: ARN of the workgroup.
         namespace_arn: ARN of the namespace.
-        workgroup: The workgroup's resource, for what has to come after it.
+        reference: The warehouse by name.
+        ready: The workgroup, for what has to come after it.
+        admin_environment: How a function finds it and its admin's secret.
         security_group_id: Security group; nothing may come in until let.
         transfer_role: Role of COPY and UNLOAD.
         spectrum_role: Role of external schemas.
@@ -116,7 +107,7 @@ class RedshiftServerless(Construct):
             log_exports=list(LOG_EXPORTS),
         )
         namespace.apply_removal_policy(removal_policy)
-        self.workgroup = redshift.CfnWorkgroup(
+        self.ready = redshift.CfnWorkgroup(
             self,
             "Resource",
             workgroup_name=name,
@@ -130,30 +121,20 @@ class RedshiftServerless(Construct):
             security_group_ids=[group.attr_group_id],
             subnet_ids=list(network.private_subnet_ids),
         )
-        self.workgroup.apply_removal_policy(removal_policy)
+        self.ready.apply_removal_policy(removal_policy)
         self.name = name
         self.database = database
-        self.workgroup_arn = self.workgroup.attr_workgroup_workgroup_arn
+        self.workgroup_arn = self.ready.attr_workgroup_workgroup_arn
         self.namespace_arn = namespace.attr_namespace_namespace_arn
         self.security_group_id = group.attr_group_id
-        self.grants = RedshiftServerlessGrants(workgroup_arn=self.workgroup_arn)
+        self.reference = WarehouseReference(kind="serverless", name=name, arn=self.workgroup_arn, database=database)
+        self.grants = self.reference.grants
+        self.admin_environment: Mapping[str, str] = {"DATABASE": database, "NAMESPACE": name, "WORKGROUP": name}
 
-
-class RedshiftServerlessGrants:
-    """Permissions on a workgroup; what a role may do in the database its GRANTs say (`WarehouseTableResource`)."""
-
-    def __init__(self, *, workgroup_arn: str) -> None:
-        """
-        Args:
-            workgroup_arn: ARN of the workgroup.
-        """
-        self._arn = workgroup_arn
-
-    def query(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let it run statements by the Data API, as the database user of its own IAM identity."""
-        allow(grantee, actions=["redshift-serverless:GetCredentials"], resources=[self._arn])
-        allow(grantee, actions=STATEMENT_ACTIONS, resources=["*"], because=STATEMENTS)
-        return allow(grantee, actions=["redshift-data:ExecuteStatement"], resources=[self._arn])
+    def grant_administration(self, grantee: iam.IGrantable, *, secret_key: kms.IKey) -> iam.Grant:
+        """Let a function act as the admin, and look up which secret is the admin's."""
+        allow(grantee, actions=["redshift-serverless:GetNamespace"], resources=[self.namespace_arn])
+        return self.grants.administer(grantee, secret_arn=admin_secret_pattern(self.name), secret_key=secret_key, because=_SUFFIX)
 
 
 def admin_secret_pattern(name: str) -> str:

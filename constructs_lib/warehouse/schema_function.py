@@ -6,23 +6,12 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib.arns import key_arn
 from constructs_lib.functions import PlatformFunction
-from constructs_lib.permissions import allow
-from constructs_lib.security.data_keys import READ, through
-from constructs_lib.warehouse.redshift_serverless import (
-    QUERY_ACTIONS,
-    STATEMENT_ACTIONS,
-    STATEMENTS,
-    RedshiftServerless,
-    admin_secret_pattern,
-)
+from constructs_lib.warehouse.reference import Warehouse
 from lakehouse.naming import Names
 
 PURPOSE = "warehouse-schema"
 """Purpose of the function, in its name."""
-
-_SUFFIX = "Secrets end in six characters that Secrets Manager gives; name of namespace and admin are the limit."
 
 
 class WarehouseSchemaFunction(PlatformFunction):
@@ -34,7 +23,7 @@ class WarehouseSchemaFunction(PlatformFunction):
         id: str,
         *,
         names: Names,
-        warehouse: RedshiftServerless,
+        warehouse: Warehouse,
         secret_key: kms.IKey,
         log_key: kms.IKey,
         log_retention_days: int = 30,
@@ -57,19 +46,10 @@ class WarehouseSchemaFunction(PlatformFunction):
             description="Tables, migrations and rights of the warehouse",
             log_group_name=names.log_group("functions", PURPOSE),
             log_key=log_key,
-            environment={"DATABASE": warehouse.database, "NAMESPACE": warehouse.name, "WORKGROUP": warehouse.name},
+            environment=dict(warehouse.admin_environment),
             timeout_seconds=600,
             memory_mb=256,
             log_retention_days=log_retention_days,
             removal_policy=removal_policy,
         )
-        allow(self.role, actions=["redshift-serverless:GetNamespace"], resources=[warehouse.namespace_arn])
-        allow(self.role, actions=QUERY_ACTIONS, resources=[warehouse.workgroup_arn])
-        allow(self.role, actions=STATEMENT_ACTIONS, resources=["*"], because=STATEMENTS)
-        allow(
-            self.role,
-            actions=["secretsmanager:GetSecretValue"],
-            resources=[admin_secret_pattern(warehouse.name)],
-            because=_SUFFIX,
-        )
-        allow(self.role, actions=READ, resources=[key_arn(secret_key)], conditions=through("secretsmanager"))
+        warehouse.grant_administration(self.role, secret_key=secret_key)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from aws_cdk import CustomResource
 from constructs import Construct
 
-from constructs_lib.warehouse.redshift_serverless import RedshiftServerless
+from constructs_lib.warehouse.reference import Warehouse
 from constructs_lib.warehouse.schema_function import WarehouseSchemaFunction
 from lakehouse.warehouse.migrations import Migration, check
 
@@ -28,7 +28,7 @@ class WarehouseSchema(Construct):
         scope: Construct,
         id: str,
         *,
-        warehouse: RedshiftServerless,
+        warehouse: Warehouse,
         function: WarehouseSchemaFunction,
         migrations: Sequence[Migration] = (),
         external_schemas: Mapping[str, str] | None = None,
@@ -60,4 +60,4 @@ class WarehouseSchema(Construct):
                 "SpectrumRole": warehouse.spectrum_role.role_arn,
             },
         )
-        self.resource.node.add_dependency(function, warehouse.workgroup, warehouse.spectrum_role.node.find_child("DefaultPolicy"))
+        self.resource.node.add_dependency(function, warehouse.ready, warehouse.spectrum_role.node.find_child("DefaultPolicy"))

@@ -24,6 +24,12 @@ COUNTS = ("rows_staged", "rows_removed", "rows_added", "rows_in_table")
 BATCH_COLUMN = "_batch_id"
 """Column by which rows of a batch are known in a table that is only appended to."""
 
+FILE_COLUMN = "_file"
+"""Column by which Athena spreads rows over files; it becomes the folders' names and is in no file."""
+
+MAX_FILES = 100
+"""Folders that one UNLOAD of Athena may write, and so the most that it is asked to spread rows over."""
+
 _LANDED, _STAGED, _GONE, _NEW = "load_landed", "load_staged", "load_gone", "load_new"
 _PURPOSE = re.compile(r"/\* (.*?) \*/")
 
@@ -174,7 +180,14 @@ def purpose(statement: str) -> str:
     return found[1] if found else " ".join(statement.split())[:60]
 
 
-def unload_select(table: WarehouseTable, *, database: str) -> str:
+def in_query_group(plan: LoadPlan, group: str) -> LoadPlan:
+    """The same load, in the queue of a query group."""
+    return LoadPlan(
+        statements=(_said("choose the queue", f"SET query_group TO {literal(group)}"), *plan.statements), counts_at=plan.counts_at + 1
+    )
+
+
+def unload_select(table: WarehouseTable, *, database: str, files: int = 0) -> str:
     """The SELECT by which Athena brings a table of the lake into the form that a load takes.
 
     Timestamps go as text with all their digits: Athena writes Parquet in milliseconds only, and none with a time zone.
@@ -182,8 +195,19 @@ def unload_select(table: WarehouseTable, *, database: str) -> str:
     Args:
         table: The target.
         database: Catalog database of the table in the lake.
+        files: Files that its rows are spread over by their key, each in a folder of its own, up to `MAX_FILES`; 0 = as Athena likes.
     """
-    return f"SELECT {', '.join(map(_unloaded, table.columns))} FROM {name(database)}.{name(table.name)}"
+    spread = [f"{_file_of(table, min(files, MAX_FILES))} AS {name(FILE_COLUMN)}"] if files else []
+    return f"SELECT {', '.join([*map(_unloaded, table.columns), *spread])} FROM {name(database)}.{name(table.name)}"
+
+
+def _file_of(table: WarehouseTable, files: int) -> str:
+    """Number of the file of a row: the same key always goes to the same one."""
+    binary = {column.name for column in table.columns if column.source_type.startswith(("binary", "fixed"))}
+    parts = [f"to_hex({name(key)})" if key in binary else f"CAST({name(key)} AS varchar)" for key in table.keys]
+    # The sign is masked away, for the least of all numbers has no absolute value.
+    hashed = f"from_big_endian_64(xxhash64(to_utf8(array_join(ARRAY[{', '.join(parts)}], '|'))))"
+    return f"mod(bitwise_and({hashed}, 9223372036854775807), {files})"
 
 
 def _staging(table: WarehouseTable, *, source: str | None, role_arn: str) -> list[str]:

@@ -6,12 +6,12 @@ Two kinds of resources, both with text properties only (JSON where there is more
   there; a column that is new is added, a text column may grow, whatever Redshift cannot change is refused with the way out. Ref is `<schema>.<table>`.
 - `Custom::WarehouseSchema`: Migrations (list of {name, sql}), ExternalSchemas (list of {schema, database}), SpectrumRole, Readers.
 
-Environment: WORKGROUP, NAMESPACE, DATABASE.
+Environment: DATABASE, and WORKGROUP and NAMESPACE of Redshift Serverless, or CLUSTER and ADMIN_SECRET_ARN of a provisioned cluster.
 
 Actions (besides writing its log):
 
-- redshift-serverless:GetNamespace on the namespace: tells the ARN of its admin's secret
-- redshift-data:ExecuteStatement, BatchExecuteStatement on the workgroup; DescribeStatement, GetStatementResult, CancelStatement, which know no resource
+- redshift-serverless:GetNamespace on the namespace, if there is one: tells the ARN of its admin's secret
+- redshift-data:ExecuteStatement, BatchExecuteStatement on the workgroup or cluster; DescribeStatement, GetStatementResult, CancelStatement, which know no resource
 - secretsmanager:GetSecretValue on that secret, kms:Decrypt on its key
 """
 
@@ -38,7 +38,9 @@ logger = Logger(service="lambdas.warehouse_schema")
 
 @cache
 def admin_secret() -> str:
-    """ARN of the secret that Redshift keeps for the namespace's admin."""
+    """ARN of the secret that Redshift keeps for the admin: a cluster tells it when it is made, a namespace when it is asked."""
+    if "ADMIN_SECRET_ARN" in environ:
+        return environ["ADMIN_SECRET_ARN"]
     namespace = client("redshift-serverless").get_namespace(namespaceName=environ["NAMESPACE"])["namespace"]
     return namespace["adminPasswordSecretArn"]
 
@@ -49,7 +51,8 @@ def schema(seconds: float) -> WarehouseSchema:
     Args:
         seconds: Longest that a statement may take.
     """
-    target = Target(database=environ["DATABASE"], workgroup=environ["WORKGROUP"], secret_arn=admin_secret())
+    workgroup, cluster = environ.get("WORKGROUP"), environ.get("CLUSTER")
+    target = Target(database=environ["DATABASE"], workgroup=workgroup, cluster=cluster, secret_arn=admin_secret())
     return WarehouseSchema(DataApi(client=client("redshift-data"), target=target, deadline_seconds=seconds))
 
 

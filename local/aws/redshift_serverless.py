@@ -6,55 +6,36 @@ networks, custom domains, tracks other than `current`; usage limits are kept and
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from local.aws import secrets
+from local.aws import redshift_engine, secrets
 from local.aws.modelled_service import Answer, Call, ModelledService, Operation, ServiceError, no_resource, paginated, serve, store
-from local.engines import host
-from local.redshift.warehouse import Warehouse
+from local.aws.redshift_engine import LOG_EXPORTS, PRINCIPALS, Endpoint
 
-PRINCIPALS = ("redshift-serverless.amazonaws.com", "redshift.amazonaws.com")
-"""Services as which Redshift assumes the roles of a namespace; the role trusts one of them at least."""
-
-LOG_EXPORTS = ("userlog", "connectionlog", "useractivitylog")
 DEFAULT_CAPACITY = 128
 """RPU of a workgroup that does not say."""
 
 NAMESPACES, WORKGROUPS, USAGE_LIMITS, TAGS = store(), store(), store(), store()
 
-_warehouses: dict[str, Warehouse] = {}
-_lock = threading.Lock()
-
 
 # ---- for the Data API ------------------------------------------------------------------------------------------------------
 
 
-def workgroup(name_or_arn: str) -> dict[str, Any] | None:
-    """A workgroup by its name or its ARN."""
-    for name, found in WORKGROUPS.items():
-        if name_or_arn in {name, found["workgroupArn"]}:
-            return dict(found)
-    return None
-
-
-def namespace_of(group: Mapping[str, Any]) -> dict[str, Any]:
-    """The namespace of a workgroup."""
-    return dict(NAMESPACES[group["namespaceName"]])
-
-
-def warehouse(namespace: Mapping[str, Any]) -> Warehouse:
-    """The databases of a namespace; they start at first use."""
-    with _lock:
-        found = _warehouses.get(namespace["namespaceId"])
-        if found is None:
-            folder = host.folder() / "state" / "redshift" / namespace["namespaceId"]
-            found = Warehouse(folder, database=namespace["dbName"], admin=namespace["adminUsername"])
-            _warehouses[namespace["namespaceId"]] = found
-        return found
+def endpoint(name_or_arn: str) -> Endpoint | None:
+    """A workgroup by its name or its ARN, as statements are sent to it."""
+    group = next((dict(found) for name, found in WORKGROUPS.items() if name_or_arn in {name, found["workgroupArn"]}), None)
+    if group is None:
+        return None
+    namespace = NAMESPACES[group["namespaceName"]]
+    return Endpoint(
+        name=group["workgroupName"], arn=group["workgroupArn"], source_arn=namespace["namespaceArn"], storage=namespace["namespaceId"],
+        database=namespace["dbName"], admin=namespace["adminUsername"], admin_secret=namespace.get("adminPasswordSecretArn", ""),
+        roles=tuple(namespace["iamRoles"]), default_role=namespace.get("defaultIamRoleArn", ""),
+        shown={"WorkgroupName": group["workgroupName"]}, is_cluster=False,
+    )  # fmt: skip
 
 
 # ---- namespaces ------------------------------------------------------------------------------------------------------------
@@ -113,8 +94,7 @@ def _delete_namespace(call: Call) -> Answer:
     _refuse(call.params, "finalSnapshotName", "nothing here has snapshots")
     if any(group["namespaceName"] == record["namespaceName"] for group in WORKGROUPS.values()):
         raise ServiceError("ConflictException", f"There is an existing workgroup associated with the namespace {record['namespaceName']}.")
-    warehouse(record).remove()
-    _warehouses.pop(record["namespaceId"], None)
+    redshift_engine.remove(record["namespaceId"], database=record["dbName"], admin=record["adminUsername"])
     if "adminPasswordSecretArn" in record:
         secrets.delete_managed(record["adminPasswordSecretArn"])
     del NAMESPACES[record["namespaceName"]]
@@ -151,16 +131,10 @@ def _log_exports(given: Mapping[str, Any]) -> list[str]:
 
 def _secret(call: Call, record: Mapping[str, Any], *, key_id: str) -> dict[str, Any]:
     """The administrator's secret, which the namespace owns and the caller must be allowed to make."""
-    name = f"redshift!{record['namespaceName']}-{record['adminUsername']}"
-    for action in ("secretsmanager:CreateSecret", "secretsmanager:TagResource"):
-        call.require(action, secrets.arn_pattern(name))
-    arn = secrets.create_managed(
-        name,
-        {"username": record["adminUsername"], "password": secrets.new_password()},
-        service="redshift-serverless",
-        key_id=key_id,
+    arn = redshift_engine.admin_secret(
+        call, name=record["namespaceName"], admin=record["adminUsername"], key_id=key_id, service="redshift-serverless",
         tags={"aws:redshift-serverless:namespaceArn": record["namespaceArn"]},
-    )
+    )  # fmt: skip
     return {"adminPasswordSecretArn": arn, **({"adminPasswordSecretKmsKeyId": key_id} if key_id else {})}
 
 
@@ -220,7 +194,8 @@ def _delete_workgroup(call: Call) -> Answer:
     TAGS.pop(record["workgroupArn"], None)
     for limit_id in [each["usageLimitId"] for each in USAGE_LIMITS.values() if each["resourceArn"] == record["workgroupArn"]]:
         del USAGE_LIMITS[limit_id]
-    warehouse(NAMESPACES[record["namespaceName"]]).stop()
+    namespace = NAMESPACES[record["namespaceName"]]
+    redshift_engine.warehouse(namespace["namespaceId"], database=namespace["dbName"], admin=namespace["adminUsername"]).stop()
     return {"workgroup": {**record, "status": "DELETING"}}
 
 

@@ -12,6 +12,7 @@ import math
 import re
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -35,6 +36,9 @@ _accounted: dict[Any, datetime] = {}
 """Moment up to which each schedule's times have been dealt with; not kept over a restart."""
 
 _turn = threading.Lock()
+
+_others: list[Callable[[datetime], None]] = []
+"""What else fires by the clock, such as Redshift's own scheduler."""
 
 
 def register() -> None:
@@ -67,6 +71,13 @@ def tick() -> None:
                     _fire(schedule, due)
                 if schedule["ScheduleExpression"].startswith("at(") and schedule.get("ActionAfterCompletion") == "DELETE":
                     _scheduler._schedules._data.pop(place, None)
+        for fire in _others:
+            fire(now)
+
+
+def fire_also(fire: Callable[[datetime], None]) -> None:
+    """Have something else called at every tick, with the moment."""
+    _others.append(fire)
 
 
 def next_time(schedule: dict[str, Any], *, after: datetime) -> datetime | None:

@@ -14,6 +14,8 @@ from local.redshift import functions
 from local.redshift.dialect import parse
 from local.redshift.errors import RefusedError, SqlError
 from local.redshift.functions import AGGREGATES, FRAMED, RANKING, as_type, call, text
+from local.redshift.grammar import check
+from local.redshift.values import cast, comparable, division, listagg
 from local.redshift.words import folded
 
 SYSTEM_VIEWS = frozenset({
@@ -26,102 +28,6 @@ _SYSTEM_PREFIXES = ("pg_", "stl_", "stv_", "svl_", "svv_", "sys_", "svcs_")
 _SYSTEM_SCHEMAS = frozenset({"_rs", "pg_catalog", "pg_toast", "pg_temp", "information_schema", "pg_internal", "pg_automv"})
 _HIDDEN_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 _WRITING = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
-
-_BINARY = ("this", "expression")
-
-NODES: Mapping[type[exp.Expr], tuple[str, ...]] = {
-    exp.Select: ("expressions", "distinct", "from_", "joins", "where", "group", "having", "qualify", "order", "limit", "offset", "with_"),
-    exp.Distinct: ("expressions",),
-    exp.From: ("this",),
-    exp.Join: ("this", "side", "kind", "on", "using", "method"),
-    exp.Table: ("this", "alias", "db", "catalog"),
-    exp.TableAlias: ("this", "columns"),
-    exp.Subquery: ("this", "alias", "with_", "order", "limit", "offset"),
-    exp.Where: ("this",),
-    exp.Group: ("expressions",),
-    exp.Rollup: ("expressions",),
-    exp.Cube: ("expressions",),
-    exp.GroupingSets: ("expressions",),
-    exp.Having: ("this",),
-    exp.Qualify: ("this",),
-    exp.Order: ("expressions",),
-    exp.Ordered: ("this", "desc", "nulls_first"),
-    exp.Limit: ("expression",),
-    exp.Offset: ("expression",),
-    exp.With: ("expressions", "recursive"),
-    exp.CTE: ("this", "alias"),
-    **dict.fromkeys((exp.Union, exp.Intersect, exp.Except), ("this", "expression", "distinct", "with_", "order", "limit", "offset")),
-    exp.Column: ("this", "table", "db", "catalog"),
-    exp.Identifier: ("this", "quoted"),
-    exp.Star: (),
-    exp.Alias: ("this", "alias"),
-    exp.Literal: ("this", "is_string"),
-    exp.Boolean: ("this",),
-    exp.Null: (),
-    exp.Paren: ("this",),
-    exp.Tuple: ("expressions",),
-    exp.Var: ("this",),
-    exp.Placeholder: ("this",),
-    **dict.fromkeys((exp.And, exp.Or, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.SimilarTo, exp.RegexpLike, exp.Add, exp.Sub, exp.Mul, exp.Mod, exp.Pow, exp.Escape), _BINARY),
-    exp.Like: ("this", "expression", "negate"),
-    exp.ILike: ("this", "expression", "negate"),
-    exp.Div: ("this", "expression", "typed", "safe"),
-    exp.DPipe: ("this", "expression", "safe"),
-    exp.Not: ("this",),
-    exp.Neg: ("this",),
-    exp.In: ("this", "expressions", "query"),
-    exp.Between: ("this", "low", "high"),
-    exp.Exists: ("this",),
-    exp.Any: ("this",),
-    exp.All: ("this",),
-    exp.Case: ("this", "ifs", "default"),
-    exp.If: ("this", "true"),
-    exp.Cast: ("this", "to"),
-    exp.DataType: ("this", "expressions"),
-    exp.DataTypeParam: ("this",),
-    exp.Interval: ("this", "unit"),
-    exp.Extract: _BINARY,
-    exp.Trim: ("this", "position", "expression"),
-    exp.StrPosition: ("this", "substr"),
-    exp.Anonymous: ("this", "expressions"),
-    exp.Window: ("this", "partition_by", "order", "spec", "over"),
-    exp.WindowSpec: ("kind", "start", "start_side", "end", "end_side"),
-    exp.WithinGroup: _BINARY,
-    exp.CurrentDate: (),
-    exp.CurrentTimestamp: ("sysdate",),
-    exp.CurrentUser: (),
-    exp.Insert: ("this", "expression", "default", "with_"),
-    exp.Schema: ("this", "expressions"),
-    exp.Values: ("expressions",),
-    exp.Update: ("this", "expressions", "from_", "where", "with_"),
-    exp.Delete: ("this", "using", "where", "with_"),
-    exp.Merge: ("this", "using", "on", "whens"),
-    exp.Whens: ("expressions",),
-    exp.When: ("matched", "then"),
-}  # fmt: skip
-"""Kinds of nodes that are served, and what of each."""
-
-_NAMES: Mapping[type[exp.Expr], str] = {
-    exp.AnonymousAggFunc: "this aggregate",
-    exp.Array: "ARRAY (the type SUPER)",
-    exp.Bracket: "navigation into a SUPER value",
-    exp.Dot: "navigation into a SUPER value, or a function with a schema",
-    exp.Filter: "FILTER",
-    exp.IgnoreNulls: "IGNORE NULLS",
-    exp.RespectNulls: "RESPECT NULLS",
-    exp.Into: "SELECT INTO",
-    exp.Lateral: "LATERAL",
-    exp.Lock: "FOR UPDATE",
-    exp.NullSafeEQ: "IS NOT DISTINCT FROM",
-    exp.NullSafeNEQ: "IS DISTINCT FROM",
-    exp.OnConflict: "ON CONFLICT",
-    exp.Returning: "RETURNING",
-    exp.TableSample: "TABLESAMPLE",
-    exp.TryCast: "TRY_CAST",
-    exp.Unnest: "UNNEST",
-}  # fmt: skip
-
-_SERVED_TEXT = "Served are SELECT, WITH, INSERT, UPDATE, DELETE and MERGE of what Redshift's documentation calls basic SQL"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,29 +78,6 @@ def render(tree: exp.Expr) -> str:
         return tree.sql(dialect="postgres", unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False)
     except (UnsupportedError, SqlglotError) as error:
         raise RefusedError("this statement", instead=str(error).split("\n", maxsplit=1)[0]) from error
-
-
-def check(tree: exp.Expr) -> None:
-    """Refuse what is not known, by its name.
-
-    Raises:
-        RefusedError: There is something.
-    """
-    for node in tree.walk():
-        known = NODES.get(type(node))
-        name = _NAMES.get(type(node), type(node).__name__.upper())
-        if known is None:
-            raise RefusedError(name, instead=_SERVED_TEXT)
-        for argument, value in node.args.items():
-            if value and argument not in known:
-                told = (
-                    _NAMES.get(type(value))
-                    if isinstance(value, exp.Expr)
-                    else _NAMES.get(type(value[0]))
-                    if isinstance(value, list)
-                    else ""
-                )
-                raise RefusedError(told or f"{argument.rstrip('_').replace('_', ' ').upper()} of {name}", instead=_SERVED_TEXT)
 
 
 # ---- rewriting -----------------------------------------------------------------------------------------------------------
@@ -348,12 +231,12 @@ class _Translation:
             return node  # an assignment
         for name in ("this", "expression", "low", "high"):
             if isinstance(node.args.get(name), exp.Expr):
-                node.set(name, _comparable(node.args[name]))
+                node.set(name, comparable(node.args[name]))
         return node
 
     def membership(self, node: exp.In) -> exp.Expr:
-        node.set("this", _comparable(node.this))
-        node.set("expressions", [_comparable(item) for item in node.expressions])
+        node.set("this", comparable(node.this))
+        node.set("expressions", [comparable(item) for item in node.expressions])
         return node
 
     def is_(self, node: exp.Is) -> exp.Expr:
@@ -372,51 +255,15 @@ class _Translation:
 
     def case(self, node: exp.Case) -> exp.Expr:
         if node.this:
-            node.set("this", _comparable(node.this))
+            node.set("this", comparable(node.this))
             for branch in node.args["ifs"]:
-                branch.set("this", _comparable(branch.this))
+                branch.set("this", comparable(branch.this))
         return node
 
     # ---- arithmetic --------------------------------------------------------------------------------------------
 
-    def division(self, node: exp.Div) -> exp.Expr:
-        left, right = _decimal(node.this), _decimal(node.expression)
-        if left and right and (left.is_decimal or right.is_decimal):
-            scale = max(4, left.scale + right.precision - right.scale + 1)
-            precision = left.precision - left.scale + right.scale + scale
-            if precision > 38:
-                raise RefusedError(
-                    f"a division whose result would be DECIMAL({precision},{scale})", instead="Cast the operands to fewer digits"
-                )
-            return call("_rs.decimal_div", as_type(node.this, "numeric"), as_type(node.expression, "numeric"), functions.number(scale))
-        return call("_rs.div", node.this, node.expression)
-
     def power(self, node: exp.Pow) -> exp.Expr:
         return call("power", as_type(node.this, "float8"), as_type(node.expression, "float8"))
-
-    def cast(self, node: exp.Cast) -> exp.Expr:
-        value, kind, sizes = node.this, node.to.this, [int(size.name) for size in node.to.expressions if size.name.isdigit()]
-        types = exp.DataType.Type
-        if kind in {types.SMALLINT, types.INT, types.BIGINT}:
-            plain = isinstance(value, exp.Literal) and (value.is_string or value.is_int)
-            return as_type(value if plain or isinstance(value, exp.Null) else call("_rs.whole", value), _INTEGERS[kind])
-        if kind in {types.VARCHAR, types.NVARCHAR, types.TEXT}:
-            if not sizes and node.to.expressions and node.to.expressions[0].name.upper() == "MAX":
-                sizes = [65535]
-            if isinstance(value, exp.Null):
-                return as_type(value, "text")
-            as_text = as_type(value, "text") if isinstance(value, exp.Literal) else call("_rs.as_text", value)
-            return call("_rs.cut", as_text, functions.number(sizes[0])) if sizes else call("_rs.short", as_text)
-        if kind in {types.CHAR, types.NCHAR}:
-            return as_type(call("_rs.single_bytes", as_type(value, "text")), f"char({sizes[0] if sizes else 1})")
-        if kind == types.DECIMAL:
-            precision, scale = (*sizes, 18, 0)[:2] if not sizes else (sizes[0], sizes[1] if len(sizes) > 1 else 0)
-            return as_type(value, f"numeric({precision},{scale})")
-        if isinstance(value, exp.Literal) and value.name.strip().lower() in _POSTGRES_WORDS and kind in _WITHOUT_WORDS:
-            raise SqlError(f"invalid value {value.name!r} for {node.to.sql(dialect='redshift')}")
-        if kind in _PLAIN_TYPES and not sizes:
-            return as_type(value, _PLAIN_TYPES[kind])
-        raise RefusedError(f"the type {node.to.sql(dialect='redshift')}", instead=f"Served are {', '.join(TYPES)}")
 
     def interval(self, node: exp.Interval) -> exp.Expr:
         unit = str(node.args["unit"].name).lower() if node.args.get("unit") is not None else ""
@@ -439,7 +286,7 @@ class _Translation:
         if name.startswith("_rs."):
             return node
         if name == "listagg":
-            return node if isinstance(node.parent, exp.WithinGroup) else _listagg(node, None)
+            return node if isinstance(node.parent, exp.WithinGroup) else listagg(node, None)
         if name in RANKING and not isinstance(node.parent, exp.Window):
             raise SqlError(f"window function {name} requires an OVER clause")
         if any(isinstance(argument, exp.Star) for argument in node.expressions) and name != "count":
@@ -448,7 +295,7 @@ class _Translation:
         if distinct and (name not in AGGREGATES or len(distinct[0].expressions) != 1):
             raise RefusedError(f"{name.upper()} with DISTINCT", instead="DISTINCT is served in aggregates of one expression")
         if name == "decode":
-            node.set("expressions", [_comparable(item) if at == 0 or at % 2 else item for at, item in enumerate(node.expressions)])
+            node.set("expressions", [comparable(item) if at == 0 or at % 2 else item for at, item in enumerate(node.expressions)])
         return functions.build(name, node.expressions)
 
     def sysdate(self, node: exp.CurrentTimestamp) -> exp.Expr:
@@ -462,7 +309,7 @@ class _Translation:
     def within_group(self, node: exp.WithinGroup) -> exp.Expr:
         inner = node.this
         if isinstance(inner, exp.Anonymous) and str(inner.this).lower() == "listagg":
-            return _listagg(inner, node.expression)
+            return listagg(inner, node.expression)
         raise RefusedError(f"{inner.sql(dialect='redshift')} WITHIN GROUP", instead="Served is LISTAGG; of percentiles, MEDIAN")
 
     def window(self, node: exp.Window) -> exp.Expr:
@@ -516,84 +363,6 @@ def _name_values(node: exp.When) -> None:
         inserted.set("this", None)
 
 
-def _comparable(node: exp.Expr) -> exp.Expr:
-    """An operand of a comparison without its trailing blanks, which Redshift does not look at; columns of tables have none."""
-    if isinstance(node, exp.Literal):
-        return text(node.name.rstrip(" ")) if node.is_string else node
-    if isinstance(node, _NO_TEXT):
-        return node
-    if isinstance(node, exp.Cast) and node.to.this not in exp.DataType.TEXT_TYPES:
-        return node
-    if isinstance(node, exp.Paren):
-        return exp.Paren(this=_comparable(node.this))
-    if isinstance(node, exp.Tuple):
-        return exp.Tuple(expressions=[_comparable(item) for item in node.expressions])
-    return call("_rs.key", node)
-
-
-_NO_TEXT = (
-    exp.Column, exp.Boolean, exp.Null, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Neg, exp.Subquery, exp.Select, exp.Any, exp.All,
-    exp.CurrentDate, exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.Interval,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Digits:
-    precision: int
-    scale: int
-    is_decimal: bool
-
-
-def _decimal(node: exp.Expr) -> _Digits | None:
-    """Precision and scale of an operand, if the statement says them."""
-    while isinstance(node, exp.Paren | exp.Neg):
-        node = node.this
-    if isinstance(node, exp.Literal) and not node.is_string:
-        whole, dot, digits = node.name.partition(".")
-        if not node.name.replace(".", "").isdigit():
-            return None
-        if not dot:
-            return _Digits(10 if int(whole) < 2**31 else 19, 0, is_decimal=False)
-        return _Digits(len(whole.lstrip("0")) + len(digits), len(digits), is_decimal=True)
-    if isinstance(node, exp.Cast):
-        if node.to.this == exp.DataType.Type.DECIMAL and len(node.to.expressions) == 2:
-            return _Digits(*(int(size.name) for size in node.to.expressions), is_decimal=True)
-        size = {exp.DataType.Type.SMALLINT: 5, exp.DataType.Type.INT: 10, exp.DataType.Type.BIGINT: 19}.get(node.to.this)
-        return _Digits(size, 0, is_decimal=False) if size else None
-    if isinstance(node, exp.Anonymous) and str(node.this).lower() == "count":
-        return _Digits(19, 0, is_decimal=False)
-    return None
-
-
-def _listagg(node: exp.Anonymous, order: exp.Expr | None) -> exp.Expr:
-    """LISTAGG as an array that is joined: a string aggregate of PostgreSQL cannot order numbers and drop their repetitions."""
-    arguments = list(node.expressions)
-    is_distinct = bool(arguments) and isinstance(arguments[0], exp.Distinct)
-    if is_distinct:
-        arguments = [*arguments[0].expressions, *arguments[1:]]
-    if not 1 <= len(arguments) <= 2:
-        raise SqlError(f"function listagg does not exist with {len(arguments)} arguments")
-    value, separator = arguments[0], arguments[1] if len(arguments) == 2 else text("")
-    if is_distinct and order is not None and any(ordered.this != value for ordered in order.expressions):
-        raise RefusedError("LISTAGG(DISTINCT ...) ordered by something else", instead="Order by the expression that is aggregated")
-    inner: exp.Expr = exp.Distinct(expressions=[value]) if is_distinct else value
-    if order is not None:
-        inner = exp.Order(this=inner, expressions=order.expressions)
-    return call("_rs.fit", call("_rs.join", call("array_agg", inner), separator))
-
-
-_INTEGERS = {exp.DataType.Type.SMALLINT: "smallint", exp.DataType.Type.INT: "int", exp.DataType.Type.BIGINT: "bigint"}
-_PLAIN_TYPES = {
-    exp.DataType.Type.BOOLEAN: "boolean", exp.DataType.Type.DATE: "date", exp.DataType.Type.DOUBLE: "float8",
-    exp.DataType.Type.FLOAT: "float4", exp.DataType.Type.TIMESTAMP: "timestamp", exp.DataType.Type.TIMESTAMPTZ: "timestamptz",
-}  # fmt: skip
-_POSTGRES_WORDS = frozenset({"now", "today", "tomorrow", "yesterday", "epoch", "infinity", "-infinity", "allballs"})
-_WITHOUT_WORDS = frozenset({exp.DataType.Type.DATE, exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPTZ})
-TYPES = (
-    "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "REAL", "DOUBLE PRECISION", "BOOLEAN", "CHAR", "VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMPTZ",
-)  # fmt: skip
-"""Types that are served."""
-
 _HANDLERS: Mapping[type[exp.Expr], Callable[[_Translation, Any], exp.Expr]] = {
     exp.Identifier: _Translation.identifier,
     exp.Table: _Translation.table,
@@ -609,9 +378,9 @@ _HANDLERS: Mapping[type[exp.Expr], Callable[[_Translation, Any], exp.Expr]] = {
     exp.RegexpLike: _Translation.matches,
     **dict.fromkeys((exp.Like, exp.ILike, exp.SimilarTo), _Translation.likeness),
     exp.Case: _Translation.case,
-    exp.Div: _Translation.division,
+    exp.Div: lambda _, node: division(node),
     exp.Pow: _Translation.power,
-    exp.Cast: _Translation.cast,
+    exp.Cast: lambda _, node: cast(node),
     exp.Interval: _Translation.interval,
     exp.Extract: _Translation.extract,
     exp.Anonymous: _Translation.function,

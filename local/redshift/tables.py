@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from local.redshift.dialect import parse
 from local.redshift.errors import RefusedError, SqlError
-from local.redshift.queries import TYPES, Context, render, translate, translate_tree
+from local.redshift.queries import Context, render, translate, translate_tree
+from local.redshift.values import TYPES
 from local.redshift.words import Words
 
 ENCODINGS = frozenset({

@@ -63,6 +63,12 @@ class Warehouse:
             ).fetchall()
         return [str(row[0]) for row in rows]
 
+    def has_user(self, name: str) -> bool:
+        """Whether there is a user of that name."""
+        self.start()
+        with self._server.connect() as connection:
+            return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name.lower(),)).fetchone() is not None
+
     def connect(self, database: str, user: str) -> psycopg.Connection[Any]:
         """A connection of a user; a user whom nobody knows yet is made, without rights of their own.
 

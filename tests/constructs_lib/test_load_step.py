@@ -13,7 +13,7 @@ import pytest
 from constructs_lib.checks import InvalidProps
 from constructs_lib.orchestration.definition import definition
 from constructs_lib.orchestration.steps import MachineFunctions
-from constructs_lib.warehouse import RedshiftLoadStep
+from constructs_lib.warehouse import RedshiftLoadStep, WarehouseReference
 from lakehouse.warehouse.loads import mirror
 from lakehouse.warehouse.tables import WarehouseColumn, WarehouseTable
 
@@ -41,9 +41,9 @@ def step(**changes: Any) -> RedshiftLoadStep:
         catalog_database="gold_sales",
         athena_workgroup="lake",
         bucket="results",
-        warehouse="lake",
-        warehouse_arn="arn:aws:redshift-serverless:eu-west-1:123456789012:workgroup/1",
-        database="lakehouse",
+        warehouse=WarehouseReference(
+            kind="serverless", name="lake", arn="arn:aws:redshift-serverless:eu-west-1:123456789012:workgroup/1", database="lakehouse"
+        ),
         role_arn=ROLE,
     )
     return replace(given, **changes)
@@ -283,3 +283,28 @@ def test_the_machine_may_query_its_warehouse_and_no_other() -> None:
 def test_a_table_without_key_cannot_be_loaded() -> None:
     with pytest.raises(InvalidProps, match="no primary key"):
         step(table=replace(TABLE, keys=()))
+
+
+CLUSTER = WarehouseReference(
+    kind="provisioned", name="lake", arn="arn:aws:redshift:eu-west-1:123456789012:cluster:lake", database="lakehouse"
+)
+
+
+def test_a_cluster_is_loaded_in_its_queue_from_as_many_files_as_it_has_slices() -> None:
+    machine = Machine(step(warehouse=CLUSTER, slices=8), answers("FINISHED"))
+    assert machine.walk() == "RecordFinish"
+    (unloaded,) = machine.called("athena:startQueryExecution.sync")
+    assert """9223372036854775807), 8) AS "_file" FROM "gold_sales"."daily")""" in unloaded["QueryString"]
+    assert unloaded["QueryString"].endswith("compression = 'SNAPPY', partitioned_by = ARRAY['_file'])")
+    (submitted,) = machine.called("redshiftdata:batchExecuteStatement")
+    assert (submitted["ClusterIdentifier"], submitted["Database"], "WorkgroupName" in submitted) == ("lake", "lakehouse", False)
+    plan = mirror(TABLE, source="s3://results/unload/gold_sales/daily/0190-run/2/", role_arn=ROLE)
+    assert submitted["Sqls"] == ["/* choose the queue */ SET query_group TO 'loads'", *plan.statements]
+    assert machine.called("redshiftdata:getStatementResult") == [{"Id": f"statement:{plan.counts_at + 2}"}]
+
+
+def test_a_cluster_is_entered_as_the_machine_s_own_user_of_one_database() -> None:
+    sign_in, run, _ = step(warehouse=CLUSTER).permissions()
+    assert sign_in.actions == ("redshift:GetClusterCredentialsWithIAM",)
+    assert sign_in.resources[0].endswith(":dbname:lake/lakehouse")
+    assert run.resources == (CLUSTER.arn,)

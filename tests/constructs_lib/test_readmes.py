@@ -24,11 +24,13 @@ from constructs_lib.permissions import account_principal, service_principal
 from constructs_lib.processing import GlueSparkJob, JobCode, JobLogs, SecurityConfiguration
 from constructs_lib.security import DataKeys
 from constructs_lib.storage import DataLake
+from constructs_lib.warehouse import RedshiftCluster
 from lakehouse.contracts.compiler.project import compile_contracts
 from lakehouse.contracts.tables import table_of
 from lakehouse.naming import DatasetName, Names
 from lakehouse.saved_queries import SavedQuery
 from lakehouse.warehouse.tables import table_of as warehouse_table_of
+from lakehouse.warehouse.wlm import LOAD_QUEUE, Queue
 from stacks.synthesis import ROOT
 
 FOLDER = Path(constructs_lib.__file__).parent
@@ -64,6 +66,18 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
             message_key=keys.messaging,
             log_key=keys.logs,
             trigger=FilesLanded(lake=lake.by_name, contract_id="sales.orders"),
+        ),
+        "LOAD_QUEUE": LOAD_QUEUE,
+        "Queue": Queue,
+        "cluster": RedshiftCluster(
+            scope,
+            "Cluster",
+            name="given",
+            database="lakehouse",
+            network=NetworkReference.from_parameters(stack, names=names),
+            lake=lake.by_name,
+            data_key=keys.lake,
+            secret_key=keys.secrets,
         ),
         "compile_contracts": compile_contracts,
         "job": GlueSparkJob(scope, "Job", name="given", code=code, logs=logs, security_configuration=security),

@@ -191,11 +191,11 @@ def test_who_may_not_connect_is_denied_and_who_may_is_a_user_of_their_own(wareho
         warehouse.aws.client("redshift-data").describe_statement(Id=described["Id"])
 
 
-def test_a_database_user_and_clusters_are_refused_for_serverless(warehouse: Warehouse) -> None:
+def test_a_database_user_is_refused_for_serverless(warehouse: Warehouse) -> None:
     client = warehouse.aws.client("redshift-data")
     with pytest.raises(ClientError, match="DbUser is not supported"):
         client.execute_statement(WorkgroupName=warehouse.name, Database="lakehouse", DbUser="keeper", Sql="SELECT 1")
-    with pytest.raises(ClientError, match="clusters are not served"):
+    with pytest.raises(ClientError, match="endpoint doesn't exist"):
         client.execute_statement(ClusterIdentifier="c", Database="lakehouse", Sql="SELECT 1")
     with pytest.raises(ClientError, match="endpoint doesn't exist"):
         client.execute_statement(WorkgroupName="nobody", Database="lakehouse", Sql="SELECT 1")
