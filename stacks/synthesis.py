@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aws_cdk import App
+
     from lakehouse.environments import Environment
     from stacks.project import Project
 
@@ -43,7 +46,14 @@ def use_bundled_node() -> None:
         os.environ["JSII_NODE"] = str(node)
 
 
-def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT, allow_destroy: bool = False) -> Path:
+def synthesize(
+    env: str | None,
+    *,
+    outdir: Path | None = None,
+    root: Path = ROOT,
+    allow_destroy: bool = False,
+    before_synth: Callable[[App], None] = lambda _: None,
+) -> Path:
     """Write the cloud assembly of one environment.
 
     Args:
@@ -51,6 +61,7 @@ def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT
         outdir: Folder that receives it; None takes the one that the CDK's command line asks for, else `cdk.out`.
         root: Folder with `config`, `contracts` and `pipelines`.
         allow_destroy: Whether data may be removed where the environment's config says so.
+        before_synth: Called with the app when all stacks are in it.
 
     Returns:
         The folder of the assembly.
@@ -78,12 +89,13 @@ def synthesize(env: str | None, *, outdir: Path | None = None, root: Path = ROOT
     )
     allowed = allow_destroy or str(app.node.try_get_context("allow-destroy")).lower() == "true"
     build(app, environment=environment, project=project, allow_destroy=allowed)
+    before_synth(app)
     packs = app.node.try_get_context("policy-packs")
     if packs:
         # Loading cdk-nag and judging every resource costs more than the synth itself.
         from stacks.policy_packs import apply, asked_for
 
-        apply(app, asked_for(packs))
+        apply(app, asked_for(packs), environment=environment)
     return Path(app.synth().directory)
 
 

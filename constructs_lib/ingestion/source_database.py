@@ -10,15 +10,16 @@ from typing import Any
 from aws_cdk import CfnTag, Duration, RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_rds as rds
 from constructs import Construct
 
-from constructs_lib.arns import key_arn
+from constructs_lib.arns import ACCOUNT, arn, key_arn
 from constructs_lib.checks import require, require_one_of, require_range
 from constructs_lib.ingestion.database_connection import NAME
 from constructs_lib.networking.reference import NetworkReference
-from constructs_lib.permissions import acknowledge
+from constructs_lib.permissions import acknowledge, allow, service_principal, service_principal_conditions
 from lakehouse.databases import ENGINES, PORTS
 from lakehouse.naming import Names
 
@@ -27,6 +28,9 @@ MAX_STORAGE_GB = 65_536
 MIN_BACKUP_DAYS = 1
 MAX_BACKUP_DAYS = 35
 MAX_READERS = 5
+MONITORING_SECONDS = 60
+"""Time between two readings of enhanced monitoring."""
+
 MASTER_USER = "lakehouse_owner"
 """Master user of every database; its password is RDS's own affair, in Secrets Manager."""
 
@@ -194,7 +198,7 @@ class SourceDatabase(Construct):
         )
         self._made: list[rds.CfnDBInstance | rds.CfnDBCluster] = []
         common = _Common(
-            instance_class=instance_class, subnets=subnets.ref, security_group=self.security_group_id, storage_key=key_arn(storage_key),
+            monitoring_role=_monitoring_role(self, self._identifier).role_arn, instance_class=instance_class, subnets=subnets.ref, security_group=self.security_group_id, storage_key=key_arn(storage_key),
             secret_key=key_arn(secret_key), backup_days=backup_days, is_deletion_protected=is_deletion_protected,
             has_iam_authentication=has_iam_authentication,
         )  # fmt: skip
@@ -313,6 +317,8 @@ class SourceDatabase(Construct):
                 engine=engine.name,
                 publicly_accessible=False,
                 auto_minor_version_upgrade=True,
+                monitoring_interval=MONITORING_SECONDS,
+                monitoring_role_arn=common.monitoring_role,
             )
             self._made.append(member)
         self.writer_host, self.writer_port = cluster.attr_endpoint_address, cluster.attr_endpoint_port
@@ -341,6 +347,7 @@ class SourceDatabase(Construct):
 class _Common:
     """What writer and readers have in common."""
 
+    monitoring_role: str
     instance_class: str
     subnets: str
     security_group: str
@@ -362,6 +369,8 @@ def _shared(common: _Common, engine: DatabaseEngine) -> dict[str, Any]:
         "copy_tags_to_snapshot": True,
         "deletion_protection": common.is_deletion_protected,
         "enable_cloudwatch_logs_exports": engine.logs,
+        "monitoring_interval": MONITORING_SECONDS,
+        "monitoring_role_arn": common.monitoring_role,
         **({"enable_iam_database_authentication": True} if common.has_iam_authentication else {}),
     }
 
@@ -382,6 +391,25 @@ def _security_group(scope: Construct, identifier: str, network: NetworkReference
     ).ref
     network.let_jobs_reach(scope, "Jobs", security_group_id=group, port=engine.port, what=f"{engine.name} of {identifier}")
     return group
+
+
+def _monitoring_role(scope: Construct, identifier: str) -> iam.Role:
+    """The role by which RDS writes down what an instance's processes, memory and disks do: what its own metrics cannot tell from inside."""
+    role = iam.Role(
+        scope,
+        "MonitoringRole",
+        assumed_by=service_principal("monitoring.rds.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
+        description=f"Enhanced monitoring of {identifier}",
+    )
+    group = arn("logs", "log-group:RDSOSMetrics")
+    allow(role, actions=["logs:CreateLogGroup", "logs:PutRetentionPolicy"], resources=[group])
+    allow(
+        role,
+        actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:GetLogEvents", "logs:PutLogEvents"],
+        resources=[f"{group}:log-stream:*"],
+        because="RDS writes a stream for each instance, by an id that it makes up.",
+    )
+    return role
 
 
 def _metric(name: str, dimensions: dict[str, str]) -> cloudwatch.Metric:

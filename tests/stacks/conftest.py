@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ import pytest
 from stacks.synthesis import ROOT, synthesize, use_bundled_node
 
 use_bundled_node()
+
+from aws_cdk import App, Validations  # noqa: E402 - jsii starts with its import, after Node was chosen
+
+from stacks import policy_packs  # noqa: E402
 
 ENVIRONMENTS = ("dev", "local", "prod", "staging")
 
@@ -31,6 +36,12 @@ class Assembly:
         return {
             path.name.removesuffix(".template.json"): json.loads(path.read_text()) for path in sorted(self.folder.glob("*.template.json"))
         }
+
+    @cached_property
+    def findings(self) -> list[policy_packs.Finding]:
+        """What the policy packs found and nobody acknowledged beside its cause."""
+        report = self.folder / "validation-report.json"
+        return policy_packs.findings(json.loads(report.read_text())) if report.exists() else []
 
     def resources(self, kind: str, tier: str = "") -> dict[str, dict[str, Any]]:
         """Resources of a type by tier and logical id."""
@@ -54,11 +65,29 @@ class Assembly:
                     yield name, statement
 
 
+def judge(app: App) -> None:
+    """Have every policy pack look at an app when it is synthesized."""
+    Validations.of(app).add_plugins(*policy_packs.plugins(app, tuple(policy_packs.PACKS)))
+
+
+@contextlib.contextmanager
+def findings_allowed() -> Iterator[None]:
+    """A synth whose packs may find something; what they found is in the report that it leaves."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("ValidationFailed"):
+            raise
+
+
 @pytest.fixture(scope="session")
 def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Assembly]:
-    """Every environment."""
+    """Every environment, judged by every policy pack in the same synth (`Assembly.findings`)."""
     folder = tmp_path_factory.mktemp("assemblies")
-    return {env: Assembly(env, synthesize(env, outdir=folder / env, root=ROOT)) for env in ENVIRONMENTS}
+    for env in ENVIRONMENTS:
+        with findings_allowed():
+            synthesize(env, outdir=folder / env, root=ROOT, before_synth=judge)
+    return {env: Assembly(env, folder / env) for env in ENVIRONMENTS}
 
 
 @pytest.fixture(params=ENVIRONMENTS)

@@ -185,7 +185,7 @@ def test_a_database_user_is_one_that_there_is(cluster: Cluster) -> None:
 def test_a_target_is_named_once(cluster: Cluster) -> None:
     client = cluster.aws.client("redshift-data")
     with pytest.raises(ClientError, match="Either a ClusterIdentifier or a WorkgroupName"):
-        client.execute_statement(ClusterIdentifier=cluster.name, WorkgroupName="wh", Database="lakehouse", Sql="SELECT 1")
+        client.execute_statement(ClusterIdentifier=cluster.name, WorkgroupName="warehouse", Database="lakehouse", Sql="SELECT 1")
     with pytest.raises(ClientError, match="endpoint doesn't exist"):
         client.execute_statement(ClusterIdentifier="nobody", Database="lakehouse", SecretArn=cluster.secret, Sql="SELECT 1")
 
