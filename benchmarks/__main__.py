@@ -1,4 +1,4 @@
-"""`make bench`: every measurement, and the table in docs/performance.md. Give names (`functions synth lineitem`) to run a part and print it only."""
+"""`make bench`: every measurement, and the table in docs/performance.md. Give names (`functions synth lineitem extraction`) to run a part and print it only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import functions, lineitem, synth
+from benchmarks import extraction, functions, lineitem, synth
 from benchmarks.pairs import HEADER, Figure
 from tools.installation import ROOT
 
-PARTS = ("functions", "synth", "lineitem")
+PARTS = ("functions", "synth", "lineitem", "extraction")
 PAGE = ROOT / "docs" / "performance.md"
 TEXT = """\
 # Performance
@@ -30,6 +30,8 @@ Measured {day} on {cores} cores ({machine}), Python {python}.
   clients at the first event, so a second figure has the clients made on both sides.
 - Line items are four CSV files into an empty bronze and silver. The peer, [benchmarks/lineitem_peer.py](../benchmarks/lineitem_peer.py), is
   hand-written Spark with the same steps; it knows clean data only, and nothing of dirty rows, reruns or history.
+- An extraction is the first one of a table into an empty bronze. The peer, [benchmarks/extraction_peer.py](../benchmarks/extraction_peer.py), is a
+  partitioned JDBC read with real bounds; it knows nothing of one snapshot, deletes, late commits or reruns.
 """
 
 
@@ -41,8 +43,10 @@ def main(arguments: list[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="parts to measure; all of them by default")
-    parser.add_argument("--scale", type=float, default=1.0, help="TPC-H scale factor of the line items")
-    parser.add_argument("--pairs", type=int, default=9, help="pairs of synth and of line items")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="TPC-H scale factor of the line items, and share of the rows that are extracted"
+    )
+    parser.add_argument("--pairs", type=int, default=9, help="pairs of synth, line items and extraction")
     chosen = parser.parse_args(arguments)
     figures: list[Figure] = []
     for name in chosen.parts or PARTS:
@@ -51,6 +55,8 @@ def main(arguments: list[str]) -> int:
                 figures += functions.measure(ROOT)
             case "synth":
                 figures += synth.measure(ROOT, pairs=chosen.pairs)
+            case "extraction":
+                figures += extraction.measure(ROOT, scale=chosen.scale, pairs=chosen.pairs)
             case _:
                 figures += lineitem.measure(ROOT, scale=chosen.scale, pairs=chosen.pairs)
     table = "\n".join([HEADER, *(figure.row() for figure in figures)])

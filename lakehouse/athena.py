@@ -511,6 +511,20 @@ def literal(value: Value) -> str:
             return f"X'{value.hex()}'"
 
 
+def as_of(moment: datetime) -> str:
+    """The clause that reads an Iceberg table as it was: `FROM silver_tpch.orders {as_of(moment)}`.
+
+    Args:
+        moment: When; with its zone, because a table's history has one and a clock on a wall has not.
+
+    Raises:
+        ValueError: The moment has no zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"moment must have a zone, such as datetime.now(UTC), got {moment.isoformat()}")
+    return f"FOR TIMESTAMP AS OF {literal(moment)}"
+
+
 def unload_statement(sql: str, *, to: str, format: str = "PARQUET", compression: str = "", partitioned_by: Sequence[str] = ()) -> str:
     """The UNLOAD of a query; what is put together is checked, values belong into `parameters`.
 

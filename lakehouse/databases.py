@@ -38,6 +38,8 @@ CREDENTIALS_SECONDS = 300
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]*")
 
+_AURORA_WRITER = re.compile(r"\.cluster-(?!ro-|custom-)[a-z0-9]+\.", re.IGNORECASE)
+
 _T = TypeVar("_T")
 
 
@@ -207,6 +209,11 @@ def address_text(engine: str, *, host: str, port: int | str, dbname: str) -> str
 def jdbc_url(engine: str, *, host: str, port: int | str, dbname: str) -> str:
     """JDBC URL of a database without user, password or TLS; host and port may be CloudFormation tokens."""
     return f"jdbc:{ENGINES[engine]}://{host}:{port}/{dbname}"
+
+
+def is_aurora_writer(host: str) -> bool:
+    """Whether a host is the writer endpoint of an Aurora cluster, which its name tells: `….cluster-<id>.…`; readers are `….cluster-ro-<id>.…`."""
+    return _AURORA_WRITER.search(host) is not None
 
 
 def tls_properties(engine: str, *, roots: str) -> dict[str, str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lakehouse.contracts.compiler.documents import Document, Place, dotted, nearest, read_document
+from lakehouse.databases import is_aurora_writer
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.naming import DATABASE_PREFIX, MAX_PREFIX, METRICS_NAMESPACE, PREFIX, PROJECT, Names
 from lakehouse.worker_sizes import serverless_fault
@@ -156,6 +157,90 @@ class Lifecycle(_Section):
         return self
 
 
+class Database(_Section):
+    """A relational database that is read: one that the platform makes, or, with `secret_arn` and `reader_endpoint`, one that is there."""
+
+    engine: Literal["postgres", "mysql", "aurora-postgresql", "aurora-mysql"] = Field(default="postgres", description="Engine.")
+    dbname: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$-]{0,62}$", description="Database in it.")
+    version: str = Field(default="18", pattern=r"^[0-9]+(\.[0-9a-z_]+)*$", description="Version of the engine, if the platform makes it.")
+    instance_class: str = Field(
+        default="db.t4g.medium",
+        pattern=r"^db\.[a-z0-9-]+\.[a-z0-9]+$",
+        description="Class of writer and readers, if the platform makes it.",
+    )
+    storage_gb: int = Field(default=20, ge=20, le=65_536, description="Storage, if the platform makes it; Aurora's grows by itself.")
+    readers: int = Field(default=1, ge=0, le=5, description="Read replicas, if the platform makes it; extraction reads the first.")
+    multi_az: bool = Field(default=False, description="Whether a standby in another zone waits for the writer's failure; nobody reads it.")
+    backup_days: int = Field(default=7, ge=1, le=35, description="Days for which backups are kept, if the platform makes it.")
+    deletion_protection: bool = Field(default=True, description="Whether RDS refuses to delete it.")
+    iam_authentication: bool = Field(default=False, description="Whether users may log in with a token of IAM.")
+    parameters: dict[str, str] = Field(default_factory=dict, description="Parameters of the engine over the platform's own.")
+    secret_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+-[A-Za-z0-9]{6}$",
+        description="Complete ARN of the secret of a database that is there: JSON with `username` and `password`.",
+    )
+    secret_key_arn: str | None = Field(
+        default=None, pattern=r"^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", description="ARN of the customer key of that secret."
+    )
+    reader_endpoint: str | None = Field(
+        default=None, min_length=1, description="Host of a read replica of a database that is there, or the reader endpoint of its cluster."
+    )
+    writer_endpoint: str | None = Field(default=None, min_length=1, description="Host of its writer, read only with a reason.")
+    port: int | None = Field(
+        default=None, ge=1, le=65_535, description="Port of a database that is there; the engine's usual one if left out."
+    )
+    reads_writer_because: str | None = Field(
+        default=None, min_length=10, description="Why extraction may load the writer; a connection without a reader is refused else."
+    )
+
+    @property
+    def is_existing(self) -> bool:
+        """Whether it is there already."""
+        return self.secret_arn is not None
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Database:
+        given = [
+            name
+            for name in ("secret_arn", "secret_key_arn", "reader_endpoint", "writer_endpoint", "port")
+            if getattr(self, name) is not None
+        ]
+        missing = [name for name in ("secret_arn", "secret_key_arn") if getattr(self, name) is None]
+        if given and missing:
+            raise ValueError(f"a database that is there needs {' and '.join(missing)} beside {', '.join(given)}")
+        made = sorted(self.model_fields_set & _MADE_ONLY)
+        if given and made:
+            raise ValueError(
+                f"{', '.join(made)} is said of a database that the platform makes, but secret_arn of one that is there: keep one"
+            )
+        reader = self.reader_endpoint
+        if given and self.reads_writer_because is None and (reader is None or reader == self.writer_endpoint or is_aurora_writer(reader)):
+            raise ValueError(
+                "extraction would load the writer: reader_endpoint must be a read replica or the reader endpoint of the cluster (…cluster-ro-…), "
+                "or reads_writer_because must say why"
+            )
+        if not given and self.readers == 0 and self.reads_writer_because is None:
+            raise ValueError("extraction would load the writer: readers must be at least 1, or reads_writer_because must say why")
+        return self
+
+
+_MADE_ONLY = frozenset(
+    {
+        "version",
+        "instance_class",
+        "storage_gb",
+        "readers",
+        "multi_az",
+        "backup_days",
+        "deletion_protection",
+        "iam_authentication",
+        "parameters",
+    }
+)
+"""Keys of a database that the platform makes."""
+
+
 class Audit(_Section):
     """What the audit keeps."""
 
@@ -199,7 +284,16 @@ class Environment(_Section):
     athena: Athena = Field(default_factory=Athena)
     warehouse: Warehouse = Field(default_factory=Warehouse)
     lifecycle: Lifecycle = Field(default_factory=Lifecycle)
+    databases: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,23}$")], Database] = Field(
+        default_factory=dict[str, Database], description="Relational databases that are read, by the name of their connection."
+    )
     audit: Audit = Field(default_factory=Audit)
+
+    @field_validator("databases", mode="before")
+    @classmethod
+    def _without_those_taken_away(cls, value: Any) -> Any:
+        """An environment takes a database of base.yaml away by `shop: null`."""
+        return {name: database for name, database in value.items() if database is not None} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _retention_exists(self) -> Environment:
@@ -356,10 +450,14 @@ def _section(place: Place) -> type[BaseModel]:
     section: type[BaseModel] = Environment
     for part in place:
         field = section.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            section = annotation
+        section = (_section_in(field.annotation) if field else None) or section
     return section
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key holds, itself or under names that people choose; None if it holds none."""
+    found = get_args(annotation)[1] if get_origin(annotation) is dict else annotation
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
 def _description(place: Place) -> str:
@@ -407,8 +505,9 @@ def _reference_rows(section: type[BaseModel], prefix: str) -> list[str]:
     rows: list[str] = []
     for name, field in section.model_fields.items():
         annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            rows += _reference_rows(annotation, f"{prefix}{name}.")
+        inner = _section_in(annotation)
+        if inner is not None:
+            rows += _reference_rows(inner, f"{prefix}{name}.{'<name>.' if get_origin(annotation) is dict else ''}")
         elif name != "env":
             default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))
             rows.append(f"| `{prefix}{name}` | {default} | {_allowed(annotation, field.metadata)} | {field.description} |")

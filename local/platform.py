@@ -51,7 +51,9 @@ MIN_FREE_MB = 1024
 """Disk that must be free at start."""
 
 _SECTIONS = ("state", "s3", "tmp")
-_KEPT_OF_USER = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "JAVA_HOME", "DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH")
+_KEPT_OF_USER = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "JAVA_HOME", "DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH", "LAKE_TRINO_HEAP_MB",
+)  # fmt: skip
 
 
 class PlatformError(TerminalError):

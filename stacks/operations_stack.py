@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from constructs import Construct
 
 from constructs_lib.arns import queue_arn
-from constructs_lib.catalog import CatalogGrants
+from constructs_lib.catalog import CatalogGrants, SavedQueries
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
 from constructs_lib.observability import AlertTopicNames, FunctionAlarms, OperatorRole
 from constructs_lib.orchestration import Notifier, RunBackstop, RunRecorder, RunTableNames
@@ -20,6 +20,7 @@ from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.environments import Environment
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
+from lakehouse.saved_queries import SavedQuery
 from stacks.platform_stack import PlatformStack
 from stacks.warehouse_stack import WORKGROUP_ARN, warehouse_parameter
 
@@ -34,6 +35,7 @@ class OperationsStack(PlatformStack):
         environment: Environment,
         contracts: Mapping[str, CompiledContract],
         pipelines: Sequence[PipelineSpec],
+        queries: Sequence[SavedQuery] = (),
         allow_destroy: bool = False,
     ) -> None:
         """
@@ -42,6 +44,7 @@ class OperationsStack(PlatformStack):
             environment: The environment.
             contracts: Compiled contracts by id.
             pipelines: Pipelines of the environment.
+            queries: Queries that the workgroup keeps.
             allow_destroy: Whether the caller unlocked the removal of data.
         """
         super().__init__(scope, tier="operations", environment=environment, allow_destroy=allow_destroy)
@@ -78,6 +81,8 @@ class OperationsStack(PlatformStack):
             topics=topics,
             functions={RECORDER: recorder.function_name, NOTIFIER: notifier.function_name},
         )
+        if queries:
+            SavedQueries(self, "Queries", workgroup=names.workgroup, queries=queries, database_prefix=names.database_prefix)
         self._operator(tables, lake, contracts, pipelines)
 
     def _operator(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ssm as ssm
@@ -11,7 +12,7 @@ from constructs import Construct
 
 from constructs_lib.catalog import CatalogTable
 from constructs_lib.checks import require
-from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded, OnSchedule
+from constructs_lib.ingestion import AfterPipelines, ConnectionReference, FileArrival, FilesLanded, OnSchedule
 from constructs_lib.ingestion.file_arrival import Trigger
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
 from constructs_lib.orchestration import GlueStep, MachineStep, Pipeline, RunTableNames
@@ -27,6 +28,9 @@ from stacks.compute_stack import APPLICATION, COMPONENT, size_of
 from stacks.platform_stack import PlatformStack, of_domain
 from stacks.warehouse_stack import TRANSFER_ROLE_ARN, WORKGROUP_ARN, warehouse_parameter
 
+JOB_JARS = Path(__file__).resolve().parents[1] / ".cache" / "job-jars"
+"""Where set-up puts the Java archives that jobs bring."""
+
 
 class PipelinesStack(PlatformStack):
     """Pipelines of one domain of an environment.
@@ -36,6 +40,7 @@ class PipelinesStack(PlatformStack):
     Attributes:
         written_domains: Domains whose tables the pipelines write.
         loads_warehouse: Whether a pipeline loads into the warehouse.
+        reads_databases: Whether a step reads a database.
         uses_emr_serverless: Whether a step runs on the EMR Serverless application.
     """
 
@@ -70,6 +75,7 @@ class PipelinesStack(PlatformStack):
         )
         self.written_domains = tuple(sorted({dataset.domain for spec in pipelines for dataset in spec.outputs}))
         self.loads_warehouse = any(spec.loads for spec in pipelines)
+        self.reads_databases = any(self._reads_database(step) for spec in pipelines for step in spec.steps)
         self.uses_emr_serverless = any(step.engine == "emr-serverless" for spec in pipelines for step in spec.steps)
         for spec in pipelines:
             self._pipeline(spec)
@@ -136,7 +142,12 @@ class PipelinesStack(PlatformStack):
         names, environment = self.names, self.environment_config
         job_id, name, code = f"{step.name}Job", names.job(spec.name, step.name), JobCode.from_platform(step.job)
         arguments = self._arguments(spec, step, logs=logs, contracts=contracts)
+        connection = self._connection(step)
         if step.engine == "emr-serverless":
+            require(
+                connection is None,
+                f"step {step.name} of pipeline {spec.name} reads a database, whose network only a Glue job joins: write engine: glue",
+            )
             emr = environment.emr_serverless
             serverless = EmrServerlessJob(
                 scope,
@@ -168,14 +179,18 @@ class PipelinesStack(PlatformStack):
             glue_version=glue.version,
             size=SparkSize(worker_type=glue.worker_type, workers=glue.workers),
             timeout_minutes=timeout_minutes,
+            connections=() if connection is None else (connection.glue_name,),
+            extra_jars=() if connection is None else job_jars(),
         )
         self._allow(job.role, spec, step)
         return GlueStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes)
 
     def _arguments(self, spec: PipelineSpec, step: Step, *, logs: JobLogs, contracts: str) -> dict[str, str]:
         """What a job is told, on every engine."""
-        names = self.names
+        names, connection = self.names, self._connection(step)
         return {
+            **(connection.job_arguments if connection is not None else {}),
+            **({"--watermarks_table": names.run_table("watermarks")} if connection is not None else {}),
             "--audit_table": names.run_table("audit"),
             "--contracts": contracts,
             **({"--database_prefix": names.database_prefix} if names.database_prefix else {}),
@@ -198,14 +213,38 @@ class PipelinesStack(PlatformStack):
             self._table(dataset).grants.read(role)
         for dataset in step.outputs:
             self._table(dataset).grants.write(role)
-        if step.job == "ingest":
+        connection = self._connection(step)
+        if connection is not None:
+            connection.grants.read_secret(role)
+            self._tables.grants.use(role, "watermarks", actions=("GetItem",))
+            # Keys of the source are compared with those of silver, and bad rows that are known are not brought again.
+            for zone in ("silver", "quarantine"):
+                self._table(DatasetName(zone=zone, domain=step.writes.domain, dataset=step.writes.dataset)).grants.read(role)
+        elif step.job == "ingest":
             self._lake.grants.read_versions(role, "raw", prefix=names.raw_prefix(step.writes.contract_id))
             self._lake.grants.tell_missing(role, "raw")
             self._staging(role, f"staging/{spec.name}/")
-        if not isinstance(spec.trigger, After):
+        if isinstance(spec.trigger, Arrival):
             self._lake.grants.read(role, "logs", prefix=f"manifests/{names.raw_prefix(step.writes.contract_id)}")
         self._tables.grants.use(role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
         self._tables.grants.use(role, "lineage", actions=("PutItem",))
+
+    def _reads_database(self, step: Step) -> bool:
+        """Whether a step reads a dataset from a database."""
+        return step.job == "ingest" and self._contracts[step.writes.contract_id].database is not None
+
+    def _connection(self, step: Step) -> ConnectionReference | None:
+        """The connection that an ingest reads its dataset through; None if files bring it."""
+        contract = self._contracts[step.writes.contract_id]
+        if not self._reads_database(step) or contract.database is None:
+            return None
+        name = contract.database.connection
+        require(
+            name in self.environment_config.databases,
+            f"{contract.id} is read from the database connection {name!r}, which {self.environment_config.env} does not have: add {name} to databases in "
+            f"config/base.yaml or config/{self.environment_config.env}.yaml",
+        )
+        return ConnectionReference.from_parameters(self, names=self.names, name=name)
 
     def _emr_application(self) -> str:
         """Id of the application that the compute stack made; read from Parameter Store at each deployment."""
@@ -252,6 +291,17 @@ class PipelinesStack(PlatformStack):
         contract = self._contracts[spec.trigger.dataset]
         assert contract.source is not None
         return FilesLanded(lake=self._lake, contract_id=contract.id, formats=contract.source.formats)
+
+
+def job_jars() -> tuple[Path, ...]:
+    """Java archives that jobs bring: the drivers of databases.
+
+    Raises:
+        InvalidProps: Set-up has not fetched them.
+    """
+    found = tuple(sorted(JOB_JARS.glob("*.jar")))
+    require(bool(found), f"{JOB_JARS} holds no driver for databases: run `make setup`")
+    return found
 
 
 def pipelines_by_domain(pipelines: Sequence[PipelineSpec]) -> dict[str, list[PipelineSpec]]:

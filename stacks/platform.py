@@ -24,7 +24,7 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
     Args:
         scope: The app.
         environment: The environment.
-        project: Contracts and pipelines.
+        project: Contracts, pipelines and queries.
         allow_destroy: Whether the caller unlocked the removal of data.
     """
     foundation = FoundationStack(scope, environment=environment, allow_destroy=allow_destroy)
@@ -33,7 +33,12 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         for domain, tables in tables_by_domain(project.contracts).items()
     }
     operations = OperationsStack(
-        scope, environment=environment, contracts=project.contracts, pipelines=project.pipelines, allow_destroy=allow_destroy
+        scope,
+        environment=environment,
+        contracts=project.contracts,
+        pipelines=project.pipelines,
+        queries=project.queries,
+        allow_destroy=allow_destroy,
     )
     pipelines = {
         domain: PipelinesStack(

@@ -1,4 +1,4 @@
-"""What people wrote: contracts and pipelines."""
+"""What people wrote: contracts, pipelines and queries."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from lakehouse.contracts.compiler.cached import compiled_contracts
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.pipelines.loader import load_pipelines
 from lakehouse.pipelines.spec import PipelineSpec
+from lakehouse.saved_queries import SavedQuery
 from lakehouse.warehouse.migrations import Migration, load_migrations
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What people wrote: contracts and pipelines, checked together.
+    """What people wrote: contracts, pipelines and queries, checked together.
 
     Attributes:
         contracts: Compiled contracts by id.
         pipelines: Pipelines by name.
+        queries: Queries that the workgroup keeps.
         migrations: SQL that runs once in the warehouse, in order.
     """
 
     contracts: Mapping[str, CompiledContract]
     pipelines: Sequence[PipelineSpec]
+    queries: Sequence[SavedQuery] = ()
     migrations: Sequence[Migration] = ()
 
     @classmethod
     def load(cls, root: Path) -> Project:
-        """Read the folders `contracts`, `pipelines` and `warehouse/migrations`.
+        """Read the folders `contracts`, `pipelines`, `warehouse/migrations` and, if there is one, `queries`.
 
         Raises:
             ConfigurationError: Something in them is wrong; it names every fault.
@@ -38,5 +41,15 @@ class Project:
         return cls(
             contracts=contracts,
             pipelines=load_pipelines(root / "pipelines", contracts),
+            queries=_queries(root / "queries", contracts),
             migrations=load_migrations(root / "warehouse" / "migrations"),
         )
+
+
+def _queries(folder: Path, contracts: Mapping[str, CompiledContract]) -> Sequence[SavedQuery]:
+    if not folder.is_dir():
+        return ()
+    # A project without queries need not wait for the parser of their SQL.
+    from lakehouse.contracts.compiler.queries import load_queries
+
+    return load_queries(folder, contracts)

@@ -54,7 +54,7 @@ class WarehouseStack(PlatformStack):
             "Warehouse",
             name=names.warehouse,
             database=WAREHOUSE_DATABASE,
-            network=NetworkReference.from_parameters(self, names=names),
+            network=NetworkReference.from_parameters(self, names=names, only=("vpc_id", "private_subnet_ids")),
             lake=LakeBuckets.from_names(names, key_arn=self.key_arn("lake")),
             data_key=self.key("lake"),
             secret_key=secret_key,

@@ -2,7 +2,10 @@
 
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroup
 from constructs_lib.catalog.catalog_database import CatalogDatabase
+from constructs_lib.catalog.federated_connector import FederatedConnector
 from constructs_lib.catalog.iceberg_table import IcebergTable
+from constructs_lib.catalog.projected_table import DateFolders, ListedFolders, NamedFolders, NumberFolders, ProjectedTable
+from constructs_lib.catalog.saved_queries import SavedQueries
 from constructs_lib.catalog.table_function import TableFunction
 from constructs_lib.catalog.table_grants import CatalogGrants, CatalogTable
 from constructs_lib.catalog.table_optimizers import OptimizerRole, TableOptimizers
@@ -12,8 +15,15 @@ __all__ = [
     "CatalogDatabase",
     "CatalogGrants",
     "CatalogTable",
+    "DateFolders",
+    "FederatedConnector",
     "IcebergTable",
+    "ListedFolders",
+    "NamedFolders",
+    "NumberFolders",
     "OptimizerRole",
+    "ProjectedTable",
+    "SavedQueries",
     "TableFunction",
     "TableOptimizers",
 ]

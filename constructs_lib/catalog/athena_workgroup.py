@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs_lib.arns import catalog_arn, database_arn, workgroup_arn
-from constructs_lib.checks import require_range
+from constructs_lib.checks import require, require_range
 from constructs_lib.permissions import allow
 from constructs_lib.security.data_keys import USE
 from constructs_lib.storage.data_lake import OBJECTS, LakeBuckets
@@ -64,6 +64,9 @@ class AthenaWorkgroup(Construct):
             removal_policy: What happens to it, its named queries and its history when the stack goes.
         """
         super().__init__(scope, id)
+        require(
+            name != "primary", "name must not be `primary`: every account has that workgroup, and it belongs to nobody; name the team's own"
+        )
         require_range(scan_limit_mb, name="scan_limit_mb", at_least=MIN_SCAN_LIMIT_MB, why="Athena's floor")
         self.results_location = f"s3://{lake.bucket_name('query-results')}/{name}/"
         resource = athena.CfnWorkGroup(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Fn
@@ -48,19 +48,24 @@ class NetworkReference:
     availability_zones: Sequence[str]
 
     @classmethod
-    def from_parameters(cls, scope: Construct, *, names: Names) -> NetworkReference:
+    def from_parameters(cls, scope: Construct, *, names: Names, only: Collection[str] = tuple(PARAMETERS)) -> NetworkReference:
         """The network that another stack of the environment made, read from Parameter Store at each deployment.
 
         Args:
             scope: Construct of the stack that reads.
             names: Names of the environment.
+            only: Attributes that the stack uses; the others are empty, because checkers complain of parameters that nobody uses.
         """
 
         def text(key: str) -> str:
-            return ssm.StringParameter.value_for_string_parameter(scope, names.parameter(COMPONENT, PARAMETERS[key]))
+            return (
+                ""
+                if key not in only
+                else ssm.StringParameter.value_for_string_parameter(scope, names.parameter(COMPONENT, PARAMETERS[key]))
+            )
 
         def texts(key: str) -> Sequence[str]:
-            return Fn.split(",", text(key))
+            return Fn.split(",", text(key)) if key in only else ()
 
         return cls(
             vpc_id=text("vpc_id"),

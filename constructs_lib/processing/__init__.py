@@ -8,20 +8,38 @@ from constructs_lib.processing.emr_serverless_application import (
 )
 from constructs_lib.processing.emr_serverless_job import EmrServerlessJob
 from constructs_lib.processing.glue_python_shell_job import GluePythonShellJob
-from constructs_lib.processing.glue_spark_job import WORKER_TYPES, GlueSparkJob, SparkSize
+from constructs_lib.processing.glue_spark_job import (
+    GLUE_HUGE,
+    GLUE_LARGE,
+    GLUE_MEDIUM,
+    GLUE_SMALL,
+    WORKER_TYPES,
+    GlueSparkJob,
+    SparkSize,
+)
 from constructs_lib.processing.glue_streaming_job import GlueStreamingJob
 from constructs_lib.processing.job_code import CodeAssets, JobCode
 from constructs_lib.processing.job_logs import JobLogs
 from constructs_lib.processing.security_configuration import SecurityConfiguration
-from constructs_lib.processing.serverless_size import LARGE, MEDIUM, SMALL, ServerlessSize, ServerlessWorker
+from constructs_lib.processing.serverless_size import (
+    SERVERLESS_LARGE,
+    SERVERLESS_MEDIUM,
+    SERVERLESS_SMALL,
+    ServerlessSize,
+    ServerlessWorker,
+)
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument, submit_parameters
 
 __all__ = [
+    "GLUE_HUGE",
+    "GLUE_LARGE",
+    "GLUE_MEDIUM",
+    "GLUE_SMALL",
     "ICEBERG_SETTINGS",
-    "LARGE",
-    "MEDIUM",
     "RELEASES",
-    "SMALL",
+    "SERVERLESS_LARGE",
+    "SERVERLESS_MEDIUM",
+    "SERVERLESS_SMALL",
     "WORKER_TYPES",
     "CodeAssets",
     "EmrServerlessApplication",

@@ -67,6 +67,13 @@ class SparkSize:
         require_range(self.workers, name="workers", at_least=MIN_WORKERS, at_most=MAX_WORKERS, why="one of them is the driver")
 
 
+GLUE_SMALL = SparkSize(worker_type="G.1X", workers=2)
+GLUE_MEDIUM = SparkSize(worker_type="G.1X", workers=5)
+GLUE_LARGE = SparkSize(worker_type="G.1X", workers=10)
+GLUE_HUGE = SparkSize(worker_type="G.2X", workers=20)
+"""Sizes for up to half a gigabyte of input, ten, a hundred, and more."""
+
+
 class GlueSparkJob(Construct):
     """Glue job that runs a PySpark script on Iceberg tables, as a role that may read its code and write its log until granted more.
 

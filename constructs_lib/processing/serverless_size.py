@@ -126,9 +126,9 @@ class ServerlessSize:
         }
 
 
-SMALL = ServerlessSize(worker=ServerlessWorker(vcpu=2, memory_gb=8), executors=1, max_executors=2)
-MEDIUM = ServerlessSize(worker=ServerlessWorker(vcpu=4, memory_gb=16), executors=2, max_executors=8)
-LARGE = ServerlessSize(worker=ServerlessWorker(vcpu=8, memory_gb=60), executors=4, max_executors=32)
+SERVERLESS_SMALL = ServerlessSize(worker=ServerlessWorker(vcpu=2, memory_gb=8), executors=1, max_executors=2)
+SERVERLESS_MEDIUM = ServerlessSize(worker=ServerlessWorker(vcpu=4, memory_gb=16), executors=2, max_executors=8)
+SERVERLESS_LARGE = ServerlessSize(worker=ServerlessWorker(vcpu=8, memory_gb=60), executors=4, max_executors=32)
 """Sizes for up to a gigabyte, ten and a hundred of input."""
 
 

@@ -60,4 +60,4 @@ class WarehouseSchema(Construct):
                 "SpectrumRole": warehouse.spectrum_role.role_arn,
             },
         )
-        self.resource.node.add_dependency(function, warehouse)
+        self.resource.node.add_dependency(function, warehouse.workgroup, warehouse.spectrum_role.node.find_child("DefaultPolicy"))

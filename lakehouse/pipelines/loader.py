@@ -286,6 +286,13 @@ class _Spec:
         writes = self._dataset(given["writes"], (*place, "writes")) if "writes" in given else None
         if writes is not None and job is not None:
             self._check_written(job, writes, (*place, "writes"), trigger, before)
+            contract = self.contracts.get(writes.contract_id)
+            if job == "ingest" and engine == "emr-serverless" and contract is not None and contract.database is not None:
+                self._fault(
+                    (*place, "engine"),
+                    f"{writes.contract_id} is read from a database, to which Glue alone has connections",
+                    "write engine: glue; the other steps may run on emr-serverless",
+                )
         reads: list[DatasetName] = []
         if job == "publish":
             reads = self._publish_reads(given, place, writes)

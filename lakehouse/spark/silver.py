@@ -173,8 +173,10 @@ class Refinement:
         measured: Sequence[Measured],
         is_repeatable: bool,
     ) -> None:
-        findings.counts["silver"] = against["new"] + against["newer"] + against["same"]
-        findings.counts["superseded"] = standings[newest.SUPERSEDED] + against["older"] + against["unchanged"]
+        # Of one extraction, what silver says already gives way to it; of all that bronze holds, it is what stands there.
+        in_silver, passed_over = (against["unchanged"], 0) if self.files is None else (0, against["unchanged"])
+        findings.counts["silver"] = against["new"] + against["newer"] + against["same"] + in_silver
+        findings.counts["superseded"] = standings[newest.SUPERSEDED] + against["older"] + passed_over
         if self._has_operations:
             findings.counts["deleted"] = against["gone"] + against["absent"]
         findings.written = against["new"] + against["newer"] + against["gone"]
@@ -435,8 +437,11 @@ class Refinement:
 
     def _judge_table(self, findings: Findings, *, branch: str, known: Mapping[str, float], measured: Sequence[Measured]) -> None:
         table = self.tables.silver.read(branch)
-        batch = table if self.files is None else of_files(table, self.files)
+        # What an extraction brings is only what changed: its rules are about the table as it will be.
+        batch = table if self.files is None or self._has_operations else of_files(table, self.files)
         judged, held = measure_table_rules(table=table, batch=batch, contract=self.contract, known=known, other=self.other)
+        if self._has_operations and self.files is not None:
+            held = of_files(table, self.files).count()
         self._check_sum(findings, held=held)
         results = [result.record(self._dataset) for result in (*measured, *judged)]
         scored = score_record(score(results), contract=self.contract, dataset=self._dataset)

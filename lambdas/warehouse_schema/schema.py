@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from lakehouse.warehouse.data_api import DataApi
+from lakehouse.warehouse.data_api import DataApi, StatementError
 from lakehouse.warehouse.evolution import columns_found, columns_query, evolution
 from lakehouse.warehouse.migrations import migrate
 from lakehouse.warehouse.tables import WarehouseTable, create_statements
@@ -63,7 +63,9 @@ class WarehouseSchema:
         else:
             self._api.batch(create_statements(table))
         self._make_users((*request.writers, *request.readers))
-        self._api.batch([*_revoked(table, self._known(request.former)), *_granted(table, request.writers, request.readers)])
+        self._api.batch(_granted(table, request.writers, request.readers))
+        for role_name in request.former:
+            self._unless("does not exist", f"REVOKE ALL ON TABLE {table.qualified} FROM {user(role_name)}")
         return Answer(physical_id=_id(table), data={"Outcome": "changed" if found else "created"})
 
     def _leave(self, request: TableRequest) -> Answer:
@@ -82,20 +84,20 @@ class WarehouseSchema:
         return Answer(physical_id=SCHEMA_ID, data={"Ran": ", ".join(ran)})
 
     def _make_users(self, roles: Iterable[str]) -> None:
-        """Database users of IAM roles, made before the roles first connect so that they can be given rights; they have no password."""
-        wanted = tuple(dict.fromkeys(roles))
-        known = self._known(wanted)
-        for role_name in wanted:
-            if role_name not in known:
-                self._api.execute(f"CREATE USER {user(role_name)} PASSWORD DISABLE")
+        """Database users of IAM roles, made before the roles first connect so that they can be given rights; they have no password.
 
-    def _known(self, roles: Iterable[str]) -> tuple[str, ...]:
-        wanted = tuple(roles)
-        if not wanted:
-            return ()
-        rows = self._api.execute("SELECT usename FROM pg_user WHERE usename LIKE 'IAMR:%'").rows
-        known = {str(row[0]).strip() for row in rows}
-        return tuple(role_name for role_name in wanted if f"IAMR:{role_name}" in known)
+        Redshift knows no IF NOT EXISTS for users, and a role that connected before has one.
+        """
+        for role_name in dict.fromkeys(roles):
+            self._unless("already exists", f"CREATE USER {user(role_name)} PASSWORD DISABLE")
+
+    def _unless(self, said: str, statement: str) -> None:
+        """Run a statement; that it fails with these words is as good."""
+        try:
+            self._api.execute(statement)
+        except StatementError as error:
+            if said not in error.error:
+                raise
 
 
 def _id(table: WarehouseTable) -> str:
@@ -112,7 +114,3 @@ def _granted(table: WarehouseTable, writers: Iterable[str], readers: Iterable[st
         grants.append(f"GRANT USAGE ON SCHEMA {schema} TO {user(reader)}")
         grants.append(f"GRANT SELECT ON TABLE {target} TO {user(reader)}")
     return grants
-
-
-def _revoked(table: WarehouseTable, former: Iterable[str]) -> list[str]:
-    return [f"REVOKE ALL ON TABLE {table.qualified} FROM {user(role_name)}" for role_name in former]

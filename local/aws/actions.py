@@ -37,12 +37,12 @@ Namer = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Named]
 """Names a request from (method, path, headers, body, query)."""
 
 _actions = seam.module("core.iam_actions")
-_namers: dict[str, Namer] = {}
+_namers: dict[str, list[Namer]] = {}
 
 
 def name_requests_of(service: str, namer: Namer) -> None:
-    """Let *namer* say what the requests of a service ask for, before MiniStack's tables are asked."""
-    _namers[service] = namer
+    """Let *namer* say what the requests of a service ask for, before MiniStack's tables are asked; of several the first that knows a request does."""
+    _namers.setdefault(service, []).append(namer)
 
 
 def register() -> None:
@@ -83,7 +83,7 @@ def _extract_resource_arn(  # noqa: PLR0917 - MiniStack's signature
 
 
 def _named(service: str, *request: Any) -> Named:
-    return _namers[service](*request) if service in _namers else Named()
+    return next((named for namer in _namers.get(service, ()) if (named := namer(*request)) != Named()), Named())
 
 
 def _request_context(service: str, action: str, body: bytes, query: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from local.aws import (
     athena,
     emr_serverless,
+    glue_connections,
     glue_iceberg,
     glue_resources,
     glue_runs,
@@ -18,7 +19,7 @@ from local.aws import (
 from local.aws.cloudformation import rds_types, redshift_types
 
 ENGINE_ADAPTERS = (
-    glue_resources, glue_runs, glue_iceberg, athena, emr_serverless, redshift_serverless, redshift_data, redshift_types, sfn_glue_athena,
+    glue_connections, glue_resources, glue_runs, glue_iceberg, athena, emr_serverless, redshift_serverless, redshift_data, redshift_types, sfn_glue_athena,
     sfn_emr_serverless, sfn_redshift, rds, rds_types,
 )  # fmt: skip
 """They register before the door, which wraps what they have put in place."""

@@ -20,7 +20,7 @@ DEFAULT_LOG_GROUP = "/aws-glue/jobs/logs-v2"
 
 SERVED = frozenset(
     {
-        "--conf", "--extra-py-files", "--datalake-formats", "--continuous-log-logGroup", "--continuous-log-logStreamPrefix",
+        "--conf", "--extra-jars", "--extra-py-files", "--datalake-formats", "--continuous-log-logGroup", "--continuous-log-logStreamPrefix",
         "--enable-continuous-cloudwatch-log", "--enable-continuous-log-filter", "--enable-metrics", "--enable-observability-metrics",
         "--enable-job-insights", "--enable-auto-scaling", "--enable-s3-parquet-optimized-committer", "--job-language",
         "--custom-logGroup-prefix", "--job-bookmark-option", "--TempDir",
@@ -33,7 +33,7 @@ NOT_SERVED = frozenset(
         "--additional-python-modules", "--python-modules-installer-option", "--auto-scale-within-microbatch", "--class",
         "--continuous-log-conversionPattern", "--custom-logStream-prefix", "--customer-driver-env-vars",
         "--customer-executor-env-vars", "--disable-proxy-v2", "--enable-glue-datacatalog", "--enable-lakeformation-fine-grained-access",
-        "--enable-rename-algorithm-v2", "--enable-spark-ui", "--executor-cores", "--extra-files", "--extra-jars", "--job-bookmark-from",
+        "--enable-rename-algorithm-v2", "--enable-spark-ui", "--executor-cores", "--extra-files", "--job-bookmark-from",
         "--job-bookmark-to", "--scriptLocation", "--spark-event-logs-path", "--use-postgres-driver", "--user-jars-first",
         "--write-shuffle-files-to-s3", "--write-shuffle-spills-to-s3", "--enable-lakeformation-permissions", "--glue-fgac-table-format",
     }
@@ -62,6 +62,7 @@ class JobArguments:
 
     Attributes:
         py_files: `--extra-py-files`, S3 addresses.
+        jars: `--extra-jars`, S3 addresses.
         conf: `--conf`, unchained.
         formats: `--datalake-formats`.
         log_group: Log group of the driver's log.
@@ -70,6 +71,7 @@ class JobArguments:
     """
 
     py_files: tuple[str, ...]
+    jars: tuple[str, ...]
     conf: Mapping[str, str]
     formats: frozenset[str]
     log_group: str
@@ -99,6 +101,7 @@ def parse(arguments: Mapping[str, str], *, job_name: str, run_id: str) -> JobArg
     given = {"--JOB_NAME": job_name, "--JOB_RUN_ID": run_id, **own}
     return JobArguments(
         py_files=tuple(_listed(arguments.get("--extra-py-files", ""))),
+        jars=tuple(_listed(arguments.get("--extra-jars", ""))),
         conf=_conf(arguments.get("--conf", "")),
         formats=formats,
         log_group=_log_group(arguments),
@@ -136,9 +139,10 @@ def check(arguments: Mapping[str, str]) -> None:
         raise InvalidJobError("--job-language must be python on the laptop platform")
     if arguments.get("--job-bookmark-option", "job-bookmark-disable") != "job-bookmark-disable":
         raise InvalidJobError("--job-bookmark-option must be job-bookmark-disable on the laptop platform: job bookmarks are not served")
-    for address in _listed(arguments.get("--extra-py-files", "")):
-        if not address.startswith("s3://"):
-            raise InvalidJobError(f"--extra-py-files takes s3:// addresses, got {address!r}")
+    for name in ("--extra-py-files", "--extra-jars"):
+        for address in _listed(arguments.get(name, "")):
+            if not address.startswith("s3://"):
+                raise InvalidJobError(f"{name} takes s3:// addresses, got {address!r}")
     _conf(arguments.get("--conf", ""))
 
 

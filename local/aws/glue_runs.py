@@ -10,6 +10,8 @@ import contextvars
 import json
 import logging
 import secrets
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from local.aws import glue_arguments, guard, seam, spark_runs
+from local.aws import glue_arguments, glue_connections, guard, seam, spark_runs
 from local.aws.glue_arguments import InvalidJobError, JobArguments
 from local.aws.run_logs import RunLog
 from local.aws.spark_runs import FetchError, RunRole
@@ -115,8 +117,6 @@ def _job(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidJobError(f"GlueVersion {job['GlueVersion']} is not served by the laptop platform; it serves {served}")
     if not given.get("Role"):
         raise InvalidJobError("Role must not be empty")
-    if (job["Connections"] or {}).get("Connections"):
-        raise InvalidJobError("Connections are not served by the laptop platform")
     if job["MaxRetries"]:
         raise InvalidJobError(f"MaxRetries {job['MaxRetries']} is not served by the laptop platform: use 0 and let the state machine retry")
     if job["SecurityConfiguration"] and job["SecurityConfiguration"] not in _glue._security_configs:
@@ -283,7 +283,23 @@ class Run:
                 f"JobName:{self._job['Name']} and JobRunId:{self._run_id} failed to execute with exception "
                 f"Role {self._role.arn} should be given assume role permissions for Glue Service."
             )
-        driver = host.spark().start_driver(iceberg="iceberg" in self._arguments.formats)
+        try:
+            glue_connections.join((self._job["Connections"] or {}).get("Connections") or (), session=session, key=self._role.key())
+        except glue_connections.JoinError as error:
+            return FAILED, f"JobName:{self._job['Name']} and JobRunId:{self._run_id} failed to execute with exception {error}"
+        files = Path(tempfile.mkdtemp(prefix="glue-", dir=host.spark().folder))
+        try:
+            return self._execute_with(files, session)
+        except FetchError as missing:
+            return FAILED, f"LAUNCH ERROR | {missing}"
+        finally:
+            shutil.rmtree(files, ignore_errors=True)
+
+    def _execute_with(self, files: Path, session: boto3.Session) -> tuple[str, str]:
+        """Fetch what has to be there before the driver starts, then start it."""
+        s3 = session.client("s3", config=spark_runs.CONFIG)
+        jars = [spark_runs.fetch(s3, address, files / str(number)) for number, address in enumerate(self._arguments.jars)]
+        driver = host.spark().start_driver(iceberg="iceberg" in self._arguments.formats, jars=jars)
         try:
             try:
                 work = self._fetch(session, driver.folder)

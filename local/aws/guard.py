@@ -152,7 +152,7 @@ def authorize_service(
 # ---- sessions of roles that services assume ------------------------------------------------------------------------
 
 
-def role_session(role_arn: str, service: str, session: str, *, source_arn: str = "") -> str:
+def role_session(role_arn: str, service: str, session: str, *, source_arn: str = "", external_id: str = "") -> str:
     """Access key of a session of a role that a service assumes; its trust policy is evaluated.
 
     Args:
@@ -160,12 +160,13 @@ def role_session(role_arn: str, service: str, session: str, *, source_arn: str =
         service: Principal that assumes it, such as `glue.amazonaws.com`.
         session: Session name; the same three give the same key until it is about to expire.
         source_arn: `aws:SourceArn` of the request.
+        external_id: `sts:ExternalId` of the request.
 
     Raises:
         Denied: There is no such role, or it does not trust the service.
     """
     role = role_record(role_arn)
-    trusted = role is not None and trusts(role, service, source_arn=source_arn)
+    trusted = role is not None and trusts(role, service, source_arn=source_arn, external_id=external_id)
     cached = _sessions.get((role_arn, service, session))
     if trusted and cached and _sts._sessions.get(cached, {}).get("Expiration", 0) > time.time() + 60:
         return cached
@@ -213,14 +214,15 @@ def role_record(role_arn: str) -> dict[str, Any] | None:
     return role if role and role.get("Arn") == role_arn else None
 
 
-def trusts(role: Mapping[str, Any], service: str, *, source_arn: str = "") -> bool:
+def trusts(role: Mapping[str, Any], service: str, *, source_arn: str = "", external_id: str = "") -> bool:
     """Whether a role's trust policy lets a service assume it, by its global or its regional principal."""
     region, document = _responses.get_region(), role.get("AssumeRolePolicyDocument")
+    outside = {"sts:externalid": external_id} if external_id else {}
     decisions = [
         _evaluator.evaluate_resource_policy(
             document,
             _evaluator.EvalContext(
-                "*", "Service", "", "sts:AssumeRole", "*", region, service_context=_service_context(name, source_arn, "")
+                "*", "Service", "", "sts:AssumeRole", "*", region, service_context={**_service_context(name, source_arn, ""), **outside}
             ),
             service=name,
         ).decision

@@ -334,9 +334,11 @@ def _connected(execution: Execution) -> Session:
         return kept.session
     target = execution.target
     connection = target.warehouse.connect(target.database, target.user)
+    namespace, external_id = target.namespace["namespaceArn"], _external_id(target)
     mover = RoleMover(
         roles=target.namespace["iamRoles"], default_role=target.namespace.get("defaultIamRoleArn", ""),
-        session_of=lambda role: _role_objects(role, target.namespace["namespaceArn"]),
+        session_of=lambda role: Objects(_role_client("s3", role, namespace, external_id)),
+        catalog_of=lambda role: _role_client("glue", role, namespace, external_id),
     )  # fmt: skip
     session = Session(
         connection, database=target.database.lower(), user=target.user, mover=mover,
@@ -440,16 +442,22 @@ def _expire(kept: Kept) -> None:
             kept.session.connection.close()
 
 
-def _role_objects(role: str, namespace_arn: str) -> Objects:
-    """S3 with a role's session; the role trusts one of Redshift's principals."""
+def _external_id(target: Target) -> str:
+    """What Redshift gives as external id when it assumes a role: the database user for whom it does."""
+    arn = target.workgroup["workgroupArn"].split(":")
+    return f"arn:{arn[1]}:redshift:{arn[3]}:{arn[4]}:dbuser:{target.workgroup['workgroupName']}/{target.user}"
+
+
+def _role_client(service: str, role: str, namespace_arn: str, external_id: str) -> Any:
+    """A client with a role's session; the role trusts one of Redshift's principals."""
     refused: guard.Denied | None = None
     for principal in redshift_serverless.PRINCIPALS:
         try:
-            key = guard.role_session(role, principal, "RedshiftIamRoleSession", source_arn=namespace_arn)
+            key = guard.role_session(role, principal, "RedshiftIamRoleSession", source_arn=namespace_arn, external_id=external_id)
         except guard.Denied as denied:
             refused = denied
             continue
-        return Objects(boto3.client("s3", **_credentials(key)))
+        return boto3.client(service, **_credentials(key))
     raise SqlError(f"User arn:aws:redshift-serverless is not authorized to assume IAM Role {role}: {refused}")
 
 

@@ -59,7 +59,7 @@ class RunRole:
         Raises:
             guard.Denied: There is no such role, or it does not trust the service.
         """
-        names = guard.credentials(self._key())
+        names = guard.credentials(self.key())
         return boto3.Session(
             aws_access_key_id=names["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=names["AWS_SECRET_ACCESS_KEY"],
@@ -73,7 +73,7 @@ class RunRole:
 
         def renewed() -> Mapping[str, str]:
             try:
-                key = context.copy().run(self._key)
+                key = context.copy().run(self.key)
             except guard.Denied as denied:
                 raise PermissionError(str(denied)) from denied
             names = guard.credentials(key)
@@ -87,7 +87,8 @@ class RunRole:
 
         return renewed
 
-    def _key(self) -> str:
+    def key(self) -> str:
+        """Access key of a session of the role; raises `guard.Denied` if the service may not take it."""
         return guard.role_session(self.arn, self._service, self._session, source_arn=self._source_arn)
 
 

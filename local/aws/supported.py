@@ -14,7 +14,7 @@ OPERATIONS: dict[str, set[str]] = {
         "StartQueryExecution", "StopQueryExecution", "GetQueryExecution", "BatchGetQueryExecution", "GetQueryResults",
         "ListQueryExecutions", "GetQueryRuntimeStatistics", "*WorkGroup", "ListWorkGroups", "ListEngineVersions", "TagResource",
         "UntagResource", "ListTagsForResource", "*NamedQuery", "ListNamedQueries", "*PreparedStatement", "ListPreparedStatements", "GetDatabase", "ListDatabases", "GetTableMetadata",
-        "ListTableMetadata", "ListDataCatalogs", "GetDataCatalog",
+        "ListTableMetadata", "ListDataCatalogs", "*DataCatalog",
     },
     "cloudformation": {
         "CreateStack", "UpdateStack", "DeleteStack", "DescribeStack*", "DescribeEvents", "ListStacks", "ListStackResources",

@@ -38,8 +38,8 @@ HIVE = "hive"
 SCRATCH = "scratch"
 """Name of the catalog whose tables are files in a folder of this machine: what a query writes, before it goes to S3 as the caller."""
 
-HEAP_MB = 1200
-"""Heap of the server; it takes half of that until a query needs more."""
+HEAP_MB = int(os.environ.get("LAKE_TRINO_HEAP_MB") or 1200)
+"""Heap of the server, of which queries may have half; the variable is for data larger than a laptop's usual tests."""
 
 START_SECONDS = 300
 """Longest that a start may take on a machine that is busy."""
@@ -291,8 +291,8 @@ class TrinoEngine:
                 "catalog.management": "static",
                 "catalog.config-dir": str(catalogs),
                 "plugin.dir": str(plugins),
-                "query.max-memory": "600MB",
-                "query.max-memory-per-node": "600MB",
+                "query.max-memory": f"{HEAP_MB // 2}MB",
+                "query.max-memory-per-node": f"{HEAP_MB // 2}MB",
                 "memory.heap-headroom-per-node": "250MB",
                 "task.concurrency": "2",
                 "task.max-worker-threads": "4",

@@ -126,6 +126,16 @@ CREATE AGGREGATE _rs.median(float8) (sfunc = array_append, stype = float8[], fin
 -- Redshift compares strings without their trailing blanks.
 CREATE FUNCTION _rs.key(x anyelement) RETURNS anyelement LANGUAGE sql IMMUTABLE AS 'SELECT x';
 CREATE FUNCTION _rs.key(x text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT rtrim(x, ' ') $$;
+-- What a pattern is matched against: whether Redshift matches the blanks of a CHAR is not documented.
+CREATE FUNCTION _rs.matched(x text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT x';
+CREATE FUNCTION _rs.matched(x bpchar) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF x IS NULL THEN RETURN NULL; END IF;
+  IF octet_length(x) <> octet_length(x::text) THEN
+    PERFORM _rs.refuse('a pattern on a CHAR value that is padded with blanks', 'Write RTRIM(column)');
+  END IF;
+  RETURN x::text;
+END $$;
 CREATE FUNCTION _rs.left(x text, n int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
   IF n < 0 THEN PERFORM _rs.refuse('LEFT with a negative length', 'Give a length of 0 or more'); END IF;
@@ -323,6 +333,9 @@ CREATE TABLE _rs.table_attributes (
   oid oid PRIMARY KEY, diststyle text NOT NULL, distkey text, sortkeys text[] NOT NULL, sortstyle text, encodings jsonb NOT NULL,
   keys jsonb NOT NULL);
 CREATE TABLE _rs.late_views (schema_name text, view_name text, sql text NOT NULL, PRIMARY KEY (schema_name, view_name));
+CREATE TABLE _rs.external_schemas (schema_name text PRIMARY KEY, database_name text NOT NULL, role text NOT NULL);
+CREATE VIEW _rs.svv_external_schemas AS SELECT n.oid::bigint AS esoid, 1 AS eskind, e.schema_name AS schemaname, e.database_name AS databasename
+  FROM _rs.external_schemas e JOIN pg_namespace n ON n.nspname = e.schema_name;
 CREATE TABLE _rs.load_errors (
   user_id int DEFAULT 0, query_id bigint, table_name text, start_time timestamp DEFAULT _rs.getdate(), file_name text, line_number bigint,
   column_name text, column_type text, column_length text, "position" int, error_code int, error_message text, raw_line text,
@@ -392,4 +405,4 @@ CREATE VIEW _rs.svv_columns AS
 
 GRANT USAGE ON SCHEMA _rs TO PUBLIC;
 GRANT SELECT ON ALL TABLES IN SCHEMA _rs TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON _rs.table_attributes, _rs.late_views TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON _rs.table_attributes, _rs.late_views, _rs.external_schemas TO PUBLIC;

@@ -17,7 +17,7 @@ from local.redshift.functions import AGGREGATES, FRAMED, RANKING, as_type, call,
 from local.redshift.words import folded
 
 SYSTEM_VIEWS = frozenset({
-    "pg_table_def", "stl_load_errors", "svv_columns", "svv_table_info", "svv_tables", "sys_load_error_detail", "sys_load_history",
+    "pg_table_def", "stl_load_errors", "svv_columns", "svv_external_schemas", "svv_table_info", "svv_tables", "sys_load_error_detail", "sys_load_history",
     "sys_query_history", "sys_unload_history",
 })  # fmt: skip
 """System tables and views that are served."""
@@ -133,12 +133,14 @@ class Context:
         parameters: Values of `:name` in the statement.
         columns_of: Names of the columns of a PostgreSQL query.
         late_view: SQL of a late-binding view by schema and name, or nothing.
+        external_table: Name of a temporary table with the rows of an external table by schema and name, or nothing.
     """
 
     database: str
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     columns_of: Callable[[str], list[str]] = lambda _: []
     late_view: Callable[[str, str], str | None] = lambda _schema, _name: None
+    external_table: Callable[[str, str], str | None] = lambda _schema, _name: None
 
 
 def translate(sql: str, context: Context) -> str:
@@ -240,8 +242,18 @@ class _Translation:
         return self._expanded(node, schema or "public", name)
 
     def _expanded(self, node: exp.Table, schema: str, name: str) -> exp.Expr:
-        """A late-binding view in place."""
-        if isinstance(node.parent, (*_WRITING, exp.Schema)) and node.arg_key == "this":
+        """A late-binding view in place, or the rows of an external table."""
+        is_target = isinstance(node.parent, (*_WRITING, exp.Schema)) and node.arg_key == "this"
+        rows = self._context.external_table(schema, name)
+        if rows is not None:
+            if is_target:
+                raise RefusedError(f"writing the external table {schema}.{name}", instead="External tables are read only here")
+            node.set("this", exp.to_identifier(rows, quoted=True))
+            node.set("db", None)
+            if not node.alias:
+                node.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
+            return node
+        if is_target:
             return node
         sql = self._context.late_view(schema, name)
         if sql is None:
@@ -351,6 +363,11 @@ class _Translation:
 
     def matches(self, node: exp.RegexpLike) -> exp.Expr:
         functions.safe_pattern(node.expression, of="~", is_search=True)
+        return self.likeness(node)
+
+    def likeness(self, node: exp.Expr) -> exp.Expr:
+        if not isinstance(node.this, exp.Literal):
+            node.set("this", call("_rs.matched", node.this))
         return node
 
     def case(self, node: exp.Case) -> exp.Expr:
@@ -395,6 +412,8 @@ class _Translation:
         if kind == types.DECIMAL:
             precision, scale = (*sizes, 18, 0)[:2] if not sizes else (sizes[0], sizes[1] if len(sizes) > 1 else 0)
             return as_type(value, f"numeric({precision},{scale})")
+        if isinstance(value, exp.Literal) and value.name.strip().lower() in _POSTGRES_WORDS and kind in _WITHOUT_WORDS:
+            raise SqlError(f"invalid value {value.name!r} for {node.to.sql(dialect='redshift')}")
         if kind in _PLAIN_TYPES and not sizes:
             return as_type(value, _PLAIN_TYPES[kind])
         raise RefusedError(f"the type {node.to.sql(dialect='redshift')}", instead=f"Served are {', '.join(TYPES)}")
@@ -568,6 +587,8 @@ _PLAIN_TYPES = {
     exp.DataType.Type.BOOLEAN: "boolean", exp.DataType.Type.DATE: "date", exp.DataType.Type.DOUBLE: "float8",
     exp.DataType.Type.FLOAT: "float4", exp.DataType.Type.TIMESTAMP: "timestamp", exp.DataType.Type.TIMESTAMPTZ: "timestamptz",
 }  # fmt: skip
+_POSTGRES_WORDS = frozenset({"now", "today", "tomorrow", "yesterday", "epoch", "infinity", "-infinity", "allballs"})
+_WITHOUT_WORDS = frozenset({exp.DataType.Type.DATE, exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPTZ})
 TYPES = (
     "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "REAL", "DOUBLE PRECISION", "BOOLEAN", "CHAR", "VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMPTZ",
 )  # fmt: skip
@@ -586,6 +607,7 @@ _HANDLERS: Mapping[type[exp.Expr], Callable[[_Translation, Any], exp.Expr]] = {
     exp.In: _Translation.membership,
     exp.Is: _Translation.is_,
     exp.RegexpLike: _Translation.matches,
+    **dict.fromkeys((exp.Like, exp.ILike, exp.SimilarTo), _Translation.likeness),
     exp.Case: _Translation.case,
     exp.Div: _Translation.division,
     exp.Pow: _Translation.power,

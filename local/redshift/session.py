@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,8 +13,10 @@ from typing import Any, Protocol
 import psycopg
 
 from local.redshift.errors import RefusedError, SqlError
+from local.redshift.lake import postgres_type
 from local.redshift.queries import Context
 from local.redshift.statements import Plan, plan
+from local.redshift.tables import quoted
 
 TYPE_NAMES: Mapping[int, str] = {
     16: "bool", 18: "char", 19: "name", 20: "int8", 21: "int2", 23: "int4", 25: "varchar", 26: "oid", 700: "float4", 701: "float8",
@@ -74,6 +77,10 @@ class Mover(Protocol):
 
     def unload(self, sql: str, session: Session) -> int:
         """Run an UNLOAD; returns the rows unloaded."""
+        ...
+
+    def external(self, database: str, table: str, role: str) -> Any:
+        """Rows of a table of the catalog, read with a role; None if there is no such table."""
         ...
 
 
@@ -143,12 +150,45 @@ class Session:
         views: dict[tuple[str, str], str] = {}
         for schema, name, body in self.connection.execute("SELECT schema_name, view_name, sql FROM _rs.late_views"):
             views[str(schema), str(name)] = str(body)
+        found = self.connection.execute("SELECT schema_name, database_name, role FROM _rs.external_schemas").fetchall()
+        schemas = {str(schema): (str(database), str(role)) for schema, database, role in found}
+        loaded: dict[tuple[str, str], str] = {}
+
+        def external_table(schema: str, name: str) -> str | None:
+            if schema not in schemas:
+                return None
+            if (schema, name) not in loaded:
+                loaded[schema, name] = self._load(schema, name, *schemas[schema])
+            return loaded[schema, name]
+
         return Context(
-            database=self.database,
-            parameters=parameters,
-            columns_of=self._columns_of,
-            late_view=lambda schema, name: views.get((schema, name)),
-        )
+            database=self.database, parameters=parameters, columns_of=self._columns_of,
+            late_view=lambda schema, name: views.get((schema, name)), external_table=external_table,
+        )  # fmt: skip
+
+    def _load(self, schema: str, name: str, database: str, role: str) -> str:
+        """Put the rows of an external table into a temporary one; its name."""
+        may = self.connection.execute("SELECT has_schema_privilege(current_user, %s, 'USAGE')", (schema,)).fetchone()
+        if may is None or not may[0]:
+            raise SqlError(f"permission denied for schema {schema}")
+        rows = self._mover.external(database, name, role) if self._mover is not None else None
+        if rows is None:
+            raise SqlError(f'relation "{schema}.{name}" does not exist')
+        target = f"_external_{uuid.uuid4().hex[:12]}"
+        types = {field.name: postgres_type(field.type) for field in rows.schema}
+        columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in types.items())
+        self.connection.execute(f"CREATE TEMP TABLE {target} ({columns}) ON COMMIT DROP".encode())
+        with self.connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN".encode()) as copy:
+            for batch in rows.to_batches():
+                values = [column.cast("string").to_pylist() for column in batch.columns]
+                for row in zip(*values, strict=True):
+                    copy.write_row(row)
+        blanks = " OR ".join(f"{quoted(column)} ~ ' $'" for column, kind in types.items() if kind == "varchar")
+        if blanks and self.connection.execute(f"SELECT 1 FROM {target} WHERE {blanks} LIMIT 1".encode()).fetchone():
+            raise RefusedError(
+                f"text that ends in blanks in the external table {schema}.{name}", instead="Redshift leaves the blanks out of comparisons"
+            )
+        return target
 
     def told(self, statement: str, values: Sequence[Any]) -> None:
         """Write into a system table, whatever becomes of the transaction."""
@@ -255,6 +295,10 @@ def _shown(value: str | None, column: ResultColumn) -> str | None:
         return None
     if column.type == "numeric" and sum(character.isdigit() for character in value.lstrip("-0.")) > _MOST_DIGITS:
         raise SqlError("Numeric data overflow (result precision)")
+    if column.type in {"date", "timestamp", "timestamptz"} and value.endswith("infinity"):
+        raise SqlError(f"date/time value {value} is out of range")
+    if column.type == "numeric" and value.lower() in {"nan", "infinity", "-infinity"}:
+        raise SqlError(f"numeric value {value} is out of range")
     if column.type == "bool":
         return "true" if value == "t" else "false"
     return value

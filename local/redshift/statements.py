@@ -199,7 +199,9 @@ def _drop(sql: str, context: Context) -> Plan:
     cascade = " CASCADE" if words.accept("CASCADE") else ""
     words.accept("RESTRICT")
     words.end()
-    return Plan(kind=f"DROP {what}", statements=(f"DROP {what} {exists}{', '.join(found)}{cascade}",))
+    dropped = f"DROP {what} {exists}{', '.join(found)}{cascade}"
+    forget = "DELETE FROM _rs.external_schemas e WHERE NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = e.schema_name)"
+    return Plan(kind=f"DROP {what}", statements=(dropped, forget) if what == "SCHEMA" else (dropped,))
 
 
 def _create_schema(sql: str, context: Context) -> Plan:
@@ -211,6 +213,33 @@ def _create_schema(sql: str, context: Context) -> Plan:
     owner = f" AUTHORIZATION {quoted(words.name())}" if words.accept("AUTHORIZATION") else ""
     words.end()
     return Plan(kind="CREATE SCHEMA", statements=(f"CREATE SCHEMA {exists}{quoted(name)}{owner}",))
+
+
+def _create_external_schema(sql: str, context: Context) -> Plan:
+    words = Words(sql)
+    words.expect("CREATE", "EXTERNAL", "SCHEMA")
+    exists = words.accept("IF", "NOT", "EXISTS")
+    name = words.name()
+    table_name((name, "table"), context)
+    if not words.accept("FROM", "DATA", "CATALOG"):
+        raise RefusedError("an external schema that is not FROM DATA CATALOG", instead="Served are databases of the Glue catalog")
+    words.expect("DATABASE")
+    database, role = words.string(), ""
+    while not words.is_done:
+        if words.accept("IAM_ROLE"):
+            role = "default" if words.accept("DEFAULT") else words.string()
+        elif words.accept("REGION"):
+            words.string()
+        else:
+            raise RefusedError(f"CREATE EXTERNAL SCHEMA with {words.peek()}", instead="Served are DATABASE, REGION and IAM_ROLE")
+    if not role:
+        raise SqlError("CREATE EXTERNAL SCHEMA needs IAM_ROLE 'arn' or IAM_ROLE default")
+    keep = (
+        f"INSERT INTO _rs.external_schemas VALUES ({quoted_text(name)}, {quoted_text(database.lower())}, {quoted_text(role)})"
+        " ON CONFLICT (schema_name) DO NOTHING"
+    )
+    made = f"CREATE SCHEMA {'IF NOT EXISTS ' if exists else ''}{quoted(name)}"
+    return Plan(kind="CREATE EXTERNAL SCHEMA", statements=(made, keep))
 
 
 def _alter_table(sql: str, context: Context) -> Plan:
@@ -495,6 +524,7 @@ KINDS: Mapping[str, Callable[[str, Context], Plan]] = {
     "DROP VIEW": _drop_view,
     "DROP (?:TABLE|SCHEMA|MATERIALIZED VIEW)": _drop,
     "CREATE SCHEMA": _create_schema,
+    "CREATE EXTERNAL SCHEMA": _create_external_schema,
     "ALTER TABLE": _alter_table,
     "COMMENT ON": _comment,
     "GRANT ROLE": _grant_role,

@@ -40,7 +40,7 @@ class Words:
         """Step over these words, if they come next."""
         text = " ".join(words)
         taken, found = 0, ""
-        while len(found) < len(text) and self._at + taken < len(self._tokens):
+        while len(found) < len(text) and self.peek(taken):
             found = f"{found} {self.peek(taken)}".strip()
             taken += 1
         if found != text:

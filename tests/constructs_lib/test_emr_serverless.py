@@ -18,9 +18,9 @@ from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.orchestration import EmrServerlessStep, Pipeline, StepPlace
 from constructs_lib.orchestration.steps import MachineFunctions
 from constructs_lib.processing import (
-    LARGE,
-    MEDIUM,
-    SMALL,
+    SERVERLESS_LARGE,
+    SERVERLESS_MEDIUM,
+    SERVERLESS_SMALL,
     EmrServerlessApplication,
     EmrServerlessJob,
     GlueSparkJob,
@@ -68,7 +68,7 @@ def test_the_heap_of_every_worker_fits_into_it_with_what_spark_takes_beside_it(v
         check_heaps({"spark.executor.memory": f"{worker.heap_mb + 128}m"}, memory_gb=memory, worker="it")
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE])
+@pytest.mark.parametrize("size", [SERVERLESS_SMALL, SERVERLESS_MEDIUM, SERVERLESS_LARGE])
 def test_every_preset_is_a_size_that_emr_serverless_has(size: ServerlessSize) -> None:
     settings = size.settings()
     check_heaps(settings, memory_gb=size.worker.memory_gb, worker="a worker")
@@ -140,14 +140,16 @@ def test_an_application_lives_in_the_network_of_the_environment(stack: Stack, sy
 
 
 def test_warm_workers_are_of_a_size_that_jobs_of_it_use(stack: Stack, synth: Synth) -> None:
-    EmrServerlessApplication(stack, "Application", name="warm", warm_workers=WarmWorkers(worker=MEDIUM.worker, drivers=1, executors=3))
+    EmrServerlessApplication(
+        stack, "Application", name="warm", warm_workers=WarmWorkers(worker=SERVERLESS_MEDIUM.worker, drivers=1, executors=3)
+    )
     (application,) = of_type(synth(), "AWS::EMRServerless::Application")
     worker = {"Cpu": "4 vCPU", "Memory": "16 GB", "Disk": "20 GB"}
     assert application["InitialCapacity"] == [
         {"Key": "Driver", "Value": {"WorkerCount": 1, "WorkerConfiguration": worker}},
         {"Key": "Executor", "Value": {"WorkerCount": 3, "WorkerConfiguration": worker}},
     ]
-    check_heaps(MEDIUM.settings(), memory_gb=16, worker="a warm worker")
+    check_heaps(SERVERLESS_MEDIUM.settings(), memory_gb=16, worker="a warm worker")
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk.aws_lambda import Function
 from constructs import Construct
 
 import constructs_lib
@@ -25,6 +27,7 @@ from constructs_lib.storage import DataLake
 from lakehouse.contracts.compiler.project import compile_contracts
 from lakehouse.contracts.tables import table_of
 from lakehouse.naming import DatasetName, Names
+from lakehouse.saved_queries import SavedQuery
 from lakehouse.warehouse.tables import table_of as warehouse_table_of
 from stacks.synthesis import ROOT
 
@@ -48,7 +51,9 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
     code = JobCode.from_platform("refine")
     step = GlueStep(name="refine", job_name="refine", timeout_minutes=5)
     return {
+        "Function": Function,
         "Path": Path,
+        "SavedQuery": SavedQuery,
         "analyst": iam.Role(scope, "Analyst", assumed_by=account_principal()),
         "arrival": FileArrival(
             scope,
@@ -70,6 +75,7 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
         "recorder": RunRecorder(scope, "Recorder", names=names, tables=run_tables.by_name, log_key=keys.logs),
         "role": iam.Role(scope, "Role", assumed_by=service_principal("glue.amazonaws.com")),
         "run_tables": run_tables,
+        "secretsmanager": secretsmanager,
         "stack": stack,
         "table": CatalogTable(dataset=DatasetName.parse("gold.sales.daily_sales"), lake=lake.by_name),
         "table_of": table_of,

@@ -43,6 +43,7 @@ COPIED = (
     "lambdas",
     "local",
     "pipelines",
+    "queries",
     "stacks",
     "package.json",
 )

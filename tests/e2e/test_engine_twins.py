@@ -74,7 +74,8 @@ def test_the_tables_of_both_engines_are_equal(twins: Checkout, zone: str) -> Non
 
 
 def test_the_twin_ran_on_emr_serverless_and_its_audit_says_where_its_log_is(twins: Checkout) -> None:
-    steps = twins.show(twins.runs(TWIN)[0]).steps
+    steps = [step for run in twins.runs(TWIN) for step in twins.show(run).steps]
+    assert {step.engine for step in steps} == {"emr-serverless"}
     emr, logs = twins.client("emr-serverless"), twins.client("logs")
     (application,) = emr.list_applications()["applications"]
     runs = {run["id"]: run for run in emr.list_job_runs(applicationId=application["id"])["jobRuns"]}

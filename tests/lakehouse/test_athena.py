@@ -25,6 +25,7 @@ from lakehouse.athena import (
     QueryTimedOutError,
     ScanLimitError,
     Statistics,
+    as_of,
     literal,
     typed,
     unload_statement,
@@ -318,6 +319,15 @@ def test_a_text_of_athena_becomes_a_value(kind: str, text: str | None, value: ob
 )  # fmt: skip
 def test_a_value_becomes_a_literal_of_sql(value: Any, sql: str) -> None:
     assert literal(value) == sql
+
+
+def test_time_travel_needs_a_zone() -> None:
+    assert (
+        as_of(datetime(2026, 1, 2, 3, tzinfo=timezone(timedelta(hours=1))))
+        == "FOR TIMESTAMP AS OF TIMESTAMP '2026-01-02 02:00:00.000000 UTC'"
+    )
+    with pytest.raises(ValueError, match="must have a zone"):
+        as_of(datetime(2026, 1, 2, 3))  # noqa: DTZ001
 
 
 def test_a_query_costs_at_least_ten_megabytes_unless_it_read_nothing() -> None:

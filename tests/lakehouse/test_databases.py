@@ -14,6 +14,7 @@ from lakehouse.databases import (
     InvalidAddressError,
     InvalidSecretError,
     address_text,
+    is_aurora_writer,
     jdbc_url,
     read_credentials,
     tls_properties,
@@ -52,6 +53,19 @@ def test_each_engine_has_its_jdbc_url() -> None:
     assert jdbc_url("aurora-postgresql", host="a", port=1, dbname="s") == "jdbc:postgresql://a:1/s"
     assert DatabaseAddress.parse("mysql://a.b/shop", secret_arn=ARN).jdbc_url == "jdbc:mysql://a.b:3306/shop"
     assert jdbc_url("aurora-mysql", host="a", port=1, dbname="s") == "jdbc:mysql://a:1/s"
+
+
+@pytest.mark.parametrize(
+    ("host", "is_writer"),
+    [
+        ("shop.cluster-c1a2b3.eu-west-1.rds.amazonaws.com", True),
+        ("shop.cluster-ro-c1a2b3.eu-west-1.rds.amazonaws.com", False),
+        ("etl.cluster-custom-c1a2b3.eu-west-1.rds.amazonaws.com", False),
+        ("shop-1.c1a2b3.eu-west-1.rds.amazonaws.com", False),
+    ],
+)
+def test_the_writer_of_an_aurora_cluster_is_known_by_its_name(host: str, *, is_writer: bool) -> None:
+    assert is_aurora_writer(host) is is_writer
 
 
 @pytest.mark.parametrize("engine", ["postgres", "mysql"])

@@ -15,6 +15,7 @@ from lakehouse.errors import ConfigurationError, Fault
 CHECKOUT = Path(__file__).resolve().parents[2]
 SIZES_RETENTION_REMOVAL = {
     "account",
+    "databases",
     "region",
     "removal",
     "log_retention_days",
@@ -247,3 +248,51 @@ def test_jobs_on_emr_serverless_fit_their_workers_and_the_application(tmp_path: 
     assert fault.file == "config/dev.yaml"
     assert fault.place.startswith("emr_serverless")
     assert problem in fault.problem
+
+
+SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop-AbCdEf"
+KEY = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
+THERE = f"secret_arn: '{SECRET}', secret_key_arn: '{KEY}'"
+
+
+def test_a_database_that_is_there_is_its_secret_and_its_reader(tmp_path: Path) -> None:
+    text = f"databases:\n  shop: {{engine: aurora-postgresql, dbname: shop, {THERE}, reader_endpoint: s.cluster-ro-c1.eu-west-1.rds.amazonaws.com}}\n"
+    database = load_environment(write(tmp_path, dev=text), "dev").databases["shop"]
+    assert database.is_existing
+    assert database.port is None
+
+
+def test_an_environment_takes_a_database_of_the_base_away(tmp_path: Path) -> None:
+    folder = write(tmp_path, base="project: shop\ndatabases:\n  shop: {dbname: shop}\n", dev="databases: {shop: null}\n")
+    assert load_environment(folder, "dev").databases == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "problem"),
+    [
+        ("shop: {}", "databases.shop.dbname", "is missing"),
+        ("shop: {dbname: shop, engin: mysql}", "databases.shop.engin", "there is no key 'engin'"),
+        ("shop: {dbname: shop, engine: oracle}", "databases.shop.engine", "'oracle' is not allowed"),
+        ("shop: {dbname: shop, backup_days: 0}", "databases.shop.backup_days", "greater than or equal to 1"),
+        ("Shop: {dbname: shop}", "databases.Shop.[key]", "is wrong"),
+        ("shop: {dbname: shop, readers: 0}", "databases.shop", "extraction would load the writer: readers must be at least 1"),
+        ("shop: {dbname: shop, reader_endpoint: r}", "databases.shop", "needs secret_arn and secret_key_arn beside reader_endpoint"),
+        (f"shop: {{dbname: shop, {THERE}}}", "databases.shop", "extraction would load the writer: reader_endpoint"),
+        (f"shop: {{dbname: shop, {THERE}, reader_endpoint: a, writer_endpoint: a}}", "databases.shop", "extraction would load the writer"),
+        (
+            f"shop: {{dbname: shop, {THERE}, reader_endpoint: s.cluster-c1.eu-west-1.rds.amazonaws.com}}",
+            "databases.shop",
+            "extraction would load the writer",
+        ),
+        (
+            f"shop: {{dbname: shop, {THERE}, reader_endpoint: r, multi_az: true}}",
+            "databases.shop",
+            "multi_az is said of a database that the platform makes",
+        ),
+        ("shop: {dbname: shop, secret_arn: shop}", "databases.shop.secret_arn", "is wrong"),
+    ],
+)
+def test_a_database_that_could_not_be_read_is_refused(tmp_path: Path, text: str, place: str, problem: str) -> None:
+    (fault,) = faults(write(tmp_path, dev=f"databases:\n  {text}\n"))
+    assert problem in fault.problem
+    assert fault.place == place

@@ -12,7 +12,6 @@ import pytest
 
 from lakehouse.environments import load_environment
 from stacks.platform import build
-from stacks.project import Project
 from stacks.synthesis import ROOT
 from tests.stacks.conftest import Assembly, flat, listed
 from tests.stacks.projects import CHECKOUT, empty_app
@@ -32,7 +31,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
         for spec in CHECKOUT.pipelines
     ]
     app = empty_app(tmp_path_factory.mktemp("moved"))
-    project = Project(contracts=CHECKOUT.contracts, pipelines=pipelines)
+    project = replace(CHECKOUT, pipelines=pipelines)
     build(app, environment=load_environment(ROOT / "config", "prod"), project=project)
     return Assembly("prod", Path(app.synth().directory))
 

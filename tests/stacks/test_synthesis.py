@@ -15,7 +15,7 @@ import pytest
 from stacks.synthesis import ROOT, synthesize
 from tests.stacks.conftest import Assembly
 
-SOURCES = ("app.py", "cdk.json", "config", "contracts", "pipelines", "stacks", "constructs_lib", "lakehouse", "lambdas", "jobs")
+SOURCES = ("app.py", "cdk.json", "config", "contracts", "pipelines", "queries", "stacks", "constructs_lib", "lakehouse", "lambdas", "jobs")
 
 
 def checkout(folder: Path) -> Path:
@@ -39,7 +39,7 @@ def run(folder: Path, outdir: Path, **context: str) -> subprocess.CompletedProce
 
 def authored(folder: Path) -> Path:
     """A copy of what people write, for a synth in this process."""
-    for name in ("config", "contracts", "pipelines"):
+    for name in ("config", "contracts", "pipelines", "queries"):
         shutil.copytree(ROOT / name, folder / name)
     return folder
 

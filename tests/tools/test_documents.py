@@ -37,7 +37,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 
 def test_the_readme_names_every_folder_of_the_checkout() -> None:
     text = (ROOT / "README.md").read_text()
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"config", "contracts", "pipelines", "docs", "tests"}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"config", "contracts", "pipelines", "queries", "docs", "tests"}
     assert [name for name in sorted(packages) if f"`{name}/`" not in text] == []
 
 

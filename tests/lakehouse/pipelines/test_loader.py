@@ -497,3 +497,20 @@ def test_files_that_would_not_be_read(specs: Specs) -> None:
 def test_no_folder(tmp_path: Path, contracts: dict[str, CompiledContract]) -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
         load_pipelines(tmp_path / "pipelines", contracts)
+
+
+def test_a_database_is_read_by_glue_and_what_follows_may_run_elsewhere(specs: Specs) -> None:
+    """EMR Serverless has no connections: a step that it cannot do is refused before anything is deployed."""
+    text = """\
+pipeline: shop
+owner: team
+trigger: {schedule: "rate(1 day)"}
+steps:
+  - {job: ingest, writes: bronze.shop.orders, engine: ENGINE}
+  - {job: refine, writes: silver.shop.orders, engine: emr-serverless}
+"""
+    assert [step.engine for step in specs.load(shop=text.replace("ENGINE", "glue"))["shop"].steps] == ["glue", "emr-serverless"]
+    (fault,) = specs.faults(shop=text.replace("ENGINE", "emr-serverless"))
+    assert (fault.line, fault.place) == (5, "steps[0].engine")
+    assert "Glue alone has connections" in fault.problem
+    assert fault.fix.startswith("write engine: glue")

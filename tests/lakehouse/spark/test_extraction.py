@@ -211,6 +211,7 @@ def test_all_of_bronze_refined_anew_gives_the_same_silver(runs: MakeRuns) -> Non
     world.source.execute("DELETE FROM things WHERE id = 1")
     world.source.execute("UPDATE things SET name = 'new', changed = now()")
     world.run()
+    assert world.run().counts == counts(0, superseded=1)
     before = world.lake.content("silver")
     found: Findings = world.refine(None, world.new_run())
     assert world.lake.content("silver") == before

@@ -127,6 +127,9 @@ LAST = "Job failed, please check complete logs in configured logging destination
     [
         (_serverless("FAILED", LAST + "lakehouse.errors.RunFailed: quality_gate: 3 rows"), "FAILED", "quality_gate", "step refine: 3 rows"),
         (_serverless("FAILED", LAST + "ValueError: no such day"), "FAILED", "job_failed", "step refine: ValueError: no such day"),
+        (_serverless("FAILED", "Job failed: Worker could not be allocated as the application has exceeded maximumCapacity settings: [cpu: 4 vCPU]"),
+         "FAILED", "job_failed",
+         "step refine: Job failed: Worker could not be allocated as the application has exceeded maximumCapacity settings: [cpu: 4 vCPU]"),
         (_serverless("FAILED"), "FAILED", "job_failed", "step refine: job run 00g ended FAILED and gave no message"),
         (_serverless("CANCELLED", "Job run timed out"), "TIMED_OUT", "timed_out", "step refine: did not end in the time that it is given: Job run timed out"),
         (_serverless("CANCELLED", "Cancelled by user"), "FAILED", "aborted", "step refine: the job run 00g was stopped: Cancelled by user"),

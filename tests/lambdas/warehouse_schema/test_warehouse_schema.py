@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from lakehouse.errors import TerminalError
-from lakehouse.warehouse.data_api import Answer, DataApi, ResultColumn
+from lakehouse.warehouse.data_api import Answer, DataApi, ResultColumn, StatementError
 from lakehouse.warehouse.tables import WarehouseColumn, WarehouseTable
 from lakehouse.warehouse.text import SqlRefused
 from lambdas.warehouse_schema.requests import id_after_failure, request_of
@@ -38,12 +38,13 @@ class Warehouse:
     def execute(self, sql: str, **_: object) -> Answer:
         if "svv_columns" in sql:
             return self._rows(COLUMNS, self.columns)
-        if "pg_user" in sql:
-            return self._rows(("usename",), [(user,) for user in self.users])
         if "FROM lakehouse.migrations" in sql:
             return self._rows(("name", "checksum"), ())
-        if sql.startswith("CREATE USER"):
-            self.users.append(sql.split('"')[1])
+        user = sql.split('"')[1 if sql.startswith("CREATE USER") else -2] if "IAMR:" in sql else ""
+        if sql.startswith("CREATE USER") and user in self.users:
+            raise StatementError(statement_id="x", status="FAILED", error=f'ERROR: user "{user}" already exists')
+        if sql.startswith("REVOKE") and user not in self.users:
+            raise StatementError(statement_id="x", status="FAILED", error=f'ERROR: user "{user}" does not exist')
         self.ran.append((sql,))
         return Answer(statement_id="x")
 
@@ -103,6 +104,21 @@ def test_a_table_that_is_there_is_evolved_and_former_writers_lose_their_rights()
     assert warehouse.ask(table_event("Update")).data == {"Outcome": "changed"}
     assert 'ALTER TABLE "gold_sales"."daily" ADD COLUMN "note" VARCHAR(80)' in warehouse.statements
     assert 'REVOKE ALL ON TABLE "gold_sales"."daily" FROM "IAMR:former"' in warehouse.statements
+
+
+def test_a_former_writer_that_never_came_is_no_trouble_and_other_errors_are() -> None:
+    warehouse = Warehouse(columns=[("day", "date", None, None, None)])
+    warehouse.ask(table_event("Update"))
+    assert not any(statement.startswith("REVOKE") for statement in warehouse.statements)
+
+    class Refusing(Warehouse):
+        def execute(self, sql: str, **more: object) -> Answer:
+            if sql.startswith("CREATE USER"):
+                raise StatementError(statement_id="x", status="FAILED", error="ERROR: permission denied")
+            return super().execute(sql, **more)
+
+    with pytest.raises(StatementError, match="permission denied"):
+        Refusing().ask(table_event())
 
 
 def test_what_redshift_runs_alone_runs_alone() -> None:

@@ -398,3 +398,32 @@ def test_a_wait_ends_with_the_statement_not_with_the_time(warehouse: Warehouse) 
     began = time.monotonic()
     assert warehouse.run("SELECT 1")["Status"] == "FINISHED"
     assert time.monotonic() - began < 10
+
+
+def test_a_role_may_be_kept_for_the_users_of_one_warehouse(warehouse: Warehouse) -> None:
+    aws, kept = (
+        warehouse.aws,
+        warehouse.aws.client("redshift-serverless").get_namespace(namespaceName=warehouse.name)["namespace"]["iamRoles"],
+    )
+
+    def trust(workgroup: str) -> dict[str, Any]:
+        of = f"arn:aws:redshift:{REGION}:{ACCOUNT}:dbuser:{workgroup}/*"
+        condition = {"StringLike": {"sts:ExternalId": of}}
+        principal = {"Service": SERVERLESS}
+        return {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", "Condition": condition}],
+        }
+
+    rights = (
+        allow("s3:GetObject", f"arn:aws:s3:::{warehouse.bucket}/data/*"),
+        allow("s3:ListBucket", f"arn:aws:s3:::{warehouse.bucket}"),
+    )
+    mine, others = aws.role(*rights, trust=trust(warehouse.name)), aws.role(*rights, trust=trust("another"))
+    aws.client("redshift-serverless").update_namespace(namespaceName=warehouse.name, iamRoles=[*kept, mine, others])
+    aws.client("s3").put_object(Bucket=warehouse.bucket, Key="data/kept/rows.csv", Body=b"1\n2\n")
+    warehouse.run("CREATE TABLE kept_for (id INT)")
+    source = f"COPY kept_for FROM 's3://{warehouse.bucket}/data/kept/' IAM_ROLE"
+    assert warehouse.run(f"{source} '{mine}' CSV")["Status"] == "FINISHED"
+    refused = warehouse.run(f"{source} '{others}' CSV")
+    assert (refused["Status"], "not authorized to assume IAM Role" in refused["Error"]) == ("FAILED", True)

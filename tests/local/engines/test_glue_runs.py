@@ -143,14 +143,13 @@ def test_what_is_not_served_is_refused_by_name(lake: Lake) -> None:
         ({"DefaultArguments": {"--datalake-formats": "iceberg,delta"}}, "delta"),
         ({"DefaultArguments": {"--JOB_NAME": "x"}}, "--JOB_NAME"),
         ({"DefaultArguments": {"--conf": "spark.a"}}, "spark.a"),
-        ({"Connections": {"Connections": ["db"]}}, "Connections"),
         ({"MaxRetries": 1}, "MaxRetries"),
     ):
         code, message = refusal(glue.create_job, Name=lake.aws.name("job"), **{**good, **changed})
         assert (code, said in message) == ("InvalidInputException", True), message
     name = lake.aws.name("job")
     glue.create_job(Name=name, **good)
-    assert "--extra-jars" in refusal(glue.start_job_run, JobName=name, Arguments={"--extra-jars": "s3://x/y.jar"})[1]
+    assert "--extra-files" in refusal(glue.start_job_run, JobName=name, Arguments={"--extra-files": "s3://x/y"})[1]
     for asked in ({"ExecutionClass": "FLEX"}, {"SecurityConfiguration": "mine"}, {"JobRunId": "jr_1"}):
         assert f"{next(iter(asked))} of a job run is not served" in refusal(glue.start_job_run, JobName=name, **asked)[1]
     assert refusal(glue.start_job_run, JobName="nothing")[0] == "EntityNotFoundException"

@@ -207,6 +207,6 @@ def test_job_arguments_are_sorted_out() -> None:
     )  # fmt: skip
     assert (found.conf, found.py_files) == ({"spark.a": "1", "spark.b": "x y"}, ("s3://a/b.zip", "s3://a/c.zip"))
     assert found.script == ("--JOB_NAME", "j", "--JOB_RUN_ID", "jr_1", "--mine", "1")
-    for bad in ({"--extra-jars": "s3://a/b.jar"}, {"mine": "1"}, {"--big": "x" * 300_000}, {"--extra-py-files": "/tmp/x.zip"}):
+    for bad in ({"--extra-files": "s3://a/b.jar"}, {"mine": "1"}, {"--big": "x" * 300_000}, {"--extra-py-files": "/tmp/x.zip"}):
         with pytest.raises(InvalidJobError):
             check(bad)

@@ -1,0 +1,15 @@
+-- TPC-H query 17: revenue of small orders; the validation parameters of the standard.
+SELECT
+  CAST(SUM(l_extendedprice) AS DOUBLE) / 7.0 AS avg_yearly
+FROM lineitem, part
+WHERE
+  p_partkey = l_partkey
+  AND p_brand = 'Brand#23'
+  AND p_container = 'MED BOX'
+  AND l_quantity < (
+    SELECT
+      0.2 * AVG(l_quantity)
+    FROM lineitem
+    WHERE
+      l_partkey = p_partkey
+  )
