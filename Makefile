@@ -6,10 +6,10 @@ PY := $(VENV)/bin/python
 export PATH := $(VENV)/bin:$(PATH)
 export JSII_NODE := $(VENV)/bin/node
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check synth bench lock clean wheel
+.PHONY: help setup demo test test-bulk check synth bench lock clean wheel
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install everything into this checkout; quick and offline if nothing changed
 	@$(PYTHON) tools/setup.py
@@ -20,6 +20,9 @@ demo: setup ## Files travel raw -> bronze -> silver -> gold on this laptop
 test: setup ## Checks, then every test: units, the laptop platform, whole scenarios
 	@$(PY) -m tools.spark_releases
 	@$(PY) -m tools.run_tests $(TESTS)
+
+test-bulk: setup ## All eight tables of TPC-H through the platform and the 22 queries over them (ten minutes)
+	@$(PY) -m tools.run_tests -q -m bulk tests
 
 check: setup ## Lint, format, types and import rules
 	@$(PY) -m tools.checks

@@ -37,7 +37,7 @@ class Part:
 
 
 LANES = (
-    (Part(name="units", markers="not spark and not platform and not e2e"), Part(name="platform", markers="platform and not e2e")),
+    (Part(name="units", markers="not spark and not platform and not e2e and not bulk"), Part(name="platform", markers="platform and not e2e")),
     (Part(name="spark", markers="spark and not e2e"), Part(name="scenarios", markers="e2e")),
 )
 """Parts that run one after another, quickest first, so that a fault shows early; the lanes run side by side."""

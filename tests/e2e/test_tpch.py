@@ -9,7 +9,7 @@ import pytest
 from benchmarks.tpch import run
 from local.tpch.queries import NUMBERS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.bulk, pytest.mark.timeout(1800)]
 
 
 def test_the_22_queries_answer_over_our_tables(tmp_path: Path) -> None:
