@@ -13,6 +13,7 @@ from lakehouse.contracts.compiler.documents import Document, Place, dotted, near
 from lakehouse.databases import is_aurora_writer
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.naming import DATABASE_PREFIX, MAX_PREFIX, METRICS_NAMESPACE, PREFIX, PROJECT, Names
+from lakehouse.networks import INTERFACE_SERVICES, ZONES, overlap, problem_of_range
 from lakehouse.worker_sizes import serverless_fault
 
 BASE = "base"
@@ -247,6 +248,82 @@ class Audit(_Section):
     ttl_days: int = Field(default=90, ge=1, le=3650, description="Age at which items of runs are deleted.")
 
 
+_Subnets = Annotated[tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")], ...], Field(strict=False)]
+"""Subnets by their ids."""
+
+
+class ExistingVpc(_Section):
+    """A VPC that somebody else made."""
+
+    id: str = Field(pattern=r"^vpc-[0-9a-f]{8,17}$", description="Id of an existing VPC; then there is no `network.cidr`.")
+    cidr: str | None = Field(default=None, description="Its range, if no environment's network may overlap it.")
+    private_subnet_ids: _Subnets = Field(
+        default=(), description="Subnets for jobs: two or three, each in a zone of its own, a /24 or larger, not public."
+    )
+    isolated_subnet_ids: _Subnets = Field(
+        default=(), description="As many for databases, in the same zones; those of the jobs if left out."
+    )
+
+    @model_validator(mode="after")
+    def _subnets_fit(self) -> ExistingVpc:
+        if not ZONES[0] <= len(self.private_subnet_ids) <= ZONES[-1]:
+            raise ValueError(f"private_subnet_ids must name {ZONES[0]} or {ZONES[-1]} subnets, got {len(self.private_subnet_ids)}")
+        if len(self.isolated_subnet_ids) not in {0, len(self.private_subnet_ids)}:
+            raise ValueError(
+                f"isolated_subnet_ids must be as many as private_subnet_ids, {len(self.private_subnet_ids)}, or none, got {len(self.isolated_subnet_ids)}"
+            )
+        if self.cidr is not None:
+            _require_range(self.cidr)
+        return self
+
+
+class Network(_Section):
+    """Where jobs, databases and warehouses live."""
+
+    cidr: str | None = Field(
+        default=None,
+        description="Range of the VPC, a /16 to a /20, of which no other environment has a part; required without `network.vpc`.",
+    )
+    availability_zones: int = Field(
+        default=2, ge=ZONES[0], le=ZONES[-1], description="Zones that the VPC spans; which ones is AWS's choice."
+    )
+    nat_gateways: int = Field(
+        default=0, ge=0, le=ZONES[-1], description="Ways out to the internet, at most one a zone; about 33 dollars a month each, and data."
+    )
+    interface_endpoints: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(), description="AWS services within reach without a way out; about 7 dollars a month and zone each. See docs/deploying.md."
+    )
+    flow_logs: Literal["all", "reject", "none"] = Field(default="all", description="Traffic that is recorded.")
+    vpc: ExistingVpc | None = Field(default=None, description="A VPC that exists, in place of one that is made.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Network:
+        if self.cidr is not None and self.vpc is not None:
+            raise ValueError("cidr and vpc contradict each other: keep cidr for a VPC that is made, or vpc for one that exists")
+        if self.cidr is not None:
+            _require_range(self.cidr)
+        if self.nat_gateways > (0 if self.vpc is not None else self.availability_zones):
+            most = "0, an existing VPC has its own ways out" if self.vpc is not None else f"availability_zones = {self.availability_zones}"
+            raise ValueError(f"nat_gateways must be at most {most}, got {self.nat_gateways}")
+        unknown = [service for service in self.interface_endpoints if service not in INTERFACE_SERVICES]
+        if unknown:
+            raise ValueError(f"interface_endpoints knows no {', '.join(unknown)}: it knows {', '.join(INTERFACE_SERVICES)}")
+        if len(set(self.interface_endpoints)) < len(self.interface_endpoints):
+            raise ValueError(f"interface_endpoints names a service twice, got {', '.join(self.interface_endpoints)}")
+        return self
+
+    @property
+    def range(self) -> str | None:
+        """Addresses that no other environment may have; None if nobody says them."""
+        return self.vpc.cidr if self.vpc is not None else self.cidr
+
+
+def _require_range(cidr: str) -> None:
+    problem = problem_of_range(cidr)
+    if problem:
+        raise ValueError(f"cidr: {problem}")
+
+
 class Environment(_Section):
     """One environment: what differs from the others."""
 
@@ -288,6 +365,7 @@ class Environment(_Section):
         default_factory=dict[str, Database], description="Relational databases that are read, by the name of their connection."
     )
     audit: Audit = Field(default_factory=Audit)
+    network: Network = Field(default_factory=Network)
 
     @field_validator("databases", mode="before")
     @classmethod
@@ -406,6 +484,10 @@ def _validated(name: str, base: Document, document: Document, faults: list[Fault
             problem, fix = _explained(detail, place)
             faults.append(layers.fault(place, problem, fix))
         return None
+    if environment.network.cidr is None and environment.network.vpc is None:
+        fix = f"add network: {{cidr: 10.0.0.0/16}} to config/{name}.yaml, a range that no other environment has, or network: {{vpc: …}} for a VPC that exists"
+        faults.append(layers.fault(("network", "cidr"), "is missing", fix))
+        return None
     return environment
 
 
@@ -434,7 +516,7 @@ def _explained(detail: Any, place: Place) -> tuple[str, str]:
         section = _section(place[:-1])
         return f"there is no key {place[-1]!r}", nearest(str(place[-1]), [key for key in section.model_fields if key != "env"])
     if kind == "missing":
-        return "is missing", f"add {place[-1]} to config/base.yaml"
+        return "is missing", f"add {dotted(place)} to config/base.yaml" if len(place) == 1 else f"add {dotted(place)}"
     if kind == "value_error":
         problem, _, fix = str(context.get("error")).partition(", got ")
         return (f"{problem}, got {fix}" if fix else problem), "correct the values in this section"
@@ -456,8 +538,8 @@ def _section(place: Place) -> type[BaseModel]:
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:
     """The section that a key holds, itself or under names that people choose; None if it holds none."""
-    found = get_args(annotation)[1] if get_origin(annotation) is dict else annotation
-    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+    options = get_args(annotation)[1:] if get_origin(annotation) is dict else (annotation, *get_args(annotation))
+    return next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
 
 
 def _description(place: Place) -> str:
@@ -474,6 +556,17 @@ def _shared(mine: Environment, other: Environment, document: Document | None) ->
     def differ(a: str | None, b: str | None) -> bool:
         return a is not None and b is not None and a != b
 
+    ranges = mine.network.range, other.network.range
+    if ranges[0] is not None and ranges[1] is not None and overlap(ranges[0], ranges[1]) and not _same_vpc(mine, other):
+        faults.append(
+            Fault(
+                file=file,
+                line=document.line(("network",)) if document else 0,
+                place="network.cidr",
+                problem=f"the networks of {mine.env!r} ({ranges[0]}) and {other.env!r} ({ranges[1]}) overlap, so they could never be connected",
+                fix="give each environment a range of its own",
+            )
+        )
     if differ(mine.account, other.account):
         return faults
     line = document.line(("name_prefix",)) if document else 0
@@ -499,6 +592,10 @@ def _shared(mine: Environment, other: Environment, document: Document | None) ->
             Fault(file=file, line=line, place="database_prefix", problem=problem, fix=f"add database_prefix: {other.env}_ to {file}")
         )
     return faults
+
+
+def _same_vpc(mine: Environment, other: Environment) -> bool:
+    return mine.network.vpc is not None and other.network.vpc is not None and mine.network.vpc.id == other.network.vpc.id
 
 
 def _reference_rows(section: type[BaseModel], prefix: str) -> list[str]:

@@ -8,6 +8,7 @@ from lakehouse.environments import Environment
 from stacks.catalog_stack import CatalogStack, tables_by_domain
 from stacks.compute_stack import ComputeStack
 from stacks.foundation_stack import FoundationStack
+from stacks.network_stack import NetworkStack
 from stacks.operations_stack import OperationsStack
 from stacks.pipelines_stack import PipelinesStack, pipelines_by_domain
 from stacks.platform_stack import PlatformStack
@@ -28,6 +29,7 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         allow_destroy: Whether the caller unlocked the removal of data.
     """
     foundation = FoundationStack(scope, environment=environment, allow_destroy=allow_destroy)
+    network = NetworkStack(scope, environment=environment, pipelines=project.pipelines, allow_destroy=allow_destroy)
     catalogs = {
         domain: CatalogStack(scope, domain=domain, environment=environment, tables=tables, allow_destroy=allow_destroy)
         for domain, tables in tables_by_domain(project.contracts).items()
@@ -53,7 +55,7 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         )
         for _ in range(int(environment.warehouse.kind != "none"))
     ]
-    tiers: list[PlatformStack] = [*catalogs.values(), compute, *warehouses, operations, *pipelines.values()]
+    tiers: list[PlatformStack] = [network, *catalogs.values(), compute, *warehouses, operations, *pipelines.values()]
     for tier in tiers:
         tier.add_stack_dependency(foundation)
     for stack in pipelines.values():

@@ -12,12 +12,15 @@ from pyspark.sql import SparkSession
 from lakehouse.audit import AuditTrail
 from lakehouse.audit_records import RunTrail
 from lakehouse.contracts.model import CompiledContract
+from lakehouse.databases import CredentialCache
 from lakehouse.lineage import Lineage
 from lakehouse.manifests import Manifest, ManifestFile
 from lakehouse.spark.arguments import JobArguments
 from lakehouse.spark.progress import Reached
 from lakehouse.spark.raw.staging import LocalStaging
 from lakehouse.spark.run import SparkRun, Transform
+from lakehouse.watermarks import Watermarks
+from tests.source_database import Secrets
 from tests.spark_lake import Lake
 
 
@@ -43,6 +46,12 @@ class LocalServices:
 
     def staging(self, arguments: JobArguments) -> LocalStaging:
         return LocalStaging(root=self._folder, folder=self._folder / "staging" / arguments.job_run_id)
+
+    def watermarks(self, arguments: JobArguments) -> Watermarks:
+        return Watermarks(client=self._dynamodb, table=arguments.watermarks_table)
+
+    def credentials(self) -> CredentialCache:
+        return CredentialCache(Secrets())
 
 
 class Pipelines:
@@ -75,6 +84,7 @@ class Pipelines:
         reads: str = "",
         transform: Transform | None = None,
         reached: Reached = lambda _: None,
+        more: Sequence[str] = (),
     ) -> None:
         """Run one step to its end, or to where `reached` stops it; each call is a job run of its own."""
         self.job_runs += 1
@@ -82,6 +92,7 @@ class Pipelines:
             *("--env", "local", "--project", "lakehouse", "--pipeline", pipeline, "--step", step, "--contracts", "contracts.json"),
             *("--writes", writes, "--reads", reads, "--audit_table", "audit", "--lineage_table", "lineage", "--run_id", run_id),
             *("--manifest", manifest, "--batch_id", "none", "--JOB_RUN_ID", f"jr-{self.job_runs}", "--enable-metrics", "true"),
+            *more,
         ])  # fmt: skip
         with SparkRun(arguments, services=self.services, spark=self.spark, reached=reached) as run:
             if transform is not None:

@@ -15,7 +15,6 @@ Actions (besides writing its log):
 
 from __future__ import annotations
 
-import threading
 from functools import cache
 from typing import Any
 
@@ -23,12 +22,9 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lakehouse.aws import client
+from lambdas.custom_resource import serve
 from lambdas.iceberg_table.resource import TableRequest, answer_to, id_after_failure
-from lambdas.iceberg_table.response import Response
 from lambdas.iceberg_table.table import IcebergTables
-
-RESERVE_SECONDS = 5
-"""Before the function is stopped, CloudFormation is told that it failed."""
 
 logger = Logger(service="lambdas.iceberg_table")
 
@@ -42,19 +38,4 @@ def tables() -> IcebergTables:
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Lambda entry point."""
-    response = Response(event, log_stream=context.log_stream_name)
-    late = threading.Timer(
-        max(context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS, 0),
-        lambda: response.fail(physical_id=id_after_failure(event), reason="the function ran out of time: deploy again"),
-    )
-    late.daemon = True
-    late.start()
-    try:
-        answer = answer_to(TableRequest.from_event(event), tables())
-    except Exception as error:
-        logger.exception("the request failed")
-        response.fail(physical_id=id_after_failure(event), reason=f"{type(error).__name__}: {error}")
-    else:
-        response.succeed(physical_id=answer.physical_id, data=answer.data)
-    finally:
-        late.cancel()
+    serve(event, context, answer=lambda: answer_to(TableRequest.from_event(event), tables()), id_after_failure=id_after_failure(event))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lakehouse.contracts.tables import TableDefinition
 from lakehouse.errors import TerminalError
+from lambdas.custom_resource import Answer
 from lambdas.iceberg_table.table import IcebergTables, TableAddress
 
 PROPERTIES = ("Database", "Table", "Location", "Definition", "OnDelete")
@@ -68,26 +69,13 @@ class TableRequest:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What CloudFormation is told.
-
-    Attributes:
-        physical_id: Stable id of the table; another one makes CloudFormation delete the former.
-        data: Attributes of the resource.
-    """
-
-    physical_id: str
-    data: dict[str, str]
-
-
 def answer_to(request: TableRequest, tables: IcebergTables) -> Answer:
     """Do what is asked; asked twice, the second time changes nothing."""
     name = str(request.address)
     if request.action == "Delete":
         if request.drops_on_delete and request.physical_id == name:
             tables.drop(request.address, contract_id=request.definition.contract_id)
-        return Answer(physical_id=request.physical_id or name, data={})
+        return Answer(physical_id=request.physical_id or name)
     outcome = tables.put(request.address, request.definition)
     data = {
         "Outcome": outcome,

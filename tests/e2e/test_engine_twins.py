@@ -12,7 +12,6 @@ from cli.results import Run
 from local.tpch.dirty import DIRTY_DAY, write_dirty_drop
 from local.tpch.drops import generate
 from tests.e2e.conftest import Checkout, new_checkout
-from tests.e2e.rows import csv
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -83,26 +82,3 @@ def test_the_twin_ran_on_emr_serverless_and_its_audit_says_where_its_log_is(twin
     for step in steps:
         events = logs.get_log_events(logGroupName=step.log_group, logStreamName=step.log_stream, startFromHead=True)["events"]
         assert any("lakehouse" in event["message"] for event in events), step
-
-
-def test_a_run_that_fails_on_emr_serverless_says_why_and_can_be_run_again(twins: Checkout) -> None:
-    known = twins.runs(TWIN)
-    late = twins.write("late.csv", csv("orders", range(900_001, 900_003), text="late"))
-    twins.client("iam").put_role_policy(
-        RoleName=_job_role(twins), PolicyName="broken",
-        PolicyDocument='{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"glue:UpdateTable","Resource":"*"}}',
-    )  # fmt: skip
-    twins.drop(f"tpch.{TWIN}", [late], day=DIRTY_DAY)
-    twins.wait(code=1)
-    (failed,) = twins.new_runs(known, TWIN)
-    assert (failed.status, failed.reason) == ("FAILED", "access_denied")
-    assert "glue:UpdateTable" in (failed.message or "")
-    twins.client("iam").delete_role_policy(RoleName=_job_role(twins), PolicyName="broken")
-
-
-def _job_role(checkout: Checkout) -> str:
-    """Role of the twin's first job."""
-    emr = checkout.client("emr-serverless")
-    (application,) = emr.list_applications()["applications"]
-    names = {run["name"]: run["executionRole"] for run in emr.list_job_runs(applicationId=application["id"])["jobRuns"]}
-    return next(role.rsplit("/", 1)[-1] for name, role in names.items() if name.endswith("-ingest"))

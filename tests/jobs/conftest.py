@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -22,20 +23,25 @@ def contracts() -> dict[str, CompiledContract]:
 
 
 @pytest.fixture
-def pipelines(spark: SparkSession, contracts: dict[str, CompiledContract], tmp_path: Path) -> Iterator[Pipelines]:
+def dynamodb() -> Iterator[Any]:
     with mock_aws():
         dynamodb = boto3.client("dynamodb", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
-        for table, partition in (("audit", "pipeline"), ("lineage", "pk")):
+        for table, partition in (("audit", "pipeline"), ("lineage", "pk"), ("watermarks", "pk")):
             dynamodb.create_table(
                 TableName=table,
                 BillingMode="PAY_PER_REQUEST",
                 KeySchema=[{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
                 AttributeDefinitions=[{"AttributeName": partition, "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
             )
-        services = LocalServices(dynamodb=dynamodb, folder=tmp_path, contracts=contracts)
-        audit = AuditTrail(client=dynamodb, table="audit")
-        lineage = Lineage(client=dynamodb, table="lineage")
-        yield Pipelines(spark=spark, services=services, audit=audit, lineage=lineage, folder=tmp_path)
+        yield dynamodb
+
+
+@pytest.fixture
+def pipelines(dynamodb: Any, spark: SparkSession, contracts: dict[str, CompiledContract], tmp_path: Path) -> Pipelines:
+    services = LocalServices(dynamodb=dynamodb, folder=tmp_path, contracts=contracts)
+    audit = AuditTrail(client=dynamodb, table="audit")
+    lineage = Lineage(client=dynamodb, table="lineage")
+    return Pipelines(spark=spark, services=services, audit=audit, lineage=lineage, folder=tmp_path)
 
 
 @pytest.fixture

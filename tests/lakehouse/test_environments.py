@@ -25,14 +25,20 @@ SIZES_RETENTION_REMOVAL = {
     "athena",
     "lifecycle",
     "audit",
+    "network",
     "schedules",
 }
+
+EXISTING_VPC = "network: {vpc: {id: vpc-01234567, private_subnet_ids: [subnet-00000001, subnet-00000002]}}\n"
 
 
 def write(tmp_path: Path, **files: str) -> Path:
     folder = tmp_path / "config"
     folder.mkdir(exist_ok=True)
-    for name, text in {"base": "project: shop\n", "dev": "removal: retain\n", **files}.items():
+    texts = {"base": "project: shop\n", "dev": "removal: retain\n", **files}
+    if not any("network" in text for text in texts.values()):
+        texts["base"] += EXISTING_VPC
+    for name, text in texts.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return folder
 
@@ -233,6 +239,47 @@ def test_an_environment_cannot_be_changed(tmp_path: Path) -> None:
     environment: Any = load_environment(write(tmp_path), "dev")
     with pytest.raises(ValueError, match="frozen"):
         environment.removal = "destroy"
+
+
+def test_networks_of_environments_may_not_overlap_whatever_their_account(tmp_path: Path) -> None:
+    dev = "account: '111111111111'\nnetwork: {cidr: 10.1.0.0/16}\n"
+    folder = write(tmp_path, dev=dev, prod="account: '222222222222'\nnetwork: {cidr: 10.1.64.0/20}\n")
+    (fault,) = faults(folder)
+    assert (fault.file, fault.line, fault.place) == ("config/prod.yaml", 2, "network.cidr")
+    assert fault.problem == "the networks of 'dev' (10.1.0.0/16) and 'prod' (10.1.64.0/20) overlap, so they could never be connected"
+    assert load_environment(write(tmp_path, dev=dev, prod="network: {cidr: 10.2.0.0/16}\n"), "dev").network.cidr == "10.1.0.0/16"
+
+
+def test_two_environments_may_share_an_existing_vpc(tmp_path: Path) -> None:
+    vpc = "network: {vpc: {id: vpc-01234567, cidr: 10.0.0.0/16, private_subnet_ids: [subnet-00000001, subnet-00000002]}}\n"
+    assert load_environment(write(tmp_path, dev=vpc, prod=vpc), "dev").network.range == "10.0.0.0/16"
+
+
+@pytest.mark.parametrize(
+    ("network", "problem"),
+    [
+        ("network: {flow_logs: all}", "is missing"),
+        ("network: {cidr: 10.0.0.0/21}", "run out of addresses in less than a /24"),
+        ("network: {cidr: 10.0.0.0/16, nat_gateways: 3}", "nat_gateways must be at most availability_zones = 2, got 3"),
+        ("network: {cidr: 10.0.0.0/16, interface_endpoints: [s4]}", "interface_endpoints knows no s4"),
+        ("network: {cidr: 10.0.0.0/16, interface_endpoints: [kms, kms]}", "names a service twice"),
+        ("network: {cidr: 10.0.0.0/16, availability_zones: 4}", "4 is wrong"),
+        ("network: {vpc: {id: vpc-01234567, private_subnet_ids: [subnet-00000001]}}", "must name 2 or 3 subnets, got 1"),
+        ("network: {vpc: {private_subnet_ids: [subnet-00000001, subnet-00000002]}}", "is missing"),
+        (
+            "network: {cidr: 10.0.0.0/16, vpc: {id: vpc-01234567, private_subnet_ids: [subnet-00000001, subnet-00000002]}}",
+            "cidr and vpc contradict each other",
+        ),
+        (
+            "network: {nat_gateways: 1, vpc: {id: vpc-01234567, private_subnet_ids: [subnet-00000001, subnet-00000002]}}",
+            "nat_gateways must be at most 0, an existing VPC has its own ways out, got 1",
+        ),
+    ],
+)
+def test_a_network_that_cannot_work_is_refused(tmp_path: Path, network: str, problem: str) -> None:
+    (fault,) = faults(write(tmp_path, dev=network + "\n"))
+    assert fault.place.startswith("network")
+    assert problem in f"{fault.problem}, {fault.fix}"
 
 
 @pytest.mark.parametrize(("section", "problem"), [

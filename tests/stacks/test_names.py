@@ -31,5 +31,11 @@ def test_pipelines_and_domains_that_differ_in_an_underscore_only_are_two(tmp_pat
 
 
 def test_a_project_may_begin_with_nothing_but_contracts_or_nothing_at_all(tmp_path: Path) -> None:
-    assert sorted(templates(tmp_path / "none", [])) == ["compute", "foundation", "operations"]
-    assert sorted(templates(tmp_path / "one", [contract("sales.q1")])) == ["catalog-sales", "compute", "foundation", "operations"]
+    assert sorted(templates(tmp_path / "none", [])) == ["compute", "foundation", "network", "operations"]
+    assert sorted(templates(tmp_path / "one", [contract("sales.q1")])) == [
+        "catalog-sales",
+        "compute",
+        "foundation",
+        "network",
+        "operations",
+    ]

@@ -122,7 +122,7 @@ def test_data_goes_only_if_config_and_flag_agree(env: str, flag: bool, policy: s
 
 def test_a_permissions_boundary_bounds_every_role(tmp_path: Path) -> None:
     folder = authored(tmp_path / "bounded")
-    (folder / "config" / "dev.yaml").write_text("permissions_boundary: company-boundary\n")
+    (folder / "config" / "dev.yaml").write_text("permissions_boundary: company-boundary\nnetwork: {cidr: 10.9.0.0/16, nat_gateways: 1}\n")
     roles = [
         resource["Properties"]
         for text in templates(synthesize("dev", outdir=tmp_path / "out", root=folder)).values()
@@ -141,6 +141,7 @@ def test_production_is_protected_and_names_its_stacks(elsewhere: tuple[Path, Pat
         "lakehouse-prod-catalog-tpch",
         "lakehouse-prod-compute",
         "lakehouse-prod-foundation",
+        "lakehouse-prod-network",
         "lakehouse-prod-operations",
         "lakehouse-prod-pipelines-tpch",
     ]
@@ -156,6 +157,7 @@ def test_every_tier_waits_for_the_foundation_and_pipelines_for_their_tables(else
         "foundation": set(),
         "catalog-shop": {"foundation"},
         "catalog-tpch": {"foundation"},
+        "network": {"foundation"},
         "compute": {"foundation"},
         "operations": {"foundation"},
         "pipelines-tpch": {"foundation", "catalog-tpch"},

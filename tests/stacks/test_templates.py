@@ -139,7 +139,7 @@ def test_no_state_machine_needs_an_entry_in_the_account_s_policy_of_log_groups(a
 def test_every_function_writes_a_log_group_of_its_own(assembly: Assembly) -> None:
     groups = {properties["LogGroupName"] for properties in assembly.properties("AWS::Logs::LogGroup")}
     used = [properties["LoggingConfig"]["LogGroup"] for properties in assembly.properties("AWS::Lambda::Function")]
-    assert len(used) == len(set(used)) == 7
+    assert len(used) == len(set(used)) == 9
     assert set(used) <= groups
 
 
@@ -238,14 +238,16 @@ def test_a_rule_names_the_folder_or_the_machines_that_start_its_pipeline(prod: A
 
 def test_tables_carry_their_definition_and_stay_when_the_stack_goes(prod: Assembly) -> None:
     tables = prod.properties("Custom::IcebergTable")
-    assert len(tables) == 10
+    assert len(tables) == 20
     assert {table["OnDelete"] for table in tables} == {"keep"}
-    assert {flat(table["Database"]) for table in tables} == {"bronze_tpch", "silver_tpch", "quarantine_tpch", "gold_tpch"}
+    assert {flat(table["Database"]) for table in tables} == {
+        f"{zone}_{domain}" for zone in ("bronze", "silver", "quarantine", "gold") for domain in ("shop", "tpch")
+    }
 
 
 def test_every_table_is_kept_in_order(prod: Assembly) -> None:
     optimizers = [(o["DatabaseName"], o["TableName"], o["Type"]) for o in prod.properties("AWS::Glue::TableOptimizer")]
-    assert len(optimizers) == len(set(optimizers)) == 30
+    assert len(optimizers) == len(set(optimizers)) == 60
     assert {kind for *_, kind in optimizers} == {"compaction", "retention", "orphan_file_deletion"}
 
 

@@ -29,12 +29,13 @@ class Completion:
 def register() -> None:
     """Complete resources after MiniStack has made them, off the event loop."""
     for resource_type, completion in COMPLETIONS.items():
-        acting.add_check(resource_type, _refuser(resource_type, completion))
+        acting.add_check(resource_type, refuser(resource_type, completion))
         acting.add_completion(resource_type, _completer(completion))
         acting.run_on_worker_thread(resource_type)
 
 
-def _refuser(resource_type: str, completion: Completion) -> acting.ResourceCheck:
+def refuser(resource_type: str, completion: Completion) -> acting.ResourceCheck:
+    """A check that refuses what nobody handles."""
     known = completion.handled | completion.applied.keys()
 
     def refuse(properties: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ What the keyword arguments say is only what the schema and the model do not. A t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -184,9 +185,14 @@ class ModelledType:
         client = self._client()
         answer = self._call(client, self.create, {**self._request(self.create, wanted), **self.constants})
         physical_id = self.identify(wanted, answer) if self.identify else self._identifier(wanted, answer)
-        if self.ready is not None:
-            self.ready(client, physical_id)
-        return physical_id, self._attributes(client, physical_id, wanted, answer)
+        try:
+            if self.ready is not None:
+                self.ready(client, physical_id)
+            return physical_id, self._attributes(client, physical_id, wanted, answer)
+        except ValueError:  # the half-made resource goes: the stack knows nothing of it, so its rollback would leave it
+            with contextlib.suppress(ValueError):
+                self.delete_resource(physical_id, wanted)
+            raise
 
     def update_resource(
         self, physical_id: str, before: Properties, properties: Properties, stack: str, logical_id: str | None = None
@@ -238,10 +244,10 @@ class ModelledType:
             if missing_ok and any(word in code for word in _MISSING):
                 raise _Missing from error
             service = self.resource_type.split("::")[1]
-            text = f"{error.response['Error'].get('Message', code)} (Service: {service}, Status Code: {status}, Request ID: {uuid.uuid4()})"
-            raise ValueError(_handler_message(text, _handler_code(code))) from error
+            told = f"{error.response['Error'].get('Message', code)} (Service: {service}, Status Code: {status}, Request ID: {uuid.uuid4()})"
+            raise ValueError(handler_message(told, _handler_code(code))) from error
         except ParamValidationError as error:
-            raise ValueError(_handler_message(str(error), "InvalidRequest")) from error
+            raise ValueError(handler_message(str(error), "InvalidRequest")) from error
         return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
 
     def _request(self, operation: str, properties: Properties) -> Properties:
@@ -284,7 +290,7 @@ class ModelledType:
         return {**self._request(self.update, known), **self._key(self.update, physical_id, new)}
 
     def _key(self, operation: str, physical_id: str, properties: Properties) -> Properties:
-        """Members that name the resource; those that the operation does not know are left away."""
+        """Members that name the resource, in a list where the operation takes several; those that it does not know are left away."""
         shape = self.shape(operation)
         if self.key is not None:
             given = self.key(physical_id, properties)
@@ -292,7 +298,11 @@ class ModelledType:
             parts = physical_id.split("|") if len(self.identifier) > 1 else [physical_id]
             given = {self.members.get(name, name): part for name, part in zip(self.identifier, parts, strict=True)}
         found = {_member(shape, name): value for name, value in given.items()}
-        return {name: value for name, value in found.items() if name is not None}
+        return {
+            name: [value] if shape.members[name].type_name == "list" and not isinstance(value, list) else value
+            for name, value in found.items()
+            if name is not None
+        }
 
     def _named(self, properties: Properties, logical_id: str, stack: str) -> Properties:
         if not self.automatic_name or properties.get(self.automatic_name):
@@ -320,7 +330,7 @@ class ModelledType:
             self.tagger(client, physical_id, changed, removed)
         except ClientError as error:
             code = error.response["Error"].get("Code", "")
-            raise ValueError(_handler_message(error.response["Error"].get("Message", code), _handler_code(code))) from error
+            raise ValueError(handler_message(error.response["Error"].get("Message", code), _handler_code(code))) from error
 
     # ---- answers ------------------------------------------------------------------------------------------------
 
@@ -340,7 +350,7 @@ class ModelledType:
         """
         read = self.record(self._call(client, self.read, self._key(self.read, physical_id, properties)))
         if read is None:
-            raise ValueError(_handler_message(f"{self.resource_type} {physical_id} was not found after it was made", "NotStabilized"))
+            raise ValueError(handler_message(f"{self.resource_type} {physical_id} was not found after it was made", "NotStabilized"))
         found: Properties = {}
         for pointer in dict.fromkeys((*self.read_only, *self.identifier)):
             first, *inner = pointer.split("/")
@@ -425,8 +435,9 @@ class _Missing(Exception):
     """There is no such resource."""
 
 
-def _handler_message(text: str, code: str) -> str:
-    return f'Resource handler returned message: "{text}" (RequestToken: {uuid.uuid4()}, HandlerErrorCode: {code})'
+def handler_message(message: str, code: str) -> str:
+    """An error in the words of CloudFormation's resource handlers."""
+    return f'Resource handler returned message: "{message}" (RequestToken: {uuid.uuid4()}, HandlerErrorCode: {code})'
 
 
 def _handler_code(error_code: str) -> str:
@@ -472,7 +483,7 @@ def _to_api(value: Any, shape: Any, lost: list[str], path: str) -> Any:
         case "map" if isinstance(value, dict):
             return {key: _to_api(item, shape.value, lost, path) for key, item in value.items()}
         case "string":
-            return _text(value)
+            return text(value)
         case "integer" | "long":
             return int(str(value))
         case "float" | "double":
@@ -483,7 +494,8 @@ def _to_api(value: Any, shape: Any, lost: list[str], path: str) -> Any:
             return value
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A value as an API takes text: documents as JSON."""
     if isinstance(value, dict | list):
         return json.dumps(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

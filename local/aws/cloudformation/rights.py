@@ -398,6 +398,49 @@ TYPES: dict[str, Rights] = {
         arn="arn:aws:ssm:{region}:{account}:parameter/{name}", name="Name", create=("ssm:PutParameter",), update=("ssm:PutParameter",),
         delete=("ssm:DeleteParameter",), given={"Tags": ("ssm:AddTagsToResource",)},
     ),
+    "AWS::EC2::VPC": Rights(
+        arn="arn:aws:ec2:{region}:{account}:vpc/{name}", create=("ec2:CreateVpc", "ec2:DescribeVpcs"), update=("ec2:DescribeVpcAttribute",),
+        delete=("ec2:DeleteVpc", "ec2:DescribeVpcs"), unscoped=("ec2:CreateVpc", "ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"),
+        given={
+            "EnableDnsHostnames": ("ec2:ModifyVpcAttribute",), "EnableDnsSupport": ("ec2:ModifyVpcAttribute",), "Tags": ("ec2:CreateTags",),
+        },
+    ),
+    "AWS::EC2::InternetGateway": Rights(
+        arn="arn:aws:ec2:{region}:{account}:internet-gateway/{name}", create=("ec2:CreateInternetGateway", "ec2:DescribeInternetGateways"),
+        update=("ec2:DescribeInternetGateways",), delete=("ec2:DeleteInternetGateway", "ec2:DescribeInternetGateways"),
+        unscoped=("ec2:CreateInternetGateway", "ec2:DescribeInternetGateways"), given={"Tags": ("ec2:CreateTags",)},
+    ),
+    "AWS::EC2::VPCGatewayAttachment": Rights(
+        arn="arn:aws:ec2:{region}:{account}:internet-gateway/{name}", name="InternetGatewayId",
+        create=("ec2:AttachInternetGateway", "ec2:DescribeInternetGateways"), update=("ec2:AttachInternetGateway", "ec2:DetachInternetGateway"),
+        delete=("ec2:DetachInternetGateway", "ec2:DescribeInternetGateways"), unscoped=("ec2:DescribeInternetGateways",),
+    ),
+    "AWS::EC2::RouteTable": Rights(
+        arn="arn:aws:ec2:{region}:{account}:route-table/{name}", create=("ec2:CreateRouteTable", "ec2:DescribeRouteTables"),
+        update=("ec2:DescribeRouteTables",), delete=("ec2:DeleteRouteTable", "ec2:DescribeRouteTables"),
+        unscoped=("ec2:CreateRouteTable", "ec2:DescribeRouteTables"), given={"Tags": ("ec2:CreateTags",)},
+    ),
+    "AWS::EC2::Route": Rights(
+        arn="arn:aws:ec2:{region}:{account}:route-table/{name}", name="RouteTableId", create=("ec2:CreateRoute", "ec2:DescribeRouteTables"),
+        update=("ec2:ReplaceRoute", "ec2:DescribeRouteTables"), delete=("ec2:DeleteRoute", "ec2:DescribeRouteTables"),
+        unscoped=("ec2:DescribeRouteTables",),
+    ),
+    "AWS::EC2::SubnetRouteTableAssociation": Rights(
+        arn="arn:aws:ec2:{region}:{account}:route-table/{name}", name="RouteTableId",
+        create=("ec2:AssociateRouteTable", "ec2:DescribeRouteTables", "ec2:DescribeSubnets"),
+        delete=("ec2:DisassociateRouteTable", "ec2:DescribeRouteTables", "ec2:DescribeSubnets"),
+        unscoped=("ec2:DescribeRouteTables", "ec2:DescribeSubnets"),
+    ),
+    "AWS::EC2::SecurityGroup": Rights(
+        arn="arn:aws:ec2:{region}:{account}:security-group/{name}", create=("ec2:CreateSecurityGroup", "ec2:DescribeSecurityGroups"),
+        update=("ec2:DescribeSecurityGroups",), delete=("ec2:DeleteSecurityGroup", "ec2:DescribeSecurityGroups"),
+        unscoped=("ec2:CreateSecurityGroup", "ec2:DescribeSecurityGroups"),
+        given={
+            "SecurityGroupIngress": ("ec2:AuthorizeSecurityGroupIngress",),
+            "SecurityGroupEgress": ("ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupEgress"), "Tags": ("ec2:CreateTags",),
+        },
+        changed={"SecurityGroupIngress": ("ec2:RevokeSecurityGroupIngress",)},
+    ),
     "AWS::Scheduler::Schedule": Rights(
         arn="arn:aws:scheduler:{region}:{account}:schedule/default/{name}", name="Name",
         create=("scheduler:CreateSchedule", "scheduler:GetSchedule"), update=("scheduler:GetSchedule", "scheduler:UpdateSchedule"),

@@ -89,8 +89,8 @@ def test_an_optimizer_needs_an_iceberg_table(local_aws: LocalAws) -> None:
 
 
 def test_a_type_that_is_not_implemented_is_refused_and_the_others_named(local_aws: LocalAws) -> None:
-    with pytest.raises(ClientError, match=r"does not implement: \[AWS::RDS::DBInstance\].*AWS::SQS::Queue"):
-        local_aws.stack({"Database": {"Type": "AWS::RDS::DBInstance", "Properties": {}}})
+    with pytest.raises(ClientError, match=r"does not implement: \[AWS::ElastiCache::CacheCluster\].*AWS::SQS::Queue"):
+        local_aws.stack({"Database": {"Type": "AWS::ElastiCache::CacheCluster", "Properties": {}}})
 
 
 def test_a_log_group_parameter_and_bucket_of_a_template_behave(local_aws: LocalAws) -> None:

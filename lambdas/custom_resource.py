@@ -1,4 +1,4 @@
-"""Answers CloudFormation at its pre-signed address, exactly once: a custom resource that stays silent blocks a stack for an hour."""
+"""What every custom resource owes CloudFormation: one answer at its pre-signed address in any case, for silence blocks a stack for an hour."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import json
 import logging
 import threading
 import urllib.request
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+RESERVE_SECONDS = 5
+"""Before the function is stopped, CloudFormation is told that it failed."""
 
 MAX_REASON = 1000
 """Longest reason, in characters; CloudFormation takes 4 KB for a whole answer."""
@@ -16,6 +20,59 @@ ATTEMPTS = 3
 TIMEOUT_SECONDS = 10
 
 log = logging.getLogger(__name__)
+
+
+class Context(Protocol):
+    """What Lambda says of an invocation."""
+
+    @property
+    def log_stream_name(self) -> str:
+        """Where its log is."""
+        ...
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Time that is left."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What CloudFormation is told.
+
+    Attributes:
+        physical_id: Stable id of the resource; another one makes CloudFormation delete the former.
+        data: Attributes of the resource.
+    """
+
+    physical_id: str
+    data: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def serve(event: Mapping[str, Any], context: Context, *, answer: Callable[[], Answer], id_after_failure: str) -> None:
+    """Answer a request by *answer*, by its error if it raises, and by a failure if time runs out.
+
+    Args:
+        event: The request.
+        context: Lambda's context.
+        answer: Does what is asked; what it raises is the reason of a failure.
+        id_after_failure: Physical id to fail with.
+    """
+    response = Response(event, log_stream=context.log_stream_name)
+    late = threading.Timer(
+        max(context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS, 0),
+        lambda: response.fail(physical_id=id_after_failure, reason="the function ran out of time: deploy again"),
+    )
+    late.daemon = True
+    late.start()
+    try:
+        done = answer()
+    except Exception as error:
+        log.exception("the request failed")
+        response.fail(physical_id=id_after_failure, reason=f"{type(error).__name__}: {error}")
+    else:
+        response.succeed(physical_id=done.physical_id, data=done.data)
+    finally:
+        late.cancel()
 
 
 class Response:
