@@ -13,6 +13,7 @@ from stacks.operations_stack import OperationsStack
 from stacks.pipelines_stack import PipelinesStack, pipelines_by_domain
 from stacks.platform_stack import PlatformStack
 from stacks.project import Project
+from stacks.sources_stack import SourcesStack
 from stacks.warehouse_stack import WarehouseStack
 
 
@@ -55,14 +56,19 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         )
         for _ in range(int(environment.warehouse.kind != "none"))
     ]
-    tiers: list[PlatformStack] = [network, *catalogs.values(), compute, *warehouses, operations, *pipelines.values()]
+    sources = [SourcesStack(scope, environment=environment, allow_destroy=allow_destroy) for _ in range(int(bool(environment.databases)))]
+    tiers: list[PlatformStack] = [network, *sources, *catalogs.values(), compute, *warehouses, operations, *pipelines.values()]
     for tier in tiers:
         tier.add_stack_dependency(foundation)
     for stack in pipelines.values():
         if stack.uses_emr_serverless:
             stack.add_stack_dependency(compute)
+        for source in sources if stack.reads_databases else ():
+            stack.add_stack_dependency(source)
         for domain in stack.written_domains:
             stack.add_stack_dependency(catalogs[domain])
+    for source in sources:
+        source.add_stack_dependency(network)
     for warehouse in warehouses:
         # External schemas show databases of the catalog; the operator's role and loads are let in by what the warehouse tells of itself.
         for catalog in catalogs.values():

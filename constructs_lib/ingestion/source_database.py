@@ -264,6 +264,7 @@ class SourceDatabase(Construct):
                 **shared,
             )
             self._made.append(reader)
+            acknowledge(reader, "AwsSolutions-RDS3", reason="The standby is the writer's; extraction waits for a reader that comes back.")
             acknowledge(
                 reader,
                 "AwsSolutions-RDS2",

@@ -122,7 +122,7 @@ def type_of(words: Words) -> tuple[str, int]:
     Raises:
         RefusedError: It is not served.
     """
-    first = words.name()
+    first = " ".join(words.name().split())  # some types of two words are one word of the tokenizer
     name = _LONG_TYPES.get(first, first)
     if first in {"double", "character"} and words.accept("PRECISION" if first == "double" else "VARYING"):
         name = "float8" if first == "double" else "varchar"
@@ -132,8 +132,10 @@ def type_of(words: Words) -> tuple[str, int]:
         if words.accept(","):
             sizes.append(words.number())
         words.expect(")")
-    if first in {"timestamp", "time"} and (words.accept("WITHOUT", "TIME", "ZONE") or words.accept("WITH", "TIME", "ZONE")):
-        name = "timestamptz" if " WITH TIME ZONE" in f" {words.sql.upper()}" and first == "timestamp" else first
+    if first == "timestamp" and words.accept("WITH", "TIME", "ZONE"):
+        name = "timestamptz"
+    elif first == "timestamp":
+        words.accept("WITHOUT", "TIME", "ZONE")
     if name in {"varchar", "char"}:
         default = 256 if name == "varchar" or first == "bpchar" else 1
         size = sizes[0] if sizes else default
@@ -204,7 +206,7 @@ _LONG_TYPES: Mapping[str, str] = {
     "int": "int", "integer": "int", "int4": "int", "smallint": "smallint", "int2": "smallint", "bigint": "bigint", "int8": "bigint",
     "decimal": "numeric", "numeric": "numeric", "real": "float4", "float4": "float4", "float": "float8", "float8": "float8",
     "double": "float8", "boolean": "boolean", "bool": "boolean", "char": "char", "character": "char", "nchar": "char", "bpchar": "char",
-    "varchar": "varchar", "nvarchar": "varchar", "text": "varchar", "date": "date", "timestamp": "timestamp", "timestamptz": "timestamptz",
+    "varchar": "varchar", "nvarchar": "varchar", "text": "varchar", "date": "date", "timestamp": "timestamp", "timestamptz": "timestamptz", "double precision": "float8", "character varying": "varchar",
 }  # fmt: skip
 _PLAIN = frozenset({"smallint", "int", "bigint", "float4", "float8", "boolean", "date", "timestamp", "timestamptz"})
 
