@@ -17,7 +17,6 @@ Actions (besides writing its log):
 
 from __future__ import annotations
 
-import threading
 from functools import cache
 from os import environ
 from typing import Any
@@ -27,12 +26,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lakehouse.aws import client
 from lakehouse.warehouse.data_api import DataApi, Target
-from lambdas.iceberg_table.response import Response
+from lambdas.custom_resource import serve
 from lambdas.warehouse_schema.requests import id_after_failure, request_of
 from lambdas.warehouse_schema.schema import WarehouseSchema
 
-RESERVE_SECONDS = 10
-"""Before the function is stopped, CloudFormation is told that it failed; what still runs in Redshift is cancelled."""
+RESERVE_SECONDS = 20
+"""Before the function is stopped, what still runs in Redshift is cancelled and CloudFormation is told."""
 
 logger = Logger(service="lambdas.warehouse_schema")
 
@@ -44,25 +43,18 @@ def admin_secret() -> str:
     return namespace["adminPasswordSecretArn"]
 
 
+def schema(seconds: float) -> WarehouseSchema:
+    """The schema of the warehouse, changed as its admin.
+
+    Args:
+        seconds: Longest that a statement may take.
+    """
+    target = Target(database=environ["DATABASE"], workgroup=environ["WORKGROUP"], secret_arn=admin_secret())
+    return WarehouseSchema(DataApi(client=client("redshift-data"), target=target, deadline_seconds=seconds))
+
+
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Lambda entry point."""
-    response = Response(event, log_stream=context.log_stream_name)
-    seconds = max(context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS, 0)
-    late = threading.Timer(
-        seconds, lambda: response.fail(physical_id=id_after_failure(event), reason="the function ran out of time: deploy again")
-    )
-    late.daemon = True
-    late.start()
-    try:
-        request = request_of(event)
-        target = Target(database=environ["DATABASE"], workgroup=environ["WORKGROUP"], secret_arn=admin_secret())
-        api = DataApi(client=client("redshift-data"), target=target, deadline_seconds=max(seconds - RESERVE_SECONDS, 1))
-        answer = WarehouseSchema(api).answer(request)
-    except Exception as error:
-        logger.exception("the request failed")
-        response.fail(physical_id=id_after_failure(event), reason=f"{type(error).__name__}: {error}")
-    else:
-        response.succeed(physical_id=answer.physical_id, data=answer.data)
-    finally:
-        late.cancel()
+    seconds = max(context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS, 1)
+    serve(event, context, answer=lambda: schema(seconds).answer(request_of(event)), id_after_failure=id_after_failure(event))

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from lakehouse.warehouse.data_api import DataApi, StatementError
 from lakehouse.warehouse.evolution import columns_found, columns_query, evolution
 from lakehouse.warehouse.migrations import migrate
 from lakehouse.warehouse.tables import WarehouseTable, create_statements
 from lakehouse.warehouse.text import literal, name, role, user
+from lambdas.custom_resource import Answer
 from lambdas.warehouse_schema.requests import Request, SchemaRequest, TableRequest
 
 SCHEMA_ID = "warehouse-schema"
 """Physical id of the one resource with migrations and external schemas."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What CloudFormation is told.
-
-    Attributes:
-        physical_id: Stable id of the resource.
-        data: Its attributes.
-    """
-
-    physical_id: str
-    data: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class WarehouseSchema:
@@ -47,7 +34,7 @@ class WarehouseSchema:
             case TableRequest():
                 return self._put(request)
             case SchemaRequest(action="Delete"):
-                return Answer(physical_id=SCHEMA_ID)
+                return Answer(physical_id=SCHEMA_ID, data={})
             case SchemaRequest():
                 return self._migrate(request)
 
@@ -72,7 +59,7 @@ class WarehouseSchema:
         table = request.table
         if request.physical_id == _id(table) and request.drops_on_delete:
             self._api.execute(f"DROP TABLE IF EXISTS {table.qualified}")
-        return Answer(physical_id=request.physical_id or _id(table))
+        return Answer(physical_id=request.physical_id or _id(table), data={})
 
     def _migrate(self, request: SchemaRequest) -> Answer:
         ran = migrate(self._api, request.migrations)

@@ -13,6 +13,7 @@ from lakehouse.errors import TerminalError
 from lakehouse.warehouse.data_api import Answer, DataApi, ResultColumn, StatementError
 from lakehouse.warehouse.tables import WarehouseColumn, WarehouseTable
 from lakehouse.warehouse.text import SqlRefused
+from lambdas.warehouse_schema.handler import handler
 from lambdas.warehouse_schema.requests import id_after_failure, request_of
 from lambdas.warehouse_schema.schema import WarehouseSchema
 
@@ -179,3 +180,7 @@ def test_a_request_that_cannot_be_read_is_refused(event: dict[str, Any]) -> None
 def test_rolling_back_a_failed_creation_touches_nothing() -> None:
     assert id_after_failure({"LogicalResourceId": "Table"}) == "Table#not-created"
     assert id_after_failure({"PhysicalResourceId": "gold_sales.daily"}) == "gold_sales.daily"
+
+
+def test_the_entry_point_can_be_imported() -> None:
+    assert callable(handler)
