@@ -105,6 +105,7 @@ class PipelinesStack(PlatformStack):
             log_key=self._log_key,
             timeout_minutes=spec.timeout_minutes,
             has_manifest=isinstance(spec.trigger, Arrival),
+            role_name=names.state_machine(spec.name) if loads else None,
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )

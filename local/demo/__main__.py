@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from lakehouse.errors import LakehouseError
+from local.demo.shop import Shop
 from local.demo.stage import FAILED, Lake, Stage
 from local.demo.tpch import Files
 
@@ -37,6 +38,7 @@ def play(*, scale: float, days: int) -> None:
     lake("up")
     lake("deploy")
     Files(stage=stage, lake=lake, scale=scale, days=days).play()
+    Shop(stage=stage, lake=lake).play()
     stage.title("Alarms")
     alarms = lake("status", "--json").document["alarms"]
     stage.table(("alarm", "state"), ((alarm["name"], alarm["state"]) for alarm in alarms))
