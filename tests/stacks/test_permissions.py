@@ -48,7 +48,7 @@ def test_no_role_trusts_a_service_of_another_account(assembly: Assembly) -> None
                 # Redshift tells whose role it takes by the external id: account, warehouse and user.
                 assert ":dbuser:" in flat(statement["Condition"]["StringLike"]["sts:ExternalId"]), name
             elif service is not None and service != "lambda.amazonaws.com":
-                assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}, name
+                assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}, name
 
 
 def test_no_alias_stands_where_only_a_key_matches(assembly: Assembly) -> None:

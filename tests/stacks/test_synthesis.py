@@ -159,7 +159,7 @@ def test_every_tier_waits_for_the_foundation_and_pipelines_for_their_tables(else
     assert waits.pop("foundation") == set()
     assert all("foundation" in others for others in waits.values())
     assert {name: others - {"foundation"} for name, others in waits.items()} == {
-        **dict.fromkeys(CATALOGS, set()),
+        **{catalog: set() for catalog in CATALOGS},
         "network": set(),
         "compute": {"network"},
         "sources": {"network"},

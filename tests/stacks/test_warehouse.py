@@ -68,9 +68,7 @@ def test_what_a_load_unloads_goes_by_itself(assembly: Assembly) -> None:
     expiring = [rule for rule in results["LifecycleConfiguration"]["Rules"] if rule.get("ExpirationInDays") == days]
     assert len(expiring) == 1
     assert not {"Prefix", "Filter", "TagFilters"} & set(expiring[0])  # the whole bucket, so the folder of loads too
-    text = " ".join(
-        flat(machine["DefinitionString"]) for machine in assembly.properties("AWS::StepFunctions::StateMachine")
-    )
+    text = " ".join(flat(machine["DefinitionString"]) for machine in assembly.properties("AWS::StepFunctions::StateMachine"))
     assert f"s3://lakehouse-{assembly.env}-query-results-<AWS::AccountId>-<AWS::Region>/{UNLOADED}" in text
 
 
