@@ -16,7 +16,7 @@ from constructs_lib.checks import require
 from constructs_lib.orchestration.steps import MachineStep, Permission, State, StepPlace, catch, function_task
 from constructs_lib.permissions import allow
 from constructs_lib.storage.data_lake import OBJECTS, LakeBuckets
-from constructs_lib.warehouse.reference import QUERY_ACTIONS, STATEMENT_ACTIONS, STATEMENTS, WarehouseReference
+from constructs_lib.warehouse.reference import STATEMENT_ACTIONS, STATEMENTS, WarehouseReference
 from constructs_lib.warehouse.roles import UNLOADED
 from lakehouse.warehouse.loads import COUNTS, FILE_COLUMN, LoadPlan, in_query_group, mirror, unload_select
 from lakehouse.warehouse.tables import WarehouseTable
@@ -194,7 +194,7 @@ class RedshiftLoadStep(MachineStep):
         action, resource = self.warehouse.sign_in
         return (
             Permission(actions=(action,), resources=(resource,)),
-            Permission(actions=QUERY_ACTIONS, resources=(self.warehouse.arn,)),
+            Permission(actions=("redshift-data:BatchExecuteStatement",), resources=(self.warehouse.arn,)),
             Permission(actions=STATEMENT_ACTIONS, resources=("*",), because=STATEMENTS),
         )
 

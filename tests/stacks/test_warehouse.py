@@ -1,120 +1,84 @@
-"""An environment with a provisioned warehouse, and what of a warehouse holds in every environment."""
+"""The warehouse of every environment, and the pipeline that loads it."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lakehouse.environments import Environment, load_environment
-from lakehouse.errors import ConfigurationError
-from stacks.platform import build
-from stacks.project import Project
+from constructs_lib.warehouse.roles import UNLOADED
+from lakehouse.environments import load_environment
 from stacks.synthesis import ROOT
 from tests.stacks.conftest import Assembly, flat, listed
-from tests.stacks.projects import empty_app, synthesized
+from tests.stacks.projects import CHECKOUT
 
-CLUSTER = """
-warehouse:
-  kind: provisioned
-  cluster:
-    node_type: ra3.xlplus
-    nodes: 4
-    queues:
-      loads: {priority: high, query_groups: [loads]}
-      reports: {priority: low, user_roles: [analyst]}
-    pause: cron(0 19 ? * MON-FRI *)
-    resume: cron(0 5 ? * MON-FRI *)
-    spectrum_tb: 5
-    concurrency_scaling_minutes: 60
-"""
+LOADING = [spec.name for spec in CHECKOUT.pipelines if spec.loads]
 
 
-def environment(folder: Path, warehouse: str) -> Environment:
-    """Development with another warehouse."""
-    base = [line for line in (ROOT / "config" / "base.yaml").read_text().splitlines() if not line.startswith("warehouse:")]
-    (folder / "base.yaml").write_text("\n".join(base) + "\n")
-    dev = [line for line in (ROOT / "config" / "dev.yaml").read_text().splitlines() if not line.startswith("warehouse:")]
-    (folder / "dev.yaml").write_text("\n".join(dev) + "\n" + warehouse)
-    return load_environment(folder, "dev")
+def machine_role(assembly: Assembly, pipeline: str) -> str:
+    return f"lakehouse-{assembly.env}-{pipeline}-machine"
 
 
-@pytest.fixture(scope="module")
-def provisioned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """Templates of development with a provisioned cluster, by tier."""
-    app = empty_app(tmp_path_factory.mktemp("provisioned"))
-    build(app, environment=environment(tmp_path_factory.mktemp("config"), CLUSTER), project=Project.load(ROOT))
-    return synthesized(app)
+def test_every_environment_has_a_private_warehouse_of_the_size_that_its_config_says(assembly: Assembly) -> None:
+    config = load_environment(ROOT / "config", assembly.env).warehouse
+    (namespace,) = assembly.properties("AWS::RedshiftServerless::Namespace")
+    (workgroup,) = assembly.properties("AWS::RedshiftServerless::Workgroup")
+    assert namespace["ManageAdminPassword"] is True
+    assert (workgroup["PubliclyAccessible"], workgroup["EnhancedVpcRouting"]) == (False, True)
+    assert (workgroup["BaseCapacity"], workgroup["MaxCapacity"]) == (config.base_rpu, config.max_rpu)
 
 
-def resources(template: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    return [resource["Properties"] for resource in template["Resources"].values() if resource["Type"] == kind]
-
-
-def test_a_cluster_is_what_the_config_says(provisioned: dict[str, dict[str, Any]]) -> None:
-    template = provisioned["warehouse"]
-    (cluster,) = resources(template, "AWS::Redshift::Cluster")
-    assert (cluster["ClusterIdentifier"], cluster["NodeType"], cluster["NumberOfNodes"]) == ("lakehouse-dev", "ra3.xlplus", 4)
-    (group,) = resources(template, "AWS::Redshift::ClusterParameterGroup")
-    wlm = next(p["ParameterValue"] for p in group["Parameters"] if p["ParameterName"] == "wlm_json_configuration")
-    assert [(queue["name"], queue["priority"]) for queue in json.loads(wlm)[:-1]] == [
-        ("loads", "high"),
-        ("reports", "low"),
-        ("default", "normal"),
-    ]
-    assert len(resources(template, "AWS::Redshift::ScheduledAction")) == 2
-    assert {limit["FeatureType"]: limit["Amount"] for limit in resources(template, "AWS::Redshift::UsageLimit")} == {
-        "spectrum": 5,
-        "concurrency-scaling": 60,
+@pytest.mark.parametrize("pipeline", LOADING)
+def test_the_warehouse_knows_who_loads_it_whatever_becomes_of_the_role(assembly: Assembly, pipeline: str) -> None:
+    roles = [flat(role["RoleName"]) for role in assembly.properties("AWS::IAM::Role") if "RoleName" in role]
+    assert machine_role(assembly, pipeline) in roles
+    writers = {
+        writer for table in assembly.properties("Custom::WarehouseTable") for writer in json.loads(written_out(table["Writers"], assembly))
     }
-    assert {alarm["AlarmName"] for alarm in resources(template, "AWS::CloudWatch::Alarm")} == {
-        "lakehouse-dev-warehouse-unhealthy",
-        "lakehouse-dev-warehouse-disk",
+    assert machine_role(assembly, pipeline) in writers
+
+
+def written_out(value: Any, assembly: Assembly) -> str:
+    """A text in which roles stand as references, by their names."""
+    text = flat(value)
+    for template in assembly.templates.values():
+        for id_, resource in template["Resources"].items():
+            if resource["Type"] == "AWS::IAM::Role" and "RoleName" in resource["Properties"]:
+                text = text.replace(f"<{id_}>", flat(resource["Properties"]["RoleName"]))
+    return text
+
+
+@pytest.mark.parametrize("pipeline", LOADING)
+def test_a_load_may_write_its_own_folder_and_no_table_of_the_lake(prod: Assembly, pipeline: str) -> None:
+    prefix = f"{pipeline.replace('_', '')}MachineRole"
+    written = {
+        flat(resource).split("prod-")[-1]
+        for name, statement in prod.statements()
+        if name.split("/")[1].startswith(prefix) and "s3:PutObject" in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
     }
-    assert resources(template, "AWS::RedshiftServerless::Workgroup") == []
+    assert written
+    assert all(resource.startswith("query-results-<AWS::AccountId>-<AWS::Region>/") for resource in written)
 
 
-def test_the_operator_queries_a_cluster_by_its_own_rights(provisioned: dict[str, dict[str, Any]]) -> None:
-    policies = [policy for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy") for policy in resources(provisioned["operations"], kind)]
-    granted = {
-        action: flat(statement["Resource"])
-        for policy in policies
-        for statement in policy["PolicyDocument"]["Statement"]
-        for action in listed(statement["Action"])
-        if action.startswith("redshift")
-    }
-    assert granted["redshift:GetClusterCredentialsWithIAM"].endswith(":dbname:lakehouse-dev/lakehouse")
-    assert granted["redshift-data:ExecuteStatement"].endswith(":cluster:lakehouse-dev")
-    assert "redshift-serverless:GetCredentials" not in granted
+def test_what_a_load_unloads_goes_by_itself(assembly: Assembly) -> None:
+    (results,) = [bucket for bucket in assembly.properties("AWS::S3::Bucket") if "-query-results-" in flat(bucket["BucketName"])]
+    days = load_environment(ROOT / "config", assembly.env).lifecycle.query_results_expire_days
+    expiring = [rule for rule in results["LifecycleConfiguration"]["Rules"] if rule.get("ExpirationInDays") == days]
+    assert len(expiring) == 1
+    assert not {"Prefix", "Filter", "TagFilters"} & set(expiring[0])  # the whole bucket, so the folder of loads too
+    text = " ".join(flat(machine["DefinitionString"]) for machine in assembly.properties("AWS::StepFunctions::StateMachine"))
+    assert f"s3://lakehouse-{assembly.env}-query-results-<AWS::AccountId>-<AWS::Region>/{UNLOADED}" in text
 
 
-@pytest.mark.parametrize(
-    ("cluster", "told"),
-    [
-        ("{node_type: dc2.large}", "dc2.large is retired.*use ra3.large"),
-        ("{pause: cron(0 19 * * ? *)}", "pause and resume come together"),
-        ("{queues: {idle: {priority: low}}}", "no query would ever get into it"),
-        ("{queues: {a: {priority: critical, query_groups: [a]}}}", "priority"),
-        ("{snapshot_days: 0}", "snapshot_days"),
-    ],
-)
-def test_a_cluster_that_cannot_be_is_refused_where_it_is_written(tmp_path: Path, cluster: str, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told) as raised:
-        environment(tmp_path, f"warehouse: {{kind: provisioned, cluster: {cluster}}}\n")
-    assert "dev.yaml" in str(raised.value)
+def test_no_bucket_refuses_the_signatures_of_a_long_copy(assembly: Assembly) -> None:
+    assert all("signatureAge" not in json.dumps(policy) for policy in assembly.properties("AWS::S3::BucketPolicy"))
 
 
-def test_no_bucket_policy_breaks_the_presigned_reads_of_a_copy(assembly: Assembly) -> None:
-    """Redshift reads Parquet by addresses that are signed for an hour: a shorter age in a bucket policy would break every COPY."""
-    policies = assembly.properties("AWS::S3::BucketPolicy")
-    assert policies
-    assert [policy for policy in policies if "signatureage" in json.dumps(policy["PolicyDocument"]).lower()] == []
-
-
-def test_what_loads_stage_expires(assembly: Assembly) -> None:
-    """Loads stage below `unload/` of the zone query-results, where a rule for all objects lets them go."""
-    (bucket,) = [b for b in assembly.properties("AWS::S3::Bucket") if "-query-results-" in flat(b["BucketName"])]
-    rules = bucket["LifecycleConfiguration"]["Rules"]
-    assert [rule for rule in rules if rule.get("ExpirationInDays") and not rule.get("Prefix") and rule["Status"] == "Enabled"]
+def test_nobody_loads_before_the_table_is_there(assembly: Assembly) -> None:
+    machines = assembly.resources("AWS::StepFunctions::StateMachine", "pipelines")
+    for place in assembly.resources("Custom::WarehouseTable"):
+        tier, table = place.split("/")
+        waiting = [id_ for id_, machine in machines.items() if id_.startswith(tier) and table in listed(machine.get("DependsOn", []))]
+        assert len(waiting) == 1
