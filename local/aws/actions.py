@@ -69,6 +69,7 @@ def register() -> None:
     seam.replace("core.iam_actions.extract_resource_arn", _extract_resource_arn)
     if "logs" not in _namers:
         name_requests_of("logs", _log_groups)
+        name_requests_of("iam", _instance_profiles)
 
 
 def _lambda_action(method: str, path: str) -> str | None:
@@ -104,6 +105,16 @@ def _log_groups(_method: str, _path: str, headers: dict[str, str], _body: bytes,
         return Named()
     responses = seam.module("core.responses")
     return Named(resource=f"arn:aws:logs:{responses.get_region()}:{responses.get_account_id()}:log-group::log-stream:")
+
+
+def _instance_profiles(_method: str, _path: str, _headers: dict[str, str], _body: bytes, query: dict[str, Any]) -> Named:
+    """Who changes an instance profile is asked on the profile; MiniStack asks on its role, or on `*`."""
+    name = _parameter(query, "InstanceProfileName")
+    if not name:
+        return Named()
+    iam = seam.module("services.iam")
+    known = iam._instance_profiles.get(name) or {}
+    return Named(resource=known.get("Arn") or iam.instance_profile_arn(name, _parameter(query, "Path") or "/"))
 
 
 def _named(service: str, *request: Any) -> Named:

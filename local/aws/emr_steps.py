@@ -135,7 +135,7 @@ class StepRun:
     def _attempt(self, attempt: int) -> dict[str, str]:
         place, is_cluster = self._place, self._command.deploy_mode == emr_commands.CLUSTER
         container = place.container(attempt)
-        own = {"CONTAINER_ID": container} if is_cluster else {"EMR_STEP_ID": self.record["Id"]}
+        own = {} if is_cluster else {"EMR_STEP_ID": self.record["Id"]}  # by a CONTAINER_ID Spark would look for YARN's folders
         logs = {name: self._log(container, name) for name in ("stdout", "stderr")}
         try:
             task = SparkTask(

@@ -101,7 +101,9 @@ def test_who_makes_an_instance_profile_may_pass_its_role(local_aws: LocalAws) ->
     )
     denied = local_aws.stack(profile(role, InstanceProfileName=name), caller=local_aws.caller(STACKS, make))
     assert denied["StackStatus"] == "ROLLBACK_COMPLETE"
-    assert any(f"is not authorized to perform: iam:PassRole on resource: {role}" in text for text in denied["Failures"])
+    assert any(f"is not authorized to perform: iam:PassRole on resource: {role}" in text for text in denied["Failures"]), "\n".join(
+        denied["Failures"]
+    )
     with pytest.raises(ClientError, match="not found"):
         local_aws.client("iam").get_instance_profile(InstanceProfileName=name)
     passing = allow("iam:PassRole", role, Condition={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}})
