@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from lakehouse.errors import LakehouseError, TerminalError
+from lakehouse.polling import Pauses, looks
 
 ACTIONS_ON_FAILURE = ("TERMINATE_CLUSTER", "CANCEL_AND_WAIT", "CONTINUE")
 """What becomes of a cluster whose step fails: a chain ends with its first failure, what is tried by hand goes on."""
@@ -28,7 +29,12 @@ FAILED_STEPS = ("CANCELLED", "FAILED", "INTERRUPTED")
 MAX_TERMINATED_AT_ONCE = 10
 """Most clusters that one call may terminate."""
 
-LOOK_SECONDS = 30.0
+PAUSES = Pauses(first_seconds=10.0, factor=1.5, longest_seconds=30.0)
+"""Waits between two looks at a cluster or step."""
+
+END_SECONDS = 15 * 60.0
+"""Time for the end of a cluster, even if the time for everything is over."""
+
 _ODD = re.compile(r"[\s\"'\\$`;&|<>(){}\[\]*?!~]")
 """What a shell would read as something else: with roles of steps, command-runner hands its words to one."""
 
@@ -187,19 +193,19 @@ class Clusters:
         client: Any,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        look_seconds: float = LOOK_SECONDS,
+        pauses: Pauses = PAUSES,
     ) -> None:
         """
         Args:
             client: boto3 client of `emr`.
             clock: Seconds that only go forward.
             sleep: Waits some seconds.
-            look_seconds: Pause between two looks.
+            pauses: Waits between two looks.
         """
         self._client = client
         self._clock = clock
         self._sleep = sleep
-        self._look_seconds = look_seconds
+        self._pauses = pauses
 
     def run(self, request: Mapping[str, Any], steps: Sequence[ClusterStep], *, seconds: float) -> tuple[str, ...]:
         """Make a cluster, run steps on it in order, and end it, whatever happens.
@@ -225,11 +231,11 @@ class Clusters:
             )
         if "AutoTerminationPolicy" not in request:
             raise InvalidStepError("AutoTerminationPolicy is missing: nothing would end the cluster if this process died")
-        deadline = self._clock() + seconds
+        give_up = self._clock() + seconds
         cluster_id: str = self._client.run_job_flow(**request)["JobFlowId"]
         try:
-            self._wait_until_ready(cluster_id, deadline, seconds)
-            done = tuple(self._run_step(cluster_id, step, deadline, seconds) for step in steps)
+            self._wait_until_ready(cluster_id, give_up, seconds)
+            done = tuple(self._run_step(cluster_id, step, give_up, seconds) for step in steps)
         except BaseException as error:
             try:
                 self.end([cluster_id])
@@ -239,7 +245,7 @@ class Clusters:
                 )
             raise
         self.end([cluster_id])
-        self._wait_until_gone(cluster_id, deadline, seconds)
+        self._wait_until_gone(cluster_id, give_up, seconds)
         return done
 
     def live(self, *, name: str, created_after: datetime | None = None) -> tuple[str, ...]:
@@ -283,10 +289,11 @@ class Clusters:
         told = self._client.cancel_steps(ClusterId=cluster_id, StepIds=list(step_ids), StepCancellationOption=how)["CancelStepsInfoList"]
         return {info["StepId"]: info.get("Reason", "") for info in told if info["Status"] != "SUBMITTED"}
 
-    def _run_step(self, cluster_id: str, step: ClusterStep, deadline: float, seconds: float) -> str:
+    def _run_step(self, cluster_id: str, step: ClusterStep, give_up: float, seconds: float) -> str:
         role = {} if step.role_arn is None else {"ExecutionRoleArn": step.role_arn}
         step_id: str = self._client.add_job_flow_steps(JobFlowId=cluster_id, Steps=[dict(step.config)], **role)["StepIds"][0]
-        while True:
+        state = "not looked at"
+        for _ in self._looks(give_up):
             found = self._client.describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]
             state = found["Status"]["State"]
             if state == COMPLETED:
@@ -303,33 +310,35 @@ class Clusters:
                     message=details.get("Message", ""),
                     log=details.get("LogFile", ""),
                 )
-            self._pause(deadline, ClusterTimeout(cluster_id=cluster_id, waiting_for=f"step {step_id}", state=state, seconds=seconds))
+        raise ClusterTimeout(cluster_id=cluster_id, waiting_for=f"step {step_id}", state=state, seconds=seconds)
 
-    def _wait_until_ready(self, cluster_id: str, deadline: float, seconds: float) -> None:
-        while True:
+    def _wait_until_ready(self, cluster_id: str, give_up: float, seconds: float) -> None:
+        state = "not looked at"
+        for _ in self._looks(give_up):
             status = self._describe(cluster_id)["Status"]
-            if status["State"] in READY:
+            state = status["State"]
+            if state in READY:
                 return
-            if status["State"] not in LIVE:
+            if state not in LIVE:
                 raise _failed(cluster_id, status)
-            self._pause(deadline, ClusterTimeout(cluster_id=cluster_id, waiting_for="it", state=status["State"], seconds=seconds))
+        raise ClusterTimeout(cluster_id=cluster_id, waiting_for="it", state=state, seconds=seconds)
 
-    def _wait_until_gone(self, cluster_id: str, deadline: float, seconds: float) -> None:
-        while True:
+    def _wait_until_gone(self, cluster_id: str, give_up: float, seconds: float) -> None:
+        state = "not looked at"
+        for _ in self._looks(max(give_up, self._clock() + END_SECONDS)):
             status = self._describe(cluster_id)["Status"]
-            if status["State"] == "TERMINATED":
+            state = status["State"]
+            if state == "TERMINATED":
                 return
-            if status["State"] not in (*LIVE, ENDING):
+            if state not in (*LIVE, ENDING):
                 raise _failed(cluster_id, status)
-            self._pause(deadline, ClusterTimeout(cluster_id=cluster_id, waiting_for="its end", state=status["State"], seconds=seconds))
+        raise ClusterTimeout(cluster_id=cluster_id, waiting_for="its end", state=state, seconds=seconds)
+
+    def _looks(self, give_up: float) -> Iterator[float]:
+        return looks(give_up - self._clock(), pauses=self._pauses, clock=self._clock, sleep=self._sleep)
 
     def _describe(self, cluster_id: str) -> Mapping[str, Any]:
         return self._client.describe_cluster(ClusterId=cluster_id)["Cluster"]
-
-    def _pause(self, deadline: float, late: ClusterTimeout) -> None:
-        if self._clock() >= deadline:
-            raise late
-        self._sleep(self._look_seconds)
 
 
 def cluster_name(machine: str, run_id: str) -> str:

@@ -108,6 +108,9 @@ class OperationsStack(PlatformStack):
                 lake.grants.put(role, "raw", prefix=names.raw_prefix(spec.trigger.dataset))
             else:
                 machine.start(role)
+            if spec.uses("emr"):
+                lake.grants.list(role, "logs", prefix=f"emr/{spec.name}/")
+                lake.grants.read(role, "logs", prefix=f"emr/{spec.name}/")
         queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
         if queues:
             allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])

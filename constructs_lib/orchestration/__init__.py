@@ -6,7 +6,7 @@ from constructs_lib.orchestration.pipeline import Pipeline
 from constructs_lib.orchestration.run_backstop import RunBackstop
 from constructs_lib.orchestration.run_functions import ClusterEnder, Notifier, RunRecorder
 from constructs_lib.orchestration.run_tables import RunTableNames, RunTables
-from constructs_lib.orchestration.steps import GlueStep, MachineStep, Permission, StepPlace, Surroundings
+from constructs_lib.orchestration.steps import GlueStep, MachineStep, Permission, StepPlace
 
 __all__ = [
     "ClusterEnder",
@@ -23,5 +23,4 @@ __all__ = [
     "RunTableNames",
     "RunTables",
     "StepPlace",
-    "Surroundings",
 ]

@@ -78,7 +78,11 @@ def failure_of(*, step: str, error: str, cause: str) -> Failure:
         return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {_id(document)} was stopped{why}")
     if error == _REDSHIFT:
         return Failure(status="FAILED", reason="job_failed", message=f"{where}{_redshift(document, told)}")
-    message = told if state or "QueryExecution" in document or not error or error in told else f"{error}: {told}"
+    message = (
+        told
+        if state or "QueryExecution" in document or isinstance(document.get("Status"), dict) or not error or error in told
+        else f"{error}: {told}"
+    )
     return Failure(status="FAILED", reason="job_failed", message=f"{where}{message}")
 
 
