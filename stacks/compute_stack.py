@@ -36,11 +36,7 @@ SERVICE_GROUP = "emr-service-security-group-id"
 
 
 class ComputeStack(PlatformStack):
-    """Compute of one environment; it costs nothing while no job runs, unless the config asks for warm workers.
-
-    Attributes:
-        uses_clusters: Whether a pipeline runs on clusters, so that the network must be there.
-    """
+    """Compute of one environment; it costs nothing while no job runs, unless the config asks for warm workers."""
 
     def __init__(
         self, scope: Construct, *, environment: Environment, pipelines: Sequence[PipelineSpec] = (), allow_destroy: bool = False
@@ -58,6 +54,7 @@ class ComputeStack(PlatformStack):
             self,
             "EmrServerless",
             name=self.names.emr_application,
+            network=NetworkReference.from_parameters(self, names=self.names, only=("private_subnet_ids", "job_security_group_id")),
             release=config.release,
             architecture=config.architecture,
             capacity=ServerlessCapacity(vcpu=config.max_vcpu, memory_gb=config.max_memory_gb, disk_gb=config.max_disk_gb),
@@ -75,8 +72,7 @@ class ComputeStack(PlatformStack):
             string_value=application.application_id,
             description="EMR Serverless application of the environment",
         )
-        self.uses_clusters = any(spec.uses("emr") for spec in pipelines)
-        if self.uses_clusters:
+        if any(spec.uses("emr") for spec in pipelines):
             self._clusters()
 
     def _clusters(self) -> None:
