@@ -36,13 +36,22 @@ class Named:
 Namer = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Named]
 """Names a request from (method, path, headers, body, query)."""
 
+ConditionKeys = Callable[[str, bytes], dict[str, Any]]
+"""Condition keys of a request of one service: (action, body)."""
+
 _actions = seam.module("core.iam_actions")
 _namers: dict[str, list[Namer]] = {}
+_condition_keys: dict[str, ConditionKeys] = {}
 
 
 def name_requests_of(service: str, namer: Namer) -> None:
     """Let *namer* say what the requests of a service ask for, before MiniStack's tables are asked; of several the first that knows a request does."""
     _namers.setdefault(service, []).append(namer)
+
+
+def add_condition_keys(service: str, keys: ConditionKeys) -> None:
+    """Let *keys* tell condition keys of the requests of a service, besides those that MiniStack tells."""
+    _condition_keys[service] = keys
 
 
 def register() -> None:
@@ -99,6 +108,8 @@ def _named(service: str, *request: Any) -> Named:
 def _request_context(service: str, action: str, body: bytes, query: dict[str, Any]) -> dict[str, Any]:
     """Condition keys of a request; MiniStack leaves out `cloudwatch:namespace`, by which PutMetricData is narrowed, and permissions boundaries."""
     keys: dict[str, Any] = seam.original("core.iam_actions.request_tag_context")(service, action, body, query)
+    if service in _condition_keys:
+        keys |= _condition_keys[service](action, body)
     if action == "cloudwatch:PutMetricData":
         return {**keys, "cloudwatch:namespace": _namespace(body, query)}
     if service == "iam":
