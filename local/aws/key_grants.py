@@ -34,7 +34,7 @@ _given: contextvars.ContextVar[list[dict[str, Any]] | None] = contextvars.Contex
 def register() -> None:
     """Ask grants where policies do not allow, and check those that are made."""
     guard.add_grants("kms", is_granted)
-    actions.add_condition_keys("kms", condition_keys)
+    actions.tell_condition_keys_of("kms", condition_keys)
     actions.name_requests_of("kms", _key_of_token)
     door.add_check(_check)
     for name in ("_create_grant", "_retire_grant", "_is_asymmetric", "_is_hmac_key", "_resolve_key"):
@@ -57,18 +57,14 @@ def is_granted(key: str, action: str, resource: str, context: Mapping[str, Any])
     return bool(found)
 
 
-def condition_keys(action: str, body: bytes) -> dict[str, Any]:
+def condition_keys(action: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """Condition keys of a request to KMS itself: its encryption context, and of CreateGrant what it grants.
 
     Args:
         action: IAM action.
-        body: Body of the request.
+        data: Members of its input.
     """
     _given.set(None)
-    try:
-        data = json.loads(body or b"{}")
-    except ValueError:
-        return {}
     pairs = data.get("EncryptionContext") or {}
     keys: dict[str, Any] = {f"kms:EncryptionContext:{name}": value for name, value in pairs.items()}
     if pairs:
