@@ -32,7 +32,7 @@ def publish(execution: Mapping[str, Any]) -> None:
     if str((workgroup.get("Configuration") or {}).get("PublishCloudWatchMetricsEnabled", False)).lower() != "true":
         return
     statistics = execution["Statistics"]
-    values = {metric: float(statistics[name]) for metric, name in TIMES.items() if name in statistics}
+    values = {metric: float(statistics[name]) for metric, name in TIMES.items() if statistics.get(name) is not None}
     if execution["StatementType"] == "DML":
         values["ProcessedBytes"] = float(statistics.get("DataScannedInBytes", 0))
     group = {"WorkGroup": execution["WorkGroup"]}
