@@ -16,7 +16,8 @@ import lakehouse
 from constructs_lib.checks import require
 
 BUNDLED = Path(__file__).parent / "_bundled"
-"""What the wheel carries: `python` (third-party packages for functions, put there by set-up), `emr` (those for jobs on EMR), `jobs` and `lambdas`."""
+"""What the wheel carries: `python` (third-party packages for functions, put there by set-up), `emr` (those for jobs on EMR), `roots` (certificates that
+jobs trust databases by), `jobs` and `lambdas`."""
 
 AUTHORING_ONLY = ("lakehouse/contracts/compiler/", "lakehouse/pipelines/", "lakehouse/environments.py")
 """Parts of the library that only people who write contracts need; they import what no deployed code has."""
@@ -54,8 +55,8 @@ def function_bundle() -> CodeBundle:
 
 @cache
 def job_bundle() -> CodeBundle:
-    """Code that every job imports: `jobs` with its transforms and the library."""
-    return _zip("jobs", {**_tree(_deployed("jobs"), "jobs/"), **_without(_library(), AUTHORING_ONLY)})
+    """Code that every job imports: `jobs` with its transforms and the library, which trusts databases by the authorities of RDS."""
+    return _zip("jobs", {**_tree(_deployed("jobs"), "jobs/"), **_without(_library(), AUTHORING_ONLY), **_authorities()})
 
 
 @cache
@@ -90,7 +91,12 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _zip(name: str, files: dict[str, Path]) -> CodeBundle:
+def zip_files(name: str, files: dict[str, Path]) -> CodeBundle:
+    """Files as an archive that is the same, byte for byte, whichever zlib there is: they are stored as they are."""
+    return _zip(name, files, compression=zipfile.ZIP_STORED)
+
+
+def _zip(name: str, files: dict[str, Path], *, compression: int = zipfile.ZIP_DEFLATED) -> CodeBundle:
     contents = {inside: path.read_bytes() for inside, path in sorted(files.items())}
     for inside in contents:
         require(
@@ -103,7 +109,7 @@ def _zip(name: str, files: dict[str, Path]) -> CodeBundle:
     with zipfile.ZipFile(path, "w") as archive:
         for inside, content in contents.items():
             entry = zipfile.ZipInfo(inside, date_time=_EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = compression
             entry.external_attr = _READ_ONLY_FILE
             archive.writestr(entry, content, compresslevel=1)
     return CodeBundle(path=path, content_hash=digest)
@@ -136,6 +142,15 @@ def _packages(folder: Path, *, of: str) -> dict[str, Path]:
     """Third-party packages; without them everything would fail at its first import."""
     files = _tree(folder, "")
     require(bool(files), f"the packages of {of} are not at {folder}: run `make setup` in the checkout, or install the wheel again")
+    return files
+
+
+def _authorities() -> dict[str, Path]:
+    """Certificates that `lakehouse.spark` trusts databases by."""
+    files = _tree(BUNDLED / "roots", "lakehouse/")
+    require(
+        bool(files), f"the authorities of RDS are not at {BUNDLED / 'roots'}: run `make setup` in the checkout, or install the wheel again"
+    )
     return files
 
 

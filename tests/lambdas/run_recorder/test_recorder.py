@@ -160,6 +160,25 @@ def test_a_recorder_that_may_not_send_metrics_fails_and_says_which_permission_it
         _start(ask, new_run_id())
 
 
+def test_a_right_that_is_lost_at_the_finish_only_is_told_though_the_run_succeeded(world: World, ask: Ask, cloudwatch: CloudWatch) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    _good_steps(world, run_id)
+    text = "User: arn:aws:sts::1:assumed-role/recorder/f is not authorized to perform: cloudwatch:PutMetricData"
+    cloudwatch.error = _answer("AccessDenied", text)
+    with pytest.raises(MetricsDeniedError):
+        _finish(ask, run_id)
+    failure = {"Error": "MetricsDeniedError", "Cause": json.dumps({"errorType": "MetricsDeniedError", "errorMessage": text})}
+    for _ in range(2):  # Step Functions repeats what failed
+        with pytest.raises(MetricsDeniedError):
+            ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="", failure=failure)
+    run = _run(world, run_id)
+    assert run.status == "SUCCEEDED"
+    (warning,) = run.warnings
+    assert warning.startswith("the run had ended SUCCEEDED when its execution failed: role recorder may not cloudwatch:PutMetricData")
+    assert ask(action="lease", pipeline="other", run_id="other", tables=TABLES, seconds=1)["acquired"]
+
+
 def test_a_failed_run_tells_only_the_numbers_that_are_known(world: World, ask: Ask, cloudwatch: CloudWatch) -> None:
     run_id = new_run_id()
     _start(ask, run_id)
@@ -614,3 +633,17 @@ def test_an_unload_that_fails_says_what_athena_said(world: World, ask: Ask) -> N
     run = world.audit.get_run(RUN, pipeline=PIPELINE)
     assert run is not None
     assert run.message == "step load: Athena says: Query exhausted resources"
+
+
+def test_a_machine_that_asks_why_a_job_failed_is_told_what_the_job_wrote_down(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    failure = {"Error": "States.TaskFailed", "Cause": '{"Step": {"Status": {"State": "FAILED"}}}'}
+    question: dict[str, Any] = {"action": "explain", "pipeline": PIPELINE, "run_id": run_id, "step": "refine", "failure": failure}
+    assert ask(**question) == failure
+    _step(world, run_id, "ingest", "FAILED", message="files_rejected: another step")
+    assert ask(**question) == failure
+    _step(world, run_id, "refine", "FAILED", message="quality_gate: too bad")
+    assert ask(**question) == {"Error": "States.TaskFailed", "Cause": "RunFailed: quality_gate: too bad"}
+    _step(world, run_id, "refine", "RUNNING", job="application_2")  # a second try that could not say anything any more
+    assert ask(**question) == failure
