@@ -50,6 +50,7 @@ PERMISSIONS: tuple[Permission, ...] = (
         "athena:GetQueryExecution",
         "athena:GetQueryResults",
         "athena:StopQueryExecution",
+        "athena:GetPreparedStatement",
     ),
     *_needs("sql", "catalog, databases and tables of the lake", "glue:GetDatabase", "glue:GetTable"),
     *_needs("sql", "objects of the table zones' buckets", "s3:GetObject"),

@@ -5,5 +5,6 @@ from constructs_lib.observability.function_alarms import FunctionAlarms
 from constructs_lib.observability.operator_role import OperatorRole
 from constructs_lib.observability.pipeline_alarms import PipelineAlarms
 from constructs_lib.observability.warehouse_alarms import WarehouseAlarms
+from constructs_lib.observability.workgroup_alarms import WorkgroupAlarms
 
-__all__ = ["AlertTopicNames", "AlertTopics", "FunctionAlarms", "OperatorRole", "PipelineAlarms", "WarehouseAlarms"]
+__all__ = ["AlertTopicNames", "AlertTopics", "FunctionAlarms", "OperatorRole", "PipelineAlarms", "WarehouseAlarms", "WorkgroupAlarms"]
