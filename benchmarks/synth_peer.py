@@ -218,11 +218,11 @@ def role(place: Place, id: str, given: Json) -> Construct:
     conditions = place.value(statement.get("Condition"))
     ((kind, who),) = statement["Principal"].items()
     principal: Any
-    if kind == "Service" and isinstance(who, str):
-        principal = iam.ServicePrincipal(who, conditions=conditions)
+    if kind == "Service":
+        services: list[Any] = [iam.ServicePrincipal(name, conditions=conditions) for name in (who if isinstance(who, list) else [who])]
+        principal = services[0] if len(services) == 1 else iam.CompositePrincipal(*services)
     else:
-        named: list[Any] = [_principal(kind, place.value(one)) for one in (who if isinstance(who, list) else [who])]
-        someone: Any = named[0] if len(named) == 1 else iam.CompositePrincipal(*named)
+        someone: Any = iam.ArnPrincipal(place.value(who))
         principal = iam.PrincipalWithConditions(someone, conditions) if conditions else someone
     return iam.Role(
         place.stack,
@@ -236,10 +236,6 @@ def role(place: Place, id: str, given: Json) -> Construct:
         or None,
         role_name=given.get("RoleName"),
     )
-
-
-def _principal(kind: str, who: str) -> iam.PrincipalBase:
-    return iam.ServicePrincipal(who) if kind == "Service" else iam.ArnPrincipal(who)
 
 
 def log_group(place: Place, id: str, given: Json) -> Construct:
@@ -461,7 +457,14 @@ def _own_tags(given: Any) -> Any:
 
 def main(output: str, templates: Path) -> None:
     """Write every stack of the environment."""
-    app = App(outdir=output, analytics_reporting=False, builtin_cloud_formation_validation=False, stack_traces=False, tree_metadata=False)
+    app = App(
+        outdir=output,
+        context={"@aws-cdk/aws-iam:minimizePolicies": True},
+        analytics_reporting=False,
+        builtin_cloud_formation_validation=False,
+        stack_traces=False,
+        tree_metadata=False,
+    )
     for name, text in TAGS.items():
         Tags.of(app).add(name, text)
     for file in sorted(templates.glob("*.template.json")):

@@ -135,6 +135,17 @@ def allow(
     return grant
 
 
+def wait_for_permissions(construct: IConstruct, role: iam.Role) -> None:
+    """Have a construct wait for everything that a role was permitted so far.
+
+    Args:
+        construct: What has to come after.
+        role: A role of the same stack.
+    """
+    for grant in _GIVEN.get(role, {}).values():
+        grant.apply_before(construct)
+
+
 def merged(statements: Iterable[_Statement]) -> list[_Statement]:
     """Few statements that mean the same: those on the same resources together, then those with the same actions, as long as none gets too large.
 

@@ -35,7 +35,9 @@ class NetworkStack(PlatformStack):
         """
         super().__init__(scope, tier=TIER, environment=environment, allow_destroy=allow_destroy)
         network = environment.network
-        engines = sorted({step.engine for pipeline in pipelines for step in pipeline.steps})
+        engines: set[str] = {step.engine for pipeline in pipelines for step in pipeline.steps}
+        if environment.warehouse.kind != "none":
+            engines.add("redshift")
         made = Network(
             self,
             "Network",
@@ -43,7 +45,7 @@ class NetworkStack(PlatformStack):
             vpc=_vpc(environment),
             log_key=self.key("logs"),
             interface_endpoints=[InterfaceEndpoint(service=service) for service in network.interface_endpoints],
-            engines=engines,
+            engines=sorted(engines),
             flow_logs=network.flow_logs,
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
