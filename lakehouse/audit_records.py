@@ -50,7 +50,7 @@ class RunRecord(_Record):
         status: Where it stands.
         reason: Code of docs/cli.md, or "".
         message: Sentence for people, or "".
-        trigger: arrival, after, schedule or manual.
+        trigger: arrival, after, schedule, manual or backfill.
         attempt: 1, or more if arrivals of a failed run were taken again.
         started_at: UTC text.
         ended_at: UTC text, None while it runs.
@@ -126,9 +126,9 @@ class StepRecord(_Record):
         step: Name of the step.
         attempt: From 1; each start of the step's job is an attempt.
         status: Where it stands.
-        engine: glue, emr-serverless or athena.
+        engine: glue, emr-serverless, emr or redshift.
         job_run_id: Id by which the engine knows it.
-        log_group: CloudWatch Logs group of the driver.
+        log_group: CloudWatch Logs group of the driver, or a folder in S3.
         log_stream: Stream in it.
         started_at: UTC text.
         ended_at: UTC text, None while it runs.

@@ -78,7 +78,7 @@ TRIGGER_KEYS = (
         type=list,
         form="[pipeline, …]",
         required=False,
-        meaning="A run of any of these pipelines that has published starts it: one that succeeded, or failed only because of rejected files beside good ones; runs that end close together start one.",
+        meaning="What runs of these pipelines have published starts it: runs that succeeded, or failed only because of rejected files beside good ones. It starts once none of them is under way, one run for all of it, and after `arrivals.follow_minutes` in any case.",
     ),
     Key(
         name="schedule",
@@ -123,9 +123,9 @@ STEP_KEYS = (
     Key(
         name="engine",
         type=str,
-        form="glue or emr-serverless",
+        form="glue, emr-serverless or emr",
         required=False,
-        meaning="Where it runs, with the same tables either way; glue if left out.",
+        meaning="Where it runs, with the same tables every way; glue if left out.",
     ),
 )
 """Keys of a step."""
@@ -153,7 +153,7 @@ JOBS: Mapping[str, str] = {
 }
 """Jobs of this version, and what each does."""
 
-ENGINES = ("emr-serverless", "glue")
+ENGINES = ("emr", "emr-serverless", "glue")
 """Engines of this version."""
 
 ZONE_OF_JOB: Mapping[str, str] = {"ingest": "bronze", "refine": "silver", "publish": "gold"}
@@ -166,7 +166,6 @@ NOT_YET: Mapping[str, Mapping[str, str]] = {
     "step": {},
     "load": {},
     "engine": {
-        "emr": "write engine: emr-serverless",
         "athena": "write engine: glue",
         "lambda": "write engine: glue",
     },
