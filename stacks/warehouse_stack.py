@@ -137,8 +137,8 @@ class WarehouseStack(PlatformStack):
             names=self.names,
             topics=AlertTopicNames.from_names(self.names, key_arn=self.key_arn("messaging")),
             cluster=made.name,
-            health=made.metric_health(),
-            disk_percent=made.metric_disk_percent(),
+            health=made.health_signal(),
+            disk_percent=made.disk_percent_signal(),
         )
         return made
 

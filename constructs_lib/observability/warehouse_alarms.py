@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from constructs_lib.observability.alert_topics import AlertTopicNames
 from constructs_lib.observability.watching import Watch, alarm
+from constructs_lib.signals import Signal
 from lakehouse.naming import Names
 
 MAX_DISK_PERCENT = 85
@@ -28,8 +28,8 @@ class WarehouseAlarms(Construct):
         names: Names,
         topics: AlertTopicNames,
         cluster: str,
-        health: cloudwatch.IMetric,
-        disk_percent: cloudwatch.IMetric,
+        health: Signal,
+        disk_percent: Signal,
     ) -> None:
         """
         Args:
@@ -45,15 +45,16 @@ class WarehouseAlarms(Construct):
                 id="Unhealthy",
                 name=f"{names.prefix}-warehouse-unhealthy",
                 severity="critical",
-                metric=cloudwatch.MathExpression(expression="1 - health", using_metrics={"health": health}, label="unhealthy"),
+                signal=health,
                 threshold=1,
+                is_below=True,
                 text=f"The cluster {cluster} does not answer: loads and queries fail. Next: Redshift restarts it by itself; lake status --env {names.env}.",
             ),
             "disk": Watch(
                 id="Disk",
                 name=f"{names.prefix}-warehouse-disk",
                 severity="warning",
-                metric=disk_percent,
+                signal=disk_percent,
                 threshold=MAX_DISK_PERCENT,
                 text=f"Queries of the cluster {cluster} fill the disks of its nodes. Next: look for queries that spill in sys_query_history, or add nodes.",
             ),

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from aws_cdk import CfnTag, Duration, RemovalPolicy
-from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import CfnTag, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -18,7 +17,8 @@ from constructs import Construct
 from constructs_lib.arns import arn, key_arn
 from constructs_lib.checks import InvalidProps, require, require_range
 from constructs_lib.networking.reference import NetworkReference
-from constructs_lib.permissions import acknowledge, allow, service_principal
+from constructs_lib.permissions import acknowledge, allow, service_principal, wait_for_permissions
+from constructs_lib.signals import Signal
 from constructs_lib.storage.data_lake import LakeBuckets
 from constructs_lib.warehouse.reference import ADMIN, LOG_EXPORTS, PORT, WarehouseReference
 from constructs_lib.warehouse.roles import spectrum_role, transfer_role
@@ -233,13 +233,16 @@ class RedshiftCluster(Construct):
         """Let a function act as the admin."""
         return self.grants.administer(grantee, secret_arn=self._secret_arn, secret_key=secret_key)
 
-    def metric_health(self) -> cloudwatch.Metric:
+    def health_signal(self) -> Signal:
         """1 while the cluster answers, 0 while it does not; none while it is paused."""
-        return cluster_metric(self.name, "HealthStatus", statistic="Minimum")
+        return self._signal("HealthStatus", statistic="Minimum")
 
-    def metric_disk_percent(self) -> cloudwatch.Metric:
+    def disk_percent_signal(self) -> Signal:
         """How much of the nodes' own disks is in use."""
-        return cluster_metric(self.name, "PercentageDiskSpaceUsed")
+        return self._signal("PercentageDiskSpaceUsed", statistic="Maximum")
+
+    def _signal(self, name: str, *, statistic: str) -> Signal:
+        return Signal(namespace="AWS/Redshift", name=name, dimensions={"ClusterIdentifier": self.name}, statistic=statistic, minutes=5)
 
     def _limit(self, limits: Sequence[UsageLimit]) -> None:
         for limit in limits:
@@ -262,7 +265,6 @@ class RedshiftCluster(Construct):
             description=f"Pauses and resumes the cluster {self.name}",
         )
         allow(role, actions=["redshift:PauseCluster", "redshift:ResumeCluster"], resources=[self.cluster_arn])
-        policy = role.node.find_child("DefaultPolicy")
         for verb, schedule in (("pause", rest.pause), ("resume", rest.resume)):
             cluster = {"cluster_identifier": self.ready.ref}
             pausing = redshift.CfnScheduledAction.PauseClusterMessageProperty(**cluster) if verb == "pause" else None
@@ -277,18 +279,7 @@ class RedshiftCluster(Construct):
                 enable=True,
                 target_action=redshift.CfnScheduledAction.ScheduledActionTypeProperty(pause_cluster=pausing, resume_cluster=resuming),
             )
-            action.node.add_dependency(policy)
-
-
-def cluster_metric(name: str, metric: str, *, statistic: str = "Maximum") -> cloudwatch.Metric:
-    """A metric of a cluster, over five minutes."""
-    return cloudwatch.Metric(
-        namespace="AWS/Redshift",
-        metric_name=metric,
-        dimensions_map={"ClusterIdentifier": name},
-        statistic=statistic,
-        period=Duration.minutes(5),
-    )
+            wait_for_permissions(action, role)
 
 
 def _parameters(queues: Sequence[Queue], query_timeout_minutes: int) -> list[redshift.CfnClusterParameterGroup.ParameterProperty]:
