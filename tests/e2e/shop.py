@@ -79,14 +79,12 @@ class Story:
         refused: A day of changes, extracted by hand while Redshift refuses the load.
         repaired: The next run of the sales, after Redshift was told to let it.
         again: One more run of the sales.
-        in_place: Rows of gold, read by Redshift in the lake at the end.
     """
 
     first: Scene
     refused: Scene
     repaired: Scene
     again: Scene
-    in_place: Rows
 
 
 def tell(checkout: Checkout) -> Story:
@@ -114,7 +112,7 @@ def tell(checkout: Checkout) -> Story:
             refused = scene(by_hand)
         repaired = scene(lambda: checkout.lake("run", SALES))
         again = scene(lambda: checkout.lake("run", SALES))
-        return Story(first=first, refused=refused, repaired=repaired, again=again, in_place=_redshift(checkout, f"lake_{GOLD}"))
+        return Story(first=first, refused=refused, repaired=repaired, again=again)
 
 
 def _scene(checkout: Checkout, database: Any, runs: list[Run]) -> Scene:
@@ -124,12 +122,13 @@ def _scene(checkout: Checkout, database: Any, runs: list[Run]) -> Scene:
         silver={table: checkout.sql(f"SELECT {columns} FROM silver_shop.{table} ORDER BY 1") for table, columns in _IN_SILVER.items()},
         wanted=_as_text(sales(database)),
         athena=_as_text(checkout.sql(QUERY.format(table=GOLD))),
-        redshift=_redshift(checkout, GOLD),
+        redshift=redshift(checkout, GOLD),
         commits=checkout.snapshots(GOLD)["commits"],
     )
 
 
-def _redshift(checkout: Checkout, table: str) -> Rows:
+def redshift(checkout: Checkout, table: str) -> Rows:
+    """The sales, as Redshift answers from one of its tables."""
     return _as_text(query_warehouse(checkout.session, statement=QUERY.format(table=table), progress=SILENT).rows)
 
 
