@@ -71,6 +71,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_needs("tables", "catalog, databases and tables of the lake", "glue:GetTable"),
     *_needs("tables", "metadata of the tables, in the table zones' buckets", "s3:GetObject"),
     *_needs("tables", "key of the lake", "kms:Decrypt"),
+    *_needs("rows", "table control", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"),
     *_needs("status", "stacks of the environment", "cloudformation:DescribeStacks"),
     *_needs("status", "alarms of the environment", "cloudwatch:DescribeAlarms"),
     *_needs("status", "catalog, databases and tables of the lake", "glue:GetTable"),

@@ -35,7 +35,12 @@ class NetworkStack(PlatformStack):
         """
         super().__init__(scope, tier=TIER, environment=environment, allow_destroy=allow_destroy)
         network = environment.network
-        engines = sorted({step.engine for pipeline in pipelines for step in pipeline.steps})
+        engines = sorted(
+            {
+                *(step.engine for pipeline in pipelines for step in pipeline.steps),
+                *("glue" for pipeline in pipelines if pipeline.rows is not None),
+            }
+        )
         made = Network(
             self,
             "Network",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from local.aws import boundaries, seam
+from local.aws import boundaries, leading_keys, seam
 
 UNNAMED = "UnnamedOperation"
 """Operation of a request whose action cannot be told: only a policy that allows everything lets it pass."""
@@ -97,10 +97,12 @@ def _named(service: str, *request: Any) -> Named:
 
 
 def _request_context(service: str, action: str, body: bytes, query: dict[str, Any]) -> dict[str, Any]:
-    """Condition keys of a request; MiniStack leaves out `cloudwatch:namespace`, by which PutMetricData is narrowed, and permissions boundaries."""
+    """Condition keys of a request; MiniStack leaves out `cloudwatch:namespace`, by which PutMetricData is narrowed, leading keys of tables and permissions boundaries."""
     keys: dict[str, Any] = seam.original("core.iam_actions.request_tag_context")(service, action, body, query)
     if action == "cloudwatch:PutMetricData":
         return {**keys, "cloudwatch:namespace": _namespace(body, query)}
+    if service == "dynamodb":
+        return {**keys, leading_keys.KEY: leading_keys.leading_keys(body)}
     if service == "iam":
         name = _parameter(query, "RoleName") or _parameter(query, "UserName")
         return {**keys, **boundaries.condition_keys(action, name=name, asked=_parameter(query, "PermissionsBoundary"))}

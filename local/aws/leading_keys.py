@@ -1,0 +1,67 @@
+"""Condition key `dynamodb:LeadingKeys`: the values of the partition key that a request names, which MiniStack leaves out.
+
+Not here: PartiQL statements, whose condition key stays absent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+from local.aws import seam
+
+KEY = "dynamodb:LeadingKeys"
+"""Name of the condition key."""
+
+_EQUALS = re.compile(r"(#?[A-Za-z_][\w.-]*)\s*=\s*(:\w+)")
+
+_dynamodb = seam.module("services.dynamodb")
+
+
+def leading_keys(body: bytes) -> list[str]:
+    """Values of the partition key that a request of DynamoDB names, each once; none for a Scan, which names no key."""
+    try:
+        data: Any = json.loads(body or b"{}")
+    except ValueError:
+        return []
+    return sorted(set(_values(cast("dict[str, Any]", data)))) if isinstance(data, dict) else []
+
+
+def _values(data: dict[str, Any]) -> Iterator[str]:
+    for request in _requests(data):
+        table = str(request.get("TableName", "")).rsplit("/", 1)[-1]
+        partition = _partition(table, str(request.get("IndexName", "")))
+        for item in (request.get("Key"), request.get("Item")):
+            if isinstance(item, dict) and partition in item:
+                yield _text(item[partition])
+        names = cast("dict[str, str]", request.get("ExpressionAttributeNames") or {})
+        values = cast("dict[str, Any]", request.get("ExpressionAttributeValues") or {})
+        for name, value in _EQUALS.findall(str(request.get("KeyConditionExpression", ""))):
+            if names.get(name, name) == partition and value in values:
+                yield _text(values[value])
+
+
+def _requests(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Each table's part of a request, in the shape of a request for one item."""
+    yield data
+    for transacted in data.get("TransactItems") or []:
+        yield from (part for part in transacted.values() if isinstance(part, dict))
+    batches: dict[str, Any] = data.get("RequestItems") or {}
+    for table, asked in batches.items():
+        if isinstance(asked, dict):
+            yield from ({"TableName": table, "Key": key} for key in asked.get("Keys") or [])
+        else:
+            yield from ({"TableName": table, **part} for write in asked for part in write.values())
+
+
+def _partition(table: str, index: str) -> str:
+    """Name of the partition key of a table, or of one of its indexes."""
+    found: dict[str, Any] = _dynamodb._tables.get(table) or {}
+    described = [part for part in found.get("GlobalSecondaryIndexes") or [] if part.get("IndexName") == index] if index else [found]
+    return next((str(key["AttributeName"]) for part in described for key in part.get("KeySchema", []) if key["KeyType"] == "HASH"), "")
+
+
+def _text(value: Any) -> str:
+    return str(next(iter(value.values()), "")) if isinstance(value, dict) else str(value)
