@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lakehouse.athena import AthenaRunner, Pauses
+from lakehouse.athena.runner import AthenaRunner
 from lakehouse.errors import TerminalError
+from lakehouse.polling import Pauses
 from local.tpch.queries import NUMBERS, TABLES, Query, Summary, independent, published
 from tests.e2e.conftest import COPIED, LINKED, Checkout
 from tools.installation import ROOT

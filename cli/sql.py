@@ -9,8 +9,11 @@ from cli.errors import CommandError
 from cli.progress import Progress
 from cli.results import QueryColumn, QueryResult
 from cli.session import Session
-from lakehouse.athena import AthenaRunner, Execution, Pauses, typed
+from lakehouse.athena.executions import Execution
+from lakehouse.athena.runner import AthenaRunner
+from lakehouse.athena.values import typed
 from lakehouse.errors import LakehouseError
+from lakehouse.polling import Pauses
 
 PAUSES = Pauses(first_seconds=0.2, longest_seconds=2.0)
 """Waits between two looks at a query: somebody sits before the terminal."""

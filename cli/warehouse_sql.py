@@ -10,12 +10,10 @@ from cli.errors import CommandError, WrongUseError
 from cli.progress import Progress
 from cli.results import QueryColumn, QueryResult
 from cli.session import Session
+from cli.sql import MAX_QUERY_SECONDS
 from lakehouse.errors import LakehouseError
 from lakehouse.naming import WAREHOUSE_DATABASE
 from lakehouse.warehouse.data_api import DataApi, Target, Value
-
-MAX_QUERY_SECONDS = 30 * 60
-"""Longest wait for a statement; the same as for Athena."""
 
 
 def query_warehouse(

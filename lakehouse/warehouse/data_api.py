@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from lakehouse.errors import LakehouseError, TerminalError
+from lakehouse.polling import Pauses, looks
 from lakehouse.warehouse.loads import MAX_STATEMENTS, purpose
 from lakehouse.warehouse.text import SqlRefused
 
@@ -23,10 +24,9 @@ ENDED = (FINISHED, "FAILED", "ABORTED")
 LONGEST_LOOK_SECONDS = 20
 """How long one look at a statement waits for its end; the service's most is 30, the client's own patience 30 too."""
 
-PAUSE_SECONDS = 0.2
-"""Pause between two looks, in case a service answers at once although it was asked to wait; it doubles to `MAX_PAUSE_SECONDS`."""
+PAUSES = Pauses(first_seconds=0.2, factor=2.0, longest_seconds=5.0)
+"""Pauses between two looks, in case a service answers at once although it was asked to wait."""
 
-MAX_PAUSE_SECONDS = 5.0
 DEADLINE_SECONDS = 15 * 60.0
 MAX_TOKEN = 64
 """Longest client token."""
@@ -248,10 +248,8 @@ class DataApi:
         raise _error_of(described)
 
     def _watched(self, statement_id: str) -> dict[str, Any]:
-        begun = self._clock()
-        pause = PAUSE_SECONDS
-        while True:
-            left = begun + self._deadline - self._clock()
+        status = ""
+        for left in looks(self._deadline, pauses=PAUSES, clock=self._clock, sleep=self._sleep):
             described = self._client.describe_statement(Id=statement_id, WaitTimeSeconds=max(1, min(LONGEST_LOOK_SECONDS, int(left))))
             status = described["Status"]
             if self._watch is not None:
@@ -262,10 +260,7 @@ class DataApi:
                 raise StatementError(
                     statement_id=statement_id, status=status, error=f"{status!r} is no status that this client knows: update it"
                 )
-            if self._clock() - begun >= self._deadline:
-                raise StatementTimeout(statement_id=statement_id, status=status, seconds=self._deadline)
-            self._sleep(pause)
-            pause = min(pause * 2, MAX_PAUSE_SECONDS)
+        raise StatementTimeout(statement_id=statement_id, status=status, seconds=self._deadline)
 
     def _abandon(self, statement_id: str, error: BaseException) -> NoReturn:
         try:

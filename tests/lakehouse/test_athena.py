@@ -14,23 +14,20 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from lakehouse.athena import (
-    AthenaRunner,
-    Column,
-    Pauses,
+from lakehouse.athena.errors import (
     QueryCancelledError,
     QueryFailedError,
     QueryFailedForNowError,
     QueryRefusedError,
     QueryTimedOutError,
     ScanLimitError,
-    Statistics,
-    as_of,
-    literal,
-    typed,
-    unload_statement,
 )
+from lakehouse.athena.executions import Column, Statistics
+from lakehouse.athena.runner import AthenaRunner
+from lakehouse.athena.statements import as_of, literal, unload_statement
+from lakehouse.athena.values import typed
 from lakehouse.errors import TerminalError, TransientError
+from lakehouse.polling import Pauses
 
 
 class Clock:

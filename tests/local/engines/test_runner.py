@@ -12,7 +12,10 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from lakehouse.athena import AthenaRunner, Pauses, QueryFailedError, QueryTimedOutError, ScanLimitError, as_of, literal
+from lakehouse.athena.errors import QueryFailedError, QueryTimedOutError, ScanLimitError
+from lakehouse.athena.runner import AthenaRunner
+from lakehouse.athena.statements import as_of, literal
+from lakehouse.polling import Pauses
 from tests.fixtures.platform import wait_for
 from tests.local.engines.lake import Lake
 from tests.local.engines.test_athena_outputs import maker

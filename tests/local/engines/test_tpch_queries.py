@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from lakehouse.athena import AthenaRunner, Pauses
+from lakehouse.athena.runner import AthenaRunner
+from lakehouse.polling import Pauses
 from local.tpch.queries import NUMBERS, TABLES, Query, Summary, independent
 from tests.local.engines.lake import Lake
 
