@@ -69,7 +69,7 @@ def page() -> str:
 
 def _verbs() -> Iterator[str]:
     yield "## Verbs\n"
-    for name, command in _commands(typer.main.get_command(app)):
+    for name, command in commands(typer.main.get_command(app)):
         arguments = [parameter for parameter in command.params if parameter.name != "help"]
         places = [_placeholder(parameter) for parameter in arguments if parameter.param_type_name == "argument"]
         lines = [f"### `lake {' '.join([name, *places])}`", "", f"{command.help}", "", "| argument | default | meaning |", "|---|---|---|"]
@@ -82,11 +82,11 @@ def _verbs() -> Iterator[str]:
         yield "\n".join(lines) + "\n"
 
 
-def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
     """Every verb with its words, those of a verb with verbs of its own one by one."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from _commands(command, f"{before}{name} ")
+            yield from commands(command, f"{before}{name} ")
         else:
             yield f"{before}{name}", command
 
