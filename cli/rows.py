@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ from cli.row_results import GroupRow, GroupRows
 from cli.session import Session
 from lakehouse.contracts.compiler.documents import Document, read_document
 from lakehouse.errors import ConfigurationError, Fault
+from lakehouse.naming import DatasetName
 from lakehouse.pipelines.spec import PipelineSpec
 from lakehouse.rows import KEYS, InvalidRowError, Row, RowTable, parse_row
 
@@ -62,6 +64,15 @@ def switch_row(session: Session, *, group: str, row: str, is_active: bool) -> Do
     if not table.set_active(group, row, is_active=is_active):
         raise WrongUseError(f"{group} has no row {row!r}: {nearest(row, (str(item['sk']) for item in table.all(group)))}")
     return Done(text=f"row {row} of {group} is {'active' if is_active else 'switched off'}", next=f"lake rows {group}")
+
+
+def row_datasets(session: Session) -> Iterator[DatasetName]:
+    """Tables of bronze that sound rows write, whether they are there or not."""
+    table = _table(session)
+    for name, spec in _groups(session).items():
+        for item in table.all(name):
+            with contextlib.suppress(InvalidRowError):
+                yield DatasetName(zone="bronze", domain=spec.domain, dataset=parse_row(item).target)
 
 
 def _read(session: Session, spec: PipelineSpec, document: Document, faults: list[Fault]) -> Iterator[Row]:
