@@ -142,6 +142,10 @@ class Names:
         """State machine of a pipeline."""
         return f"{self.prefix}-{pipeline}"
 
+    def machine_role(self, pipeline: str) -> str:
+        """Role of the state machine of a pipeline that a warehouse knows by name."""
+        return f"{self.state_machine(pipeline)}-machine"
+
     def job(self, pipeline: str, step: str) -> str:
         """Job of a step of a pipeline."""
         return f"{self.prefix}-{pipeline}-{step}"

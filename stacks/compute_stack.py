@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.processing import EmrServerlessApplication, ServerlessCapacity, ServerlessSize, ServerlessWorker, WarmWorkers
 from lakehouse.environments import EmrServerless, Environment
 from stacks.platform_stack import PlatformStack
@@ -30,6 +31,7 @@ class ComputeStack(PlatformStack):
             self,
             "EmrServerless",
             name=self.names.emr_application,
+            network=NetworkReference.from_parameters(self, names=self.names, only=("private_subnet_ids", "job_security_group_id")),
             release=config.release,
             architecture=config.architecture,
             capacity=ServerlessCapacity(vcpu=config.max_vcpu, memory_gb=config.max_memory_gb, disk_gb=config.max_disk_gb),

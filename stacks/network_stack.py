@@ -35,12 +35,11 @@ class NetworkStack(PlatformStack):
         """
         super().__init__(scope, tier=TIER, environment=environment, allow_destroy=allow_destroy)
         network = environment.network
-        engines = sorted(
-            {
-                *(step.engine for pipeline in pipelines for step in pipeline.steps),
-                *("glue" for pipeline in pipelines if pipeline.rows is not None),
-            }
-        )
+        engines: set[str] = {step.engine for pipeline in pipelines for step in pipeline.steps}
+        if any(pipeline.rows is not None for pipeline in pipelines):
+            engines.add("glue")
+        if environment.warehouse.kind != "none":
+            engines.add("redshift")
         made = Network(
             self,
             "Network",
@@ -48,7 +47,7 @@ class NetworkStack(PlatformStack):
             vpc=_vpc(environment),
             log_key=self.key("logs"),
             interface_endpoints=[InterfaceEndpoint(service=service) for service in network.interface_endpoints],
-            engines=engines,
+            engines=sorted(engines),
             flow_logs=network.flow_logs,
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,

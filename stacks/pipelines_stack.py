@@ -116,6 +116,7 @@ class PipelinesStack(PlatformStack):
             log_key=self._log_key,
             timeout_minutes=spec.timeout_minutes,
             has_manifest=isinstance(spec.trigger, Arrival),
+            role_name=names.machine_role(spec.name) if loads else None,
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
@@ -208,7 +209,7 @@ class PipelinesStack(PlatformStack):
         if step.engine == "emr-serverless":
             require(
                 connection is None,
-                f"step {step.name} of pipeline {spec.name} reads a database, whose network only a Glue job joins: write engine: glue",
+                f"step {step.name} of pipeline {spec.name} reads a database through a Glue connection, which only a Glue job has: write engine: glue",
             )
             emr = environment.emr_serverless
             serverless = EmrServerlessJob(

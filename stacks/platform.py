@@ -76,8 +76,8 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
             stack.add_stack_dependency(source)
         for domain in stack.written_domains:
             stack.add_stack_dependency(catalogs[domain])
-    for source in sources:
-        source.add_stack_dependency(network)
+    for tier in (*sources, compute, *warehouses):
+        tier.add_stack_dependency(network)
     for warehouse in warehouses:
         # External schemas show databases of the catalog; the operator's role and loads are let in by what the warehouse tells of itself.
         for catalog in catalogs.values():

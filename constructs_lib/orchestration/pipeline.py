@@ -69,6 +69,7 @@ class Pipeline(Construct):
         log_key: kms.IKey,
         timeout_minutes: int = 120,
         has_manifest: bool = True,
+        role_name: str | None = None,
         log_retention_days: int = 30,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
@@ -81,6 +82,8 @@ class Pipeline(Construct):
             log_key: Key of the machine's log group.
             timeout_minutes: Longest that a step may run; a run waits at most 10 hours more for others of its tables.
             has_manifest: Whether runs are given a manifest of files.
+            role_name: Name of the machine's role, for machines that others know by it (a warehouse calls its user after the role, and a role that
+                CloudFormation makes anew must be the same user); None lets CloudFormation choose.
             log_retention_days: Days for which the machine's log is kept.
             removal_policy: What happens to the log when the stack goes.
         """
@@ -103,6 +106,7 @@ class Pipeline(Construct):
             self,
             "Role",
             assumed_by=service_principal("states.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
+            role_name=role_name,
             description=f"Runs {machine}",
         )
         functions = MachineFunctions(

@@ -16,7 +16,7 @@ from constructs_lib.checks import require
 from constructs_lib.orchestration.steps import MachineStep, Permission, State, StepPlace, catch, function_task
 from constructs_lib.permissions import allow
 from constructs_lib.storage.data_lake import OBJECTS, LakeBuckets
-from constructs_lib.warehouse.redshift_serverless import QUERY_ACTIONS, STATEMENT_ACTIONS, STATEMENTS
+from constructs_lib.warehouse.redshift_serverless import STATEMENT_ACTIONS, STATEMENTS
 from constructs_lib.warehouse.roles import UNLOADED
 from lakehouse.warehouse.loads import COUNTS, LoadPlan, mirror, unload_select
 from lakehouse.warehouse.tables import WarehouseTable
@@ -193,7 +193,9 @@ class RedshiftLoadStep(MachineStep):
     def permissions(self) -> Sequence[Permission]:
         """See `MachineStep`; what Athena reads and writes with the role, `grant_unload` gives."""
         return (
-            Permission(actions=("redshift-serverless:GetCredentials", *QUERY_ACTIONS), resources=(self.warehouse_arn,)),
+            Permission(
+                actions=("redshift-serverless:GetCredentials", "redshift-data:BatchExecuteStatement"), resources=(self.warehouse_arn,)
+            ),
             Permission(actions=STATEMENT_ACTIONS, resources=("*",), because=STATEMENTS),
         )
 

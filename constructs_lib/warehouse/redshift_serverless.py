@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import CfnTag, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -102,6 +102,7 @@ class RedshiftServerless(Construct):
             security_group_egress=[
                 {"ipProtocol": "tcp", "fromPort": 443, "toPort": 443, "cidrIp": "0.0.0.0/0", "description": "AWS APIs, by endpoint or NAT"}
             ],
+            tags=[CfnTag(key="Name", value=f"{name}-warehouse")],
         )
         namespace = redshift.CfnNamespace(
             self,

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from lakehouse.errors import LakehouseError
+from local.demo.shop import Shop
 from local.demo.stage import FAILED, Lake, Stage
 from local.demo.tpch import Files
 
@@ -15,6 +16,7 @@ FAREWELL = (
     "How to go on:",
     "  .venv/bin/lake status                                 what is deployed, what waits, what is alarmed",
     '  .venv/bin/lake sql "SELECT * FROM silver_tpch.orders LIMIT 5"',
+    '  .venv/bin/lake sql --engine redshift "SELECT segment, SUM(revenue) FROM gold_shop.daily_sales GROUP BY segment"',
     "  .venv/bin/lake quarantine tpch.orders                 the rows that broke a rule, and why",
     "  .venv/bin/lake drop tpch.orders FILE.csv              a file of your own, then: .venv/bin/lake wait",
     "  .venv/bin/lake down                                   stop (state is kept); with --wipe forget everything",
@@ -36,7 +38,10 @@ def play(*, scale: float, days: int) -> None:
     stage.title("Start the platform and deploy every stack")
     lake("up")
     lake("deploy")
+    shop = Shop(stage=stage, lake=lake)
+    shop.begin()
     Files(stage=stage, lake=lake, scale=scale, days=days).play()
+    shop.play()
     stage.title("Alarms")
     alarms = lake("status", "--json").document["alarms"]
     stage.table(("alarm", "state"), ((alarm["name"], alarm["state"]) for alarm in alarms))

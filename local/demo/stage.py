@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import shlex
 import subprocess
@@ -77,6 +78,30 @@ class Stage:
         self.console.print(grid)
 
 
+class Underway:
+    """A call of `lake` that goes on while the demo does; it belongs to the reader's terminal, so Ctrl-C ends both."""
+
+    def __init__(self, *, line: str, process: subprocess.Popen[str]) -> None:
+        """
+        Args:
+            line: Its command line, for messages.
+            process: The process; what it writes is read at its end.
+        """
+        self._line, self._process = line, process
+        atexit.register(process.terminate)  # a demo that fails leaves nobody behind who waits
+
+    def end(self) -> Answer:
+        """Wait for its end.
+
+        Raises:
+            DemoError: It failed; the text has what it said.
+        """
+        text, told = self._process.communicate()
+        if self._process.returncode != 0:
+            raise DemoError(f"`lake {self._line}` ended with exit code {self._process.returncode}:\n{text}{told}")
+        return Answer(code=0, text=text)
+
+
 class Lake:
     """Calls `lake` as the reader would, and shows each call."""
 
@@ -106,6 +131,15 @@ class Lake:
         if result.returncode != 0 and not (may_fail and result.returncode == FAILED):
             raise DemoError(f"`lake {_shortened(arguments)}` ended with exit code {result.returncode}, see above")
         return Answer(code=result.returncode, text=result.stdout or "")
+
+    def begin(self, *arguments: str) -> Underway:
+        """Begin a call that goes on while others are made; its progress is not shown."""
+        line = _shortened(arguments)
+        self._stage.console.print(f"[bold]$ lake {escape(line)} &[/bold]", soft_wrap=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        return Underway(line=line, process=process)
 
     def rows(self, query: str, *, engine: str = "athena") -> list[list[Any]]:
         """Rows that an engine answers."""

@@ -9,6 +9,9 @@ from typing import Any
 TABLES = ("customers", "products", "orders")
 """Tables of the schema `public`."""
 
+DAYS = 9
+"""Days of changes that can be played."""
+
 CUSTOMERS, PRODUCTS, ORDERS = 200, 40, 3000
 """Rows of the first day."""
 
@@ -83,14 +86,25 @@ def change(connection: Any, *, day: int) -> Counted:
     Args:
         connection: A psycopg connection of somebody who may write.
         day: From 1; each day changes other rows.
+
+    Raises:
+        ValueError: There is no such day.
     """
-    if not 1 <= day <= 9:
-        raise ValueError(f"there are changes for the days 1 to 9, not for day {day}")
+    if not 1 <= day <= DAYS:
+        raise ValueError(f"there are changes for the days 1 to {DAYS}, not for day {day}")
     with connection.transaction():
         for statement in _CHANGE.split(";"):
             if statement.strip():
                 connection.execute(statement, {"day": day} if "%(day)s" in statement else None)
     return counted(connection)
+
+
+def day_of(connection: Any) -> int | None:
+    """The last day that was played: 0 before the first one, None if there are no tables yet."""
+    if connection.execute("SELECT to_regclass('public.orders')").fetchone()[0] is None:
+        return None
+    marker = connection.execute("SELECT max(order_id) - 2000000 FROM orders WHERE order_id BETWEEN 2000001 AND 2000099").fetchone()[0]
+    return int(marker or 0)
 
 
 def counted(connection: Any) -> Counted:

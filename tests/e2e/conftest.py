@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -28,6 +28,9 @@ from cli.sql import query as sql
 from lakehouse.naming import Names
 from local.tpch.dirty import DIRTY_DAY, write_dirty_drop
 from local.tpch.drops import DATASETS, Drops, generate
+
+if TYPE_CHECKING:
+    from tests.e2e.shop import Story
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -210,19 +213,29 @@ def drops(checkout: Checkout) -> Drops:
 @pytest.fixture(scope="session")
 def clean(checkout: Checkout, drops: Drops) -> list[Run]:
     """Runs of the clean delivery: every dataset's days together."""
+    known = checkout.runs()
     for dataset in DATASETS:
         checkout.drop(f"tpch.{dataset}", [file.path for file in drops.of(f"tpch.{dataset}")], day=drops.days[-1].isoformat())
     checkout.wait()
-    return checkout.runs()
+    return checkout.new_runs(known)
 
 
 @pytest.fixture(scope="session")
 def dirty(checkout: Checkout, clean: list[Run]) -> list[Run]:
     """Runs of the dirty delivery, which comes after the clean one."""
+    known = checkout.runs()
     files = [path for _, path in write_dirty_drop(checkout.work / "dirty")]
     checkout.drop("tpch.orders", files, day=DIRTY_DAY)
     checkout.wait(code=1)
-    return checkout.new_runs(clean)
+    return checkout.new_runs(known)
+
+
+@pytest.fixture(scope="session")
+def shop(checkout: Checkout) -> Story:
+    """Two extractions of the shop's database, and what became of them in the warehouse."""
+    from tests.e2e.shop import tell
+
+    return tell(checkout)
 
 
 def _environment() -> dict[str, str]:

@@ -14,6 +14,7 @@ from cli.results import Run
 from local import permissions
 from tests.e2e.conftest import Checkout
 from tests.e2e.rows import csv
+from tests.e2e.shop import Story
 
 GUIDE_S_DOMAIN = "weather"
 """Domain of docs/first-dataset.md, which another scenario deploys."""
@@ -115,7 +116,7 @@ def test_a_stopped_execution_stops_its_job_and_is_audited(checkout: Checkout, cl
     assert (stopped.status, stopped.reason) == ("FAILED", "aborted")
 
 
-def test_what_is_granted_was_used_or_has_a_reason(checkout: Checkout, clean: list[Run], dirty: list[Run]) -> None:
+def test_what_is_granted_was_used_or_has_a_reason(checkout: Checkout, clean: list[Run], dirty: list[Run], shop: Story) -> None:
     prefix = checkout.names.prefix
     # The guide's dataset goes through once, on the good path, by the same constructs as the others.
     grants = {grant for grant in permissions.granted(checkout.client("iam"), prefix) if f"-{GUIDE_S_DOMAIN}-" not in grant.role}

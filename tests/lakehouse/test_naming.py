@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lakehouse.naming import Names
+from lakehouse.pipelines.grammar import MAX_NAME
 
 GOOD: dict[str, Any] = {"project": "weather", "env": "dev", "prefix": "weather-dev", "account": "1" * 12, "region": "eu-west-1"}
 TOKEN = "${Token[TOKEN.7]}"
@@ -28,6 +29,10 @@ def test_a_part_that_would_spoil_a_name_is_refused(part: str, value: str, messag
 
 def test_the_longest_prefix_still_makes_a_bucket_name() -> None:
     assert len(Names(**GOOD | {"prefix": "a" * 20, "region": "ap-southeast-1"}).bucket("query-results")) <= 63
+
+
+def test_the_longest_pipeline_still_makes_a_role_s_name() -> None:
+    assert len(Names(**GOOD | {"prefix": "a" * 20}).machine_role("p" * MAX_NAME)) <= 64
 
 
 def test_what_only_the_deployment_knows_is_not_looked_at() -> None:

@@ -104,6 +104,16 @@ def plain(value: Any) -> Any:
     return flat(value) if isinstance(value, dict) else value
 
 
+def parameters(assembly: Assembly) -> dict[str, str]:
+    """Path in Parameter Store by the reference, as `flat` spells it, of every parameter that a template reads."""
+    return {
+        f"<{id_}>": parameter["Default"]
+        for template in assembly.templates.values()
+        for id_, parameter in template.get("Parameters", {}).items()
+        if parameter["Type"].startswith("AWS::SSM::Parameter::Value")
+    }
+
+
 def listed(value: Any) -> list[Any]:
     """IAM writes one thing as itself and several as a list."""
     return value if isinstance(value, list) else [value]

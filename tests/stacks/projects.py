@@ -42,6 +42,12 @@ def pipeline(name: str, contract_id: str) -> PipelineSpec:
     return replace(like, name=name, trigger=Arrival(dataset=contract_id), steps=steps)
 
 
+def jobs_on_glue(prefix: str) -> set[str]:
+    """Names of the Glue jobs that the checkout's pipelines ask for."""
+    steps = {f"{prefix}-{spec.name}-{step.name}" for spec in CHECKOUT.pipelines for step in spec.steps if step.engine == "glue"}
+    return steps | {f"{prefix}-{spec.name}-rows" for spec in CHECKOUT.pipelines if spec.rows is not None}
+
+
 def templates(outdir: Path, contracts: Sequence[CompiledContract], pipelines: Sequence[PipelineSpec] = ()) -> dict[str, dict[str, Any]]:
     """Template of each stack of production, by tier."""
     app = empty_app(outdir)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from tests.stacks.projects import contract, names, pipeline, templates
 
+EVERYWHERE = ["compute", "foundation", "network", "operations", "sources", "warehouse"]
+"""Tiers of production that hold no domain."""
+
 
 def test_a_pipeline_may_be_called_like_anything_that_its_stack_holds(tmp_path: Path) -> None:
     specs = [pipeline(name, f"sales.{name}") for name in ("alarms", "function_code", "lake_key", "security")]
@@ -31,12 +34,5 @@ def test_pipelines_and_domains_that_differ_in_an_underscore_only_are_two(tmp_pat
 
 
 def test_a_project_may_begin_with_nothing_but_contracts_or_nothing_at_all(tmp_path: Path) -> None:
-    assert sorted(templates(tmp_path / "none", [])) == ["compute", "foundation", "network", "operations", "sources"]
-    assert sorted(templates(tmp_path / "one", [contract("sales.q1")])) == [
-        "catalog-sales",
-        "compute",
-        "foundation",
-        "network",
-        "operations",
-        "sources",
-    ]
+    assert sorted(templates(tmp_path / "none", [])) == EVERYWHERE
+    assert sorted(templates(tmp_path / "one", [contract("sales.q1")])) == ["catalog-sales", *EVERYWHERE]

@@ -12,10 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from stacks.catalog_stack import tables_by_domain
+from stacks.pipelines_stack import pipelines_by_domain
+from stacks.platform_stack import of_domain
 from stacks.synthesis import ROOT, synthesize
 from tests.stacks.conftest import Assembly
+from tests.stacks.projects import CHECKOUT
 
 SOURCES = ("app.py", "cdk.json", "config", "contracts", "pipelines", "queries", "stacks", "constructs_lib", "lakehouse", "lambdas", "jobs")
+
+CATALOGS = [of_domain("catalog", domain) for domain in tables_by_domain(CHECKOUT.contracts)]
+PIPELINES = [of_domain("pipelines", domain) for domain in pipelines_by_domain(CHECKOUT.pipelines)]
+TIERS = sorted([*CATALOGS, *PIPELINES, "compute", "foundation", "network", "operations", "sources", "warehouse"])
 
 
 def checkout(folder: Path) -> Path:
@@ -27,6 +35,8 @@ def checkout(folder: Path) -> Path:
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.md"))
         else:
             shutil.copy(source, folder / name)
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "job-jars").symlink_to(ROOT / ".cache" / "job-jars")  # what set-up fetched
     return folder
 
 
@@ -80,7 +90,7 @@ def test_a_change_of_job_code_shows_only_as_the_code_s_key(elsewhere: tuple[Path
     assert run(folder, tmp_path / "out", env="prod").returncode == 0
     before, after = templates(elsewhere[1]), templates(tmp_path / "out")
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"pipelines-tpch.template.json"}
+    assert changed == {f"{tier}.template.json" for tier in PIPELINES}
     for name in changed:
         old, new = (re.sub(r"[0-9a-f]{64}\.zip", "KEY", version[name]) for version in (before, after))
         assert old == new
@@ -136,16 +146,7 @@ def test_a_permissions_boundary_bounds_every_role(tmp_path: Path) -> None:
 def test_production_is_protected_and_names_its_stacks(elsewhere: tuple[Path, Path]) -> None:
     manifest = json.loads((elsewhere[1] / "manifest.json").read_text())
     stacks = {a["properties"].get("stackName"): a for a in manifest["artifacts"].values() if a["type"] == "aws:cloudformation:stack"}
-    assert sorted(stacks) == [
-        "lakehouse-prod-catalog-shop",
-        "lakehouse-prod-catalog-tpch",
-        "lakehouse-prod-compute",
-        "lakehouse-prod-foundation",
-        "lakehouse-prod-network",
-        "lakehouse-prod-operations",
-        "lakehouse-prod-pipelines-tpch",
-        "lakehouse-prod-sources",
-    ]
+    assert sorted(stacks) == [f"lakehouse-prod-{tier}" for tier in TIERS]
     assert all(stack["properties"]["terminationProtection"] for stack in stacks.values())
     assert {stack["environment"] for stack in stacks.values()} == {"aws://unknown-account/unknown-region"}
 
@@ -154,13 +155,16 @@ def test_every_tier_waits_for_the_foundation_and_pipelines_for_their_tables(else
     manifest = json.loads((elsewhere[1] / "manifest.json").read_text())
     stacks = {name: a for name, a in manifest["artifacts"].items() if a["type"] == "aws:cloudformation:stack"}
     waits = {name: {other for other in a["dependencies"] if other in stacks} for name, a in stacks.items()}
-    assert waits == {
-        "foundation": set(),
-        "catalog-shop": {"foundation"},
-        "catalog-tpch": {"foundation"},
-        "network": {"foundation"},
-        "compute": {"foundation"},
-        "sources": {"foundation", "network"},
-        "operations": {"foundation"},
-        "pipelines-tpch": {"foundation", "catalog-tpch"},
+    assert sorted(waits) == TIERS
+    assert waits.pop("foundation") == set()
+    assert all("foundation" in others for others in waits.values())
+    assert {name: others - {"foundation"} for name, others in waits.items()} == {
+        **{catalog: set() for catalog in CATALOGS},
+        "network": set(),
+        "compute": {"network"},
+        "sources": {"network"},
+        "warehouse": {"network", *CATALOGS},
+        "operations": {"warehouse"},
+        "pipelines-shop": {"catalog-shop", "sources", "warehouse"},
+        "pipelines-tpch": {"catalog-tpch"},
     }

@@ -68,11 +68,13 @@ def specs(tmp_path: Path, contracts: dict[str, CompiledContract]) -> Specs:
 
 def test_the_pipelines_of_the_checkout_load(contracts: dict[str, CompiledContract]) -> None:
     loaded = {spec.name: spec for spec in load_pipelines(CHECKOUT / "pipelines", contracts)}
-    assert set(loaded) >= {"orders", "customer", "lineitem", "daily_revenue"}
+    assert set(loaded) == {path.stem for path in (CHECKOUT / "pipelines").glob("*.yaml")}
     assert loaded["orders"].trigger == Arrival(dataset="tpch.orders")
     assert loaded["daily_revenue"].trigger == After(pipelines=("orders", "customer", "lineitem"))
     assert [str(output) for output in loaded["orders"].outputs] == ["bronze.tpch.orders", "silver.tpch.orders", "quarantine.tpch.orders"]
     assert loaded["daily_revenue"].contract_ids == ("tpch.customer", "tpch.daily_revenue", "tpch.lineitem", "tpch.orders")
+    assert loaded["shop_orders"].trigger == Schedule(expression="cron(20 2 * * ? *)", time_zone="Europe/Berlin")
+    assert [str(load.reads) for load in loaded["shop_sales"].loads] == ["gold.shop.daily_sales"]
 
 
 def test_a_refine_step_reads_bronze_and_what_its_relationships_name(contracts: dict[str, CompiledContract]) -> None:
