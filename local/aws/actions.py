@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.aws import boundaries, leading_keys, seam
+from local.aws import boundaries, seam
 
 UNNAMED = "UnnamedOperation"
 """Operation of a request whose action cannot be told: only a policy that allows everything lets it pass."""
@@ -36,13 +36,27 @@ class Named:
 Namer = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Named]
 """Names a request from (method, path, headers, body, query)."""
 
+KeysOf = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+"""Condition keys of a request from (IAM action, members of its input)."""
+
 _actions = seam.module("core.iam_actions")
 _namers: dict[str, list[Namer]] = {}
+_keys: dict[str, KeysOf] = {}
 
 
 def name_requests_of(service: str, namer: Namer) -> None:
     """Let *namer* say what the requests of a service ask for, before MiniStack's tables are asked; of several the first that knows a request does."""
     _namers.setdefault(service, []).append(namer)
+
+
+def tell_condition_keys_of(service: str, keys: KeysOf) -> None:
+    """Let *keys* say which condition keys the requests of a service of the json protocol carry."""
+    _keys[service] = keys
+
+
+def condition_keys(service: str, action: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Condition keys of a request that never was one: of a service that calls another with a role."""
+    return _keys[service](action, params) if service in _keys else {}
 
 
 def register() -> None:
@@ -55,6 +69,7 @@ def register() -> None:
     seam.replace("core.iam_actions.extract_resource_arn", _extract_resource_arn)
     if "logs" not in _namers:
         name_requests_of("logs", _log_groups)
+        name_requests_of("iam", _instance_profiles)
 
 
 def _lambda_action(method: str, path: str) -> str | None:
@@ -92,21 +107,39 @@ def _log_groups(_method: str, _path: str, headers: dict[str, str], _body: bytes,
     return Named(resource=f"arn:aws:logs:{responses.get_region()}:{responses.get_account_id()}:log-group::log-stream:")
 
 
+def _instance_profiles(_method: str, _path: str, _headers: dict[str, str], _body: bytes, query: dict[str, Any]) -> Named:
+    """Who changes an instance profile is asked on the profile; MiniStack asks on its role, or on `*`."""
+    name = _parameter(query, "InstanceProfileName")
+    if not name:
+        return Named()
+    iam = seam.module("services.iam")
+    known = iam._instance_profiles.get(name) or {}
+    return Named(resource=known.get("Arn") or iam.instance_profile_arn(name, _parameter(query, "Path") or "/"))
+
+
 def _named(service: str, *request: Any) -> Named:
     return next((named for namer in _namers.get(service, ()) if (named := namer(*request)) != Named()), Named())
 
 
 def _request_context(service: str, action: str, body: bytes, query: dict[str, Any]) -> dict[str, Any]:
-    """Condition keys of a request; MiniStack leaves out `cloudwatch:namespace`, by which PutMetricData is narrowed, leading keys of tables and permissions boundaries."""
+    """Condition keys of a request; MiniStack leaves out `cloudwatch:namespace`, by which PutMetricData is narrowed, and permissions boundaries."""
     keys: dict[str, Any] = seam.original("core.iam_actions.request_tag_context")(service, action, body, query)
     if action == "cloudwatch:PutMetricData":
         return {**keys, "cloudwatch:namespace": _namespace(body, query)}
-    if service == "dynamodb":
-        return {**keys, leading_keys.KEY: leading_keys.leading_keys(body)}
+    if service in _keys:
+        return {**keys, **condition_keys(service, action, _members(body))}
     if service == "iam":
         name = _parameter(query, "RoleName") or _parameter(query, "UserName")
         return {**keys, **boundaries.condition_keys(action, name=name, asked=_parameter(query, "PermissionsBoundary"))}
     return keys
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _parameter(query: dict[str, Any], name: str) -> str:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import shutil
-import tarfile
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,8 +17,8 @@ from local.aws import guard, seam, spark_runs
 from local.aws.emr_serverless_capacity import Capacity
 from local.aws.run_logs import RunLog
 from local.aws.spark_runs import FetchError, RunRole
+from local.aws.spark_tasks import SparkTask, TaskError
 from local.engines import host
-from local.engines.spark import SparkWork
 from local.toolchain import ToolMissingError
 
 if TYPE_CHECKING:
@@ -40,9 +36,6 @@ SUBMITTED, QUEUED, SCHEDULED, RUNNING = "SUBMITTED", "QUEUED", "SCHEDULED", "RUN
 SUCCESS, FAILED, CANCELLING, CANCELLED = "SUCCESS", "FAILED", "CANCELLING", "CANCELLED"
 FINAL = frozenset({SUCCESS, FAILED, CANCELLED})
 """States of a run that has ended."""
-
-APPLICATION_ID = "spark.test.appId"
-"""Property that names a local Spark's application: on EMR Serverless it has the name of its job run."""
 
 FIRST_EXECUTOR_SECONDS = 1200
 """How long a driver waits for its first executor, as EMR Serverless lets it."""
@@ -215,74 +208,26 @@ class Run:
     # ---- its driver ----------------------------------------------------------------------------------------------
 
     def _launch(self, session: boto3.Session) -> tuple[str, str]:
+        task = SparkTask(
+            submission=self._submission, series=self._series, role=self._role, mark=self.record["jobRunId"],
+            application_id=self.record["jobRunId"],
+        )  # fmt: skip
+        logs = self._logs(session)
         try:
-            host.install_spark(self._series)
+            with task.running(session, stdout=logs["stdout"], stderr=logs["stderr"]) as driver:
+                self._set(RUNNING, unless=CANCELLING)
+                self.record.setdefault("startedAt", time.time())
+                return self._wait(driver)
         except ToolMissingError as missing:
             raise _EndedError(FAILED, str(missing)) from missing
-        if self._submission.local_jars:  # release 8 has Iceberg on its class path, and nothing at the places of older releases
-            error = f"java.nio.file.NoSuchFileException: {self._submission.local_jars[0]}"
-            raise _EndedError(FAILED, FAILED_JOB.format(code=1, error=error))
-        s3 = session.client("s3", config=spark_runs.CONFIG)
-        files = Path(tempfile.mkdtemp(prefix="emr-", dir=host.spark().folder))
-        try:
-            jars = [self._fetch(s3, jar, files / "jars" / str(number)) for number, jar in enumerate(self._submission.jars)]
-            driver = host.spark().start_driver(
-                iceberg=True, series=self._series, jars=jars, environment=self._submission.environment,
-                has_own_errors=True,
-            )  # fmt: skip
-            try:
-                work = self._work(s3, files, driver.folder)
-                with spark_runs.working_as(self._role.arn, driver):
-                    return self._drive(driver, work, session)
-            finally:
-                driver.stop()
-                driver.close()
-        finally:
-            shutil.rmtree(files, ignore_errors=True)
-
-    def _work(self, s3: Any, files: Path, folder: Path) -> SparkWork:
-        """Fetch everything that the job names as its role."""
-        submission = self._submission
-        script = self._fetch(s3, submission.entry_point, files / "script")
-        modules = [self._fetch(s3, address, files / "py-files" / str(number)) for number, address in enumerate(submission.py_files)]
-        for number, (address, name) in enumerate(submission.archives.items()):
-            packed = self._fetch(s3, address, files / "archives" / str(number))
-            try:
-                _unpack(packed, folder / name)
-            except (ValueError, OSError, shutil.ReadError, tarfile.TarError) as broken:
-                raise _EndedError(FAILED, f"Job failed: the archive {address} cannot be unpacked: {broken}") from broken
-        return SparkWork(
-            script=script, arguments=submission.arguments, python_path=spark_runs.on_python_path(modules),
-            conf={**spark_runs.with_local_addressing(submission.conf), APPLICATION_ID: self.record["jobRunId"]},
-        )  # fmt: skip
-
-    def _fetch(self, s3: Any, address: str, folder: Path) -> Path:
-        try:
-            return spark_runs.fetch(s3, address, folder)
+        except TaskError as broken:
+            raise _EndedError(FAILED, FAILED_JOB.format(code=1, error=broken)) from broken
         except FetchError as missing:
             raise _EndedError(
                 FAILED,
                 f"Job failed: S3 access failed. Please check S3 access permissions of the runtime role on the required S3 resources. {missing}",
             ) from missing
-
-    def _drive(self, driver: SparkDriver, work: SparkWork, session: boto3.Session) -> tuple[str, str]:
-        logs = self._logs(session)
-        followers = [
-            threading.Thread(target=logs[name].follow, args=(stream,), daemon=True)
-            for name, stream in (("stdout", driver.output), ("stderr", driver.errors))
-        ]
-        for follower in followers:
-            follower.start()
-        self._set(RUNNING, unless=CANCELLING)
-        self.record.setdefault("startedAt", time.time())
-        driver.mark(self.record["jobRunId"])
-        driver.run(work, self._role.credentials())
-        try:
-            return self._wait(driver)
         finally:
-            driver.stop()
-            for follower in followers:
-                follower.join(30)
             self._ship(session, logs)
 
     def _wait(self, driver: SparkDriver) -> tuple[str, str]:
@@ -360,14 +305,6 @@ class Run:
                 return
             self.record |= {"state": state, "stateDetails": details, "updatedAt": time.time(), "attemptUpdatedAt": time.time()}
         _tell(self.record, before)
-
-
-def _unpack(packed: Path, folder: Path) -> None:
-    if packed.suffix == ".zip":
-        shutil.unpack_archive(packed, folder, "zip")
-        return
-    with tarfile.open(packed) as archive:
-        archive.extractall(folder, filter="data")
 
 
 def _shown(amount: Capacity) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from local.aws import (
     athena,
+    emr,
     emr_serverless,
     glue_connections,
     glue_iceberg,
@@ -12,14 +13,15 @@ from local.aws import (
     rds,
     redshift_data,
     redshift_serverless,
+    sfn_emr,
     sfn_emr_serverless,
     sfn_glue_athena,
     sfn_redshift,
 )
-from local.aws.cloudformation import rds_types, redshift_types
+from local.aws.cloudformation import emr_types, rds_types, redshift_types
 
 ENGINE_ADAPTERS = (
-    glue_connections, glue_resources, glue_runs, glue_iceberg, athena, emr_serverless, redshift_serverless, redshift_data, redshift_types, sfn_glue_athena,
-    sfn_emr_serverless, sfn_redshift, rds, rds_types,
+    glue_connections, glue_resources, glue_runs, glue_iceberg, athena, emr, emr_serverless, redshift_serverless, redshift_data, redshift_types, sfn_glue_athena,
+    sfn_emr, sfn_emr_serverless, sfn_redshift, rds, rds_types, emr_types,
 )  # fmt: skip
 """They register before the door, which wraps what they have put in place."""

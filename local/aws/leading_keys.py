@@ -5,12 +5,11 @@ A PartiQL statement names keys in its text, which nobody reads here: no right to
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from local.aws import seam
+from local.aws import actions, seam
 
 KEY = "dynamodb:LeadingKeys"
 """Name of the condition key."""
@@ -23,18 +22,19 @@ _EQUALS = re.compile(r"(#?[A-Za-z_][\w.-]*)\s*=\s*(:\w+)")
 _dynamodb = seam.module("services.dynamodb")
 
 
-def leading_keys(body: bytes) -> list[str]:
+def register() -> None:
+    """Tell IAM of the keys of DynamoDB's requests."""
+    actions.tell_condition_keys_of("dynamodb", lambda _, data: {KEY: leading_keys(data)})
+
+
+def leading_keys(data: Mapping[str, Any]) -> list[str]:
     """Values of the partition key that a request of DynamoDB names, each once; none for a Scan, which names no key."""
-    try:
-        data: Any = json.loads(body or b"{}")
-    except ValueError:
-        return []
-    if isinstance(data, dict) and ("Statement" in data or "Statements" in data or "TransactStatements" in data):
+    if any(word in data for word in ("Statement", "Statements", "TransactStatements")):
         return [_UNREAD]
-    return sorted(set(_values(cast("dict[str, Any]", data)))) if isinstance(data, dict) else []
+    return sorted(set(_values(data)))
 
 
-def _values(data: dict[str, Any]) -> Iterator[str]:
+def _values(data: Mapping[str, Any]) -> Iterator[str]:
     for request in _requests(data):
         table = str(request.get("TableName", "")).rsplit("/", 1)[-1]
         partition = _partition(table, str(request.get("IndexName", "")))
@@ -48,13 +48,13 @@ def _values(data: dict[str, Any]) -> Iterator[str]:
                 yield _text(values[value])
 
 
-def _requests(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _requests(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Each table's part of a request, in the shape of a request for one item."""
     yield data
     for transacted in data.get("TransactItems") or []:
         yield from (part for part in transacted.values() if isinstance(part, dict))
-    batches: dict[str, Any] = data.get("RequestItems") or {}
-    for table, asked in batches.items():
+    batches = data.get("RequestItems")
+    for table, asked in cast("dict[str, Any]", batches if isinstance(batches, dict) else {}).items():
         if isinstance(asked, dict):
             yield from ({"TableName": table, "Key": key} for key in asked.get("Keys") or [])
         else:

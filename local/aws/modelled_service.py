@@ -159,6 +159,7 @@ class ModelledService:
         state: Stores that are kept over restarts, by name.
         restored: Called after kept state was loaded: what ran when the platform ended, runs no more.
         invalid: Code of a request that does not fit the model.
+        condition_keys: What IAM is told of a request beside its action and resource; for services of the json protocol.
     """
 
     name: str
@@ -167,6 +168,7 @@ class ModelledService:
     state: Mapping[str, Any] = field(default_factory=dict[str, Any])
     restored: Callable[[], None] = lambda: None
     invalid: str = "ValidationException"
+    condition_keys: actions.KeysOf | None = None
 
     @cached_property
     def api(self) -> _Api:
@@ -200,6 +202,8 @@ def serve(service: ModelledService) -> None:
     if service.state:
         _keep(service)
     actions.name_requests_of(service.name, lambda *request: _named(service, *request, is_shared=before is not None))
+    if service.condition_keys is not None:
+        actions.tell_condition_keys_of(service.name, service.condition_keys)
     supported.allow(service.name, *service.operations)
     for name, operation in service.operations.items():
         if operation.passes:
@@ -227,7 +231,8 @@ def invoke(service: str, operation: str, params: dict[str, Any], *, key: str) ->
     if faults := called.api.faults(operation, params):
         raise ServiceError(called.invalid, faults)
     known, call = called.operations[operation], _call(called, operation, params, key=key)
-    call.require(f"{called.namespace}:{operation}", known.on(call))
+    action = f"{called.namespace}:{operation}"
+    call.require(action, known.on(call), context=actions.condition_keys(service, action, params))
     for path, passed_to in known.passes.items():
         context = {"iam:PassedToService": f"{passed_to}.amazonaws.com"}
         for role in pass_role.roles(params, path):

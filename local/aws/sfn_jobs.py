@@ -79,21 +79,27 @@ def call(service: str, operation: str, data: Mapping[str, Any], *, integration: 
     return renamed(answer, served.api.output_of(operation), is_upper=True)
 
 
-def fail(error: ServiceError, integration: str) -> NoReturn:
-    """Fail the task with an error of its service: one of the model by its name, another one by the service's base class."""
+def fail(error: ServiceError, integration: str, *, name: str = "") -> NoReturn:
+    """Fail the task with an error of its service: one of the model by its name, another one by the service's base class.
+
+    Args:
+        error: What the service answered.
+        integration: Entry of `states.INTEGRATIONS` whose names are used.
+        name: Name that every error of the service has, if they all have one.
+    """
     known = states.INTEGRATIONS[integration]
     prefix, base = known.error.split(".", maxsplit=1)
     is_denied = error.code.startswith("AccessDenied")
     status = known.status if is_denied else 400
     states.fail(
-        f"{prefix}.{base if is_denied else error.code}",
+        name or f"{prefix}.{base if is_denied else error.code}",
         f"{error.message} (Service: {known.sdk}; Status Code: {status}; Error Code: {error.code}; Request ID: {uuid.uuid4()}; Proxy: null)",
     )
 
 
-def may(action: str, resource: str) -> bool:
+def may(action: str, resource: str, *, context: Mapping[str, Any] | None = None) -> bool:
     """Whether the machine's role may do something."""
-    return guard.authorize(states.session_key(), action=action, resource=resource) is None
+    return guard.authorize(states.session_key(), action=action, resource=resource, context=context) is None
 
 
 def renamed(value: Any, shape: Any, *, is_upper: bool) -> Any:

@@ -29,8 +29,8 @@ NOT_SERVED = {
 }
 """Options that are refused -> what to do instead."""
 
-CLUSTER_OPTIONS = {"--master": "yarn", "--deploy-mode": None, "--queue": None}
-"""Options that EMR on EC2 knows -> the one value that is served, or any."""
+CLUSTER_OPTIONS = {"--master": "spark.master", "--deploy-mode": "spark.submit.deployMode", "--queue": "spark.yarn.queue"}
+"""Options that are properties by another name on a cluster, and unknown to EMR Serverless."""
 
 MANAGED_CONF = ("spark.master", "spark.submit.deployMode")
 """Properties that EMR Serverless itself sets, and refuses."""
@@ -111,6 +111,21 @@ def read(
     )
 
 
+def split(words: Iterable[str]) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
+    """Options, entry point and arguments of a command line behind `spark-submit`.
+
+    Raises:
+        SubmitError: It has no entry point.
+    """
+    given = list(words)
+    at = 0
+    while at < len(given) and given[at].startswith("-"):
+        at += 1 if given[at] in IGNORED or "=" in given[at].split(" ", maxsplit=1)[0] else 2
+    if at >= len(given):
+        raise SubmitError("spark-submit has no entry point: it stands behind the options")
+    return tuple(given[:at]), given[at], tuple(given[at + 1 :])
+
+
 def _options(parameters: str, *, on_cluster: bool) -> dict[str, str]:
     try:
         words = shlex.split(parameters)
@@ -138,10 +153,8 @@ def _options(parameters: str, *, on_cluster: bool) -> dict[str, str]:
             if not equals or not name.startswith("spark."):
                 raise SubmitError(f"--conf takes spark.<name>=<value>, got {name + equals + value!r}")
             conf[name.strip()] = value.strip()
-        elif option in CONF_OPTIONS:
-            conf[CONF_OPTIONS[option]] = value
-        elif CLUSTER_OPTIONS[option] not in {None, value}:
-            raise SubmitError(f"{option} must be {CLUSTER_OPTIONS[option]}, got {value}")
+        else:
+            conf[{**CONF_OPTIONS, **CLUSTER_OPTIONS}[option]] = value
     return conf
 
 

@@ -156,7 +156,8 @@ class ModelledType:
     @cached_property
     def tag_property(self) -> str:
         """Property that holds the tags; empty if the type has none."""
-        return str((self.schema.get("tagging") or {}).get("tagProperty", "")).removeprefix("/properties/")
+        name = str((self.schema.get("tagging") or {}).get("tagProperty", "")).removeprefix("/properties/")
+        return name if name in self.schema["properties"] else ""  # some schemas name one that they do not have
 
     def shape(self, operation: str) -> Any:
         """Input of an operation."""

@@ -221,10 +221,9 @@ def test_what_a_submission_asks_for_is_served_or_refused_by_name(entry_point: st
         spark_submit.read(entry_point, [], parameters, defaults={})
 
 
-def test_a_cluster_knows_its_own_options() -> None:
-    assert spark_submit.read("s3://b/job.py", [], "--master yarn --deploy-mode cluster", defaults={}, on_cluster=True).conf == {}
-    with pytest.raises(spark_submit.SubmitError, match="--master must be yarn, got local"):
-        spark_submit.read("s3://b/job.py", [], "--master local", defaults={}, on_cluster=True)
+def test_only_a_cluster_knows_the_options_of_a_cluster() -> None:
+    found = spark_submit.read("s3://b/job.py", [], "--master yarn --deploy-mode cluster", defaults={}, on_cluster=True)
+    assert found.conf == {"spark.master": "yarn", "spark.submit.deployMode": "cluster"}
 
 
 # ---- what is kept --------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.platform
         ),
         ("elasticache", "describe_cache_clusters", {}),
         ("cloudcontrol", "create_resource", {"TypeName": "AWS::SQS::Queue", "DesiredState": "{}"}),
-        ("emr", "list_clusters", {}),
+        ("emr", "list_studios", {}),
     ],
 )
 def test_an_operation_that_is_not_implemented_says_so(local_aws: LocalAws, service: str, operation: str, arguments: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.fixtures.platform import LocalAws
 from tests.local.engines.emr import Emr
+from tests.local.engines.emr_clusters import Clusters
 from tests.local.engines.lake import Lake
 
 
@@ -19,3 +20,9 @@ def lake(local_aws: LocalAws) -> Lake:
 def emr(lake: Lake) -> Emr:
     """EMR Serverless, called by root."""
     return Emr(lake=lake, client=lake.aws.client("emr-serverless"))
+
+
+@pytest.fixture(scope="session")
+def clusters(lake: Lake) -> Clusters:
+    """EMR's clusters, called by root."""
+    return Clusters.make(lake)
