@@ -45,6 +45,12 @@ class Arrivals(_Section):
 
     batch_seconds: int = Field(default=60, ge=0, le=300, description="Longest wait for more files before a run starts.")
     batch_size: int = Field(default=1000, ge=1, le=1000, description="Most events that one call of the arrival starter takes.")
+    follow_minutes: int = Field(
+        default=30,
+        ge=0,
+        le=1440,
+        description="Longest that a pipeline which follows others waits for those of them that are under way, once one has published.",
+    )
 
     @model_validator(mode="after")
     def _window_for_large_batches(self) -> Arrivals:

@@ -94,10 +94,15 @@ class OperationsStack(PlatformStack):
         for spec in pipelines:
             machine = PipelineGrants(names.state_machine(spec.name))
             machine.watch(role)
+            machine.start(role)
             if isinstance(spec.trigger, Arrival):
                 lake.grants.put(role, "raw", prefix=names.raw_prefix(spec.trigger.dataset))
-            else:
-                machine.start(role)
+        domains = sorted({spec.trigger.dataset.partition(".")[0] for spec in pipelines if isinstance(spec.trigger, Arrival)})
+        # By domain: a policy has no room for each dataset of a large environment.
+        for domain in domains:
+            lake.grants.put(role, "logs", prefix=f"manifests/{domain}/")
+        if domains:
+            lake.grants.list_versions(role, "raw", prefixes=[f"{domain}/" for domain in domains])
         queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
         if queues:
             allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,6 +184,11 @@ class DataLakeGrants:
         """Let it list objects under a prefix."""
         conditions = {"StringLike": {"s3:prefix": [f"{prefix}*"]}}
         return allow(grantee, actions=["s3:ListBucket"], resources=[self._lake.bucket_arn(zone)], conditions=conditions)
+
+    def list_versions(self, grantee: iam.IGrantable, zone: str, *, prefixes: Sequence[str]) -> iam.Grant:
+        """Let it list the versions of objects under some prefixes."""
+        conditions = {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}}
+        return allow(grantee, actions=["s3:ListBucketVersions"], resources=[self._lake.bucket_arn(zone)], conditions=conditions)
 
     def tell_missing(self, grantee: iam.IGrantable, zone: str) -> iam.Grant:
         """Let it tell a missing object from a forbidden one: S3 answers 403 for both to whoever may not list the bucket."""

@@ -342,7 +342,7 @@ def test_arrivals_are_collected_within_lambda_s_bounds(
             "Bad",
             names=names,
             pipeline="orders",
-            trigger=AfterPipelines(machines=("a",)),
+            trigger=AfterPipelines(names=names, pipelines=("a",)),
             tables=tables,
             message_key=key,
             log_key=key,
@@ -370,14 +370,25 @@ def test_rule_and_starter_look_into_the_same_folder(lake: LakeBuckets) -> None:
     assert trigger.event_pattern()["detail"]["object"] == {"key": [{"prefix": trigger.prefix}]}
     nothing = cast("Any", None)
     judge = FileJudge(
-        claims=nothing, audit=nothing, s3=nothing, manifests=nothing, bucket="raw", dataset=trigger.environment()["DATASET"], formats=()
+        claims=nothing,
+        audit=nothing,
+        s3=nothing,
+        manifests=nothing,
+        bucket="raw",
+        dataset=trigger.environment(nothing)["DATASET"],
+        formats=(),
     )
     assert judge._prefix == trigger.prefix
 
 
-def test_a_pipeline_that_follows_others_names_them() -> None:
-    with pytest.raises(InvalidProps, match="machines is empty"):
-        AfterPipelines(machines=())
+def test_a_pipeline_that_follows_others_names_them_and_waits_a_day_at_most(names: Names) -> None:
+    with pytest.raises(InvalidProps, match="pipelines is empty"):
+        AfterPipelines(names=names, pipelines=())
+    for minutes in (0, 1440):
+        assert AfterPipelines(names=names, pipelines=("a",), wait_minutes=minutes).wait_minutes == minutes
+    for minutes in (-1, 1441):
+        with pytest.raises(InvalidProps, match="0-1440"):
+            AfterPipelines(names=names, pipelines=("a",), wait_minutes=minutes)
 
 
 @pytest.mark.parametrize(("steps", "message"), [
