@@ -9,7 +9,7 @@ from lakehouse.naming import DatasetName
 
 Warehouse = Literal["redshift"]
 Job = Literal["ingest", "refine", "publish"]
-Engine = Literal["emr-serverless", "glue"]
+Engine = Literal["emr", "emr-serverless", "glue"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +138,10 @@ class PipelineSpec:
     def domain(self) -> str:
         """Domain of data that it belongs to: that of what its last step writes."""
         return self.steps[-1].writes.domain if self.rows is None else self.rows.domain
+
+    def uses(self, engine: Engine) -> bool:
+        """Whether a step runs on an engine."""
+        return any(step.engine == engine for step in self.steps)
 
     @property
     def outputs(self) -> tuple[DatasetName, ...]:

@@ -31,7 +31,7 @@ from lakehouse.metrics import (
 )
 from lakehouse.rows import ROW_INVALID, RowTable
 from lakehouse.watermarks import Watermarks
-from lambdas.run_recorder.causes import Failure, failure_of
+from lambdas.run_recorder.causes import Failure, explained, failure_of
 from lambdas.run_recorder.outcome import latest_attempts, outcome_of
 from lambdas.run_recorder.requests import (
     BeginRowsRequest,
@@ -39,6 +39,7 @@ from lambdas.run_recorder.requests import (
     EndingEvent,
     EndRowsRequest,
     EndStepRequest,
+    ExplainRequest,
     FailRequest,
     FinishRequest,
     LeaseRequest,
@@ -104,6 +105,8 @@ class Recorder:
                 return self._begin_rows(request)
             case EndRowsRequest():
                 return self._rows.end(group=request.pipeline, run_id=request.run_id, step=request.step)
+            case ExplainRequest():
+                return self._explain(request)
             case FinishRequest():
                 return self._finish(request)
             case FailRequest():
@@ -175,6 +178,13 @@ class Recorder:
                 for record in records
             ]
         }
+
+    def _explain(self, request: ExplainRequest) -> dict[str, Any]:
+        """What went wrong in the words of the job, if it wrote them down; in those of its engine otherwise."""
+        steps = self._audit.trail(request.run_id, pipeline=request.pipeline).steps
+        latest = [step for step in latest_attempts(steps) if step.step == request.step]
+        told = latest[0].message if latest and latest[0].status == "FAILED" else ""
+        return {"Error": request.error, "Cause": explained(error=request.error, cause=request.cause, told=told)}
 
     def _finish(self, request: FinishRequest) -> dict[str, Any]:
         trail = self._audit.trail(request.run_id, pipeline=request.pipeline)
