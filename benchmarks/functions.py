@@ -78,7 +78,7 @@ def measure(root: Path) -> list[Figure]:
     """
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
-        paths = _lay_out(root, Path(folder))
+        paths = lay_out(root, Path(folder))
         for name, services in FUNCTIONS.items():
             handler = f"import lambdas.{name}.handler"
             clients = "from lakehouse.aws import client\n" + "\n".join(f'client("{service}")' for service in services)
@@ -102,7 +102,7 @@ def measure(root: Path) -> list[Figure]:
     return figures
 
 
-def _lay_out(root: Path, folder: Path) -> list[Path]:
+def lay_out(root: Path, folder: Path) -> list[Path]:
     """Folders for the import path: the deployed bundle, pandas, and the runtime's packages with their compiled files."""
     bundle, pandas, runtime = folder / "bundle", root / ".cache" / "pandas", folder / "runtime"
     with zipfile.ZipFile(function_bundle().path) as content:

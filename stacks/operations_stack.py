@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs_lib.arns import queue_arn
 from constructs_lib.catalog import CatalogGrants, SavedQueries
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
+from constructs_lib.catalog.saved_queries import SavedQueriesGrants
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.observability import AlertTopicNames, FunctionAlarms, OperatorRole
 from constructs_lib.orchestration import ClusterEnder, Notifier, RunBackstop, RunRecorder, RunTableNames
@@ -95,11 +97,13 @@ class OperationsStack(PlatformStack):
         )
         if queries:
             SavedQueries(self, "Queries", workgroup=names.workgroup, queries=queries, database_prefix=names.database_prefix)
-        self._operator(tables, lake, contracts, pipelines)
+        role = self._operator(tables, lake, contracts, pipelines)
+        if any(query.parameters for query in queries):
+            SavedQueriesGrants(names.workgroup).execute(role)
 
     def _operator(
         self, tables: RunTableNames, lake: LakeBuckets, contracts: Mapping[str, CompiledContract], pipelines: Sequence[PipelineSpec]
-    ) -> None:
+    ) -> iam.Role:
         names = self.names
         role = OperatorRole(self, "Operator", names=names, pipelines=[spec.name for spec in pipelines]).role
         for spec in pipelines:
@@ -139,3 +143,4 @@ class OperationsStack(PlatformStack):
         )
         if databases:
             CatalogGrants(lake, databases).query(role)
+        return role

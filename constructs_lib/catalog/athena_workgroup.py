@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_athena as athena
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
@@ -81,13 +81,24 @@ class AthenaWorkgroup(Construct):
         self.workgroup_arn = workgroup_arn(name)
         self.grants = AthenaWorkgroupGrants(name, lake)
 
-    def metric_scanned_bytes(self) -> cloudwatch.Metric:
-        """Bytes that queries read, summed over five minutes."""
+    def metric_scanned_bytes(self, *, minutes: int = 5) -> cloudwatch.Metric:
+        """Bytes that queries read in a span of time."""
         return cloudwatch.Metric(
             namespace="AWS/Athena",
             metric_name="ProcessedBytes",
             dimensions_map={"WorkGroup": self.workgroup_name},
             statistic="Sum",
+            period=Duration.minutes(minutes),
+        )
+
+    def metric_failed_queries(self, *, minutes: int = 5) -> cloudwatch.Metric:
+        """Queries on data that failed in a span of time; Athena counts none, so it is the number of times that it measured how long they took."""
+        return cloudwatch.Metric(
+            namespace="AWS/Athena",
+            metric_name="TotalExecutionTime",
+            dimensions_map={"QueryState": "FAILED", "QueryType": "DML", "WorkGroup": self.workgroup_name},
+            statistic="SampleCount",
+            period=Duration.minutes(minutes),
         )
 
 

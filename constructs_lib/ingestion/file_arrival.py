@@ -30,7 +30,7 @@ from lakehouse.schedules import InvalidScheduleError, check_schedule, check_time
 
 MAX_BATCH_SECONDS = 300
 MAX_BATCH_SIZE = 10_000
-MAX_RECEIVES = 3
+MAX_RECEIVES = 5
 DEAD_LETTER_DAYS = 14
 STARTER_TIMEOUT_SECONDS = 120
 MAX_WAIT_MINUTES = 24 * 60
