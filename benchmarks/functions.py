@@ -16,7 +16,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.pairs import Figure, take_turns
+from benchmarks.pairs import PAIRS, Figure, take_turns
 from constructs_lib.packaging import function_bundle
 from tools.packages import pip_install
 
@@ -70,7 +70,7 @@ class Cold:
     mb: float
 
 
-def measure(root: Path) -> list[Figure]:
+def measure(root: Path, *, pairs: int = PAIRS) -> list[Figure]:
     """Measure every function.
 
     Args:
@@ -88,7 +88,7 @@ def measure(root: Path) -> list[Figure]:
                 ("bare boto3 + Powertools", handler, BARE, (1.3, 1.3)),
                 ("bare boto3 + Powertools, clients made", f"{handler}\n{clients}", f"{BARE}\n{bare_clients}", (1.3, 1.3)),
             ):
-                ours, theirs = take_turns(lambda code=code: _start(code, paths), lambda code=peer_code: _start(code, paths))
+                ours, theirs = take_turns(lambda code=code: _start(code, paths), lambda code=peer_code: _start(code, paths), pairs=pairs)
                 for unit, limit in zip(("ms", "mb"), limits, strict=True):
                     figures.append(
                         Figure(

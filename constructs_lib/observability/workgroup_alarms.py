@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from constructs_lib.checks import require_range
 from constructs_lib.observability.alert_topics import AlertTopicNames
 from constructs_lib.observability.watching import Watch, alarm
+from constructs_lib.signals import Signal
 from lakehouse.naming import Names
 
 
@@ -21,11 +21,11 @@ class WatchedWorkgroup(Protocol):
         """Name that queries choose it by."""
         ...
 
-    def metric_scanned_bytes(self, *, minutes: int) -> cloudwatch.Metric:
+    def scanned_bytes_signal(self, *, minutes: int) -> Signal:
         """Bytes that queries read in a span of time."""
         ...
 
-    def metric_failed_queries(self, *, minutes: int) -> cloudwatch.Metric:
+    def failed_queries_signal(self, *, minutes: int) -> Signal:
         """Queries that failed in a span of time."""
         ...
 
@@ -68,7 +68,7 @@ class WorkgroupAlarms(Construct):
                 id="Scanned",
                 name=f"{names.prefix}-queries-scan-much",
                 severity="warning",
-                metric=workgroup.metric_scanned_bytes(minutes=60),
+                signal=workgroup.scanned_bytes_signal(minutes=60),
                 threshold=hourly_scan_mb * 1_000_000,
                 text=f"Queries of workgroup {name} read over {hourly_scan_mb} MB in an hour, which is what Athena charges for. {next_}",
             ),
@@ -76,7 +76,7 @@ class WorkgroupAlarms(Construct):
                 id="Failed",
                 name=f"{names.prefix}-queries-fail",
                 severity="warning",
-                metric=workgroup.metric_failed_queries(minutes=5),
+                signal=workgroup.failed_queries_signal(minutes=5),
                 threshold=failed_queries,
                 text=f"{failed_queries} queries of workgroup {name} or more failed in five minutes. {next_}",
             ),
