@@ -166,6 +166,8 @@ class Athena(_Section):
     scan_limit_mb: int = Field(
         default=10_000, ge=MIN_SCAN_LIMIT_MB, description=f"Most data that one query may read; Athena's floor is {MIN_SCAN_LIMIT_MB}."
     )
+    hourly_scan_mb: int = Field(default=100_000, ge=1, description="Data that all queries may read in an hour before somebody is told.")
+    failed_queries: int = Field(default=10, ge=1, description="Failed queries in five minutes of which somebody is told.")
 
 
 class Warehouse(_Section):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs_lib.arns import queue_arn
 from constructs_lib.catalog import CatalogGrants, SavedQueries
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
+from constructs_lib.catalog.saved_queries import SavedQueriesGrants
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.observability import AlertTopicNames, FunctionAlarms, OperatorRole
 from constructs_lib.orchestration import ClusterEnder, Notifier, RunBackstop, RunRecorder, RunTableNames
@@ -21,6 +23,7 @@ from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.environments import Environment
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
+from lakehouse.rows import PARTITION
 from lakehouse.saved_queries import SavedQuery
 from stacks.platform_stack import PlatformStack
 from stacks.warehouse_stack import WORKGROUP_ARN, warehouse_parameter
@@ -94,11 +97,13 @@ class OperationsStack(PlatformStack):
         )
         if queries:
             SavedQueries(self, "Queries", workgroup=names.workgroup, queries=queries, database_prefix=names.database_prefix)
-        self._operator(tables, lake, contracts, pipelines)
+        role = self._operator(tables, lake, contracts, pipelines)
+        if any(query.parameters for query in queries):
+            SavedQueriesGrants(names.workgroup).execute(role)
 
     def _operator(
         self, tables: RunTableNames, lake: LakeBuckets, contracts: Mapping[str, CompiledContract], pipelines: Sequence[PipelineSpec]
-    ) -> None:
+    ) -> iam.Role:
         names = self.names
         role = OperatorRole(self, "Operator", names=names, pipelines=[spec.name for spec in pipelines]).role
         for spec in pipelines:
@@ -121,10 +126,21 @@ class OperationsStack(PlatformStack):
         if queues:
             allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])
         tables.grants.use(role, "audit", actions=("GetItem", "Query"), indexes=("by_run", "by_status"))
+        groups = [spec for spec in pipelines if spec.rows is not None]
         tables.grants.use(role, "control", actions=("GetItem",))
+        if groups:
+            # Rows and nothing else of the table: claims and leases are the platform's own.
+            partitions = tuple(PARTITION + spec.name for spec in groups)
+            tables.grants.use(role, "control", actions=("PutItem", "Query", "UpdateItem"), partitions=partitions)
         AthenaWorkgroupGrants(names.workgroup, lake).run_queries(role)
         if self.environment_config.warehouse.kind != "none":
             RedshiftServerlessGrants(workgroup_arn=warehouse_parameter(self, names, WORKGROUP_ARN)).query(role)
-        databases = sorted({d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)})
+        databases = sorted(
+            {
+                *(d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)),
+                *(names.database("bronze", spec.domain) for spec in groups),
+            }
+        )
         if databases:
             CatalogGrants(lake, databases).query(role)
+        return role

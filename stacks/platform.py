@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from constructs_lib.permissions import gathered
 from lakehouse.environments import Environment
 from stacks.catalog_stack import CatalogStack, tables_by_domain
 from stacks.compute_stack import ComputeStack
@@ -17,6 +18,7 @@ from stacks.sources_stack import SourcesStack
 from stacks.warehouse_stack import WarehouseStack
 
 
+@gathered()
 def build(scope: Construct, *, environment: Environment, project: Project, allow_destroy: bool = False) -> list[PlatformStack]:
     """Put every stack of an environment into an app.
 
@@ -31,9 +33,18 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
     """
     foundation = FoundationStack(scope, environment=environment, allow_destroy=allow_destroy)
     network = NetworkStack(scope, environment=environment, pipelines=project.pipelines, allow_destroy=allow_destroy)
+    tables = tables_by_domain(project.contracts)
+    groups = {spec.domain for spec in project.pipelines if spec.rows is not None}
     catalogs = {
-        domain: CatalogStack(scope, domain=domain, environment=environment, tables=tables, allow_destroy=allow_destroy)
-        for domain, tables in tables_by_domain(project.contracts).items()
+        domain: CatalogStack(
+            scope,
+            domain=domain,
+            environment=environment,
+            tables=tables.get(domain, ()),
+            zones=("bronze",) if domain in groups else (),
+            allow_destroy=allow_destroy,
+        )
+        for domain in sorted({*tables, *groups})
     }
     operations = OperationsStack(
         scope,

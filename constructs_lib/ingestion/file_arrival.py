@@ -23,6 +23,7 @@ from constructs_lib.functions import PlatformFunction
 from constructs_lib.orchestration.run_tables import RunTableNames
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from constructs_lib.security.data_keys import READ, USE
+from constructs_lib.signals import Signal
 from constructs_lib.storage.data_lake import LakeBuckets
 from lakehouse.contracts.model import Source
 from lakehouse.naming import Names
@@ -30,7 +31,7 @@ from lakehouse.schedules import InvalidScheduleError, check_schedule, check_time
 
 MAX_BATCH_SECONDS = 300
 MAX_BATCH_SIZE = 10_000
-MAX_RECEIVES = 3
+MAX_RECEIVES = 5
 DEAD_LETTER_DAYS = 14
 STARTER_TIMEOUT_SECONDS = 120
 MAX_WAIT_MINUTES = 24 * 60
@@ -298,6 +299,9 @@ class FileArrival(Construct):
         queue: Queue that collects events.
         dead_letters: Queue of events that could not start a run, kept for two weeks.
         starter: The function.
+        dead_letters_signal: Events that could not start a run and wait for a person, for alarms.
+        oldest_arrival_signal: Age of the event that has waited longest, in seconds, for alarms.
+        starter_errors_signal: Calls of the function that failed, for alarms.
         grants: Permissions on the queues.
     """
 
@@ -406,26 +410,24 @@ class FileArrival(Construct):
         source.add_resource_dependency(self.starter.resource)
         source.node.add_dependency(self.queue)
         trigger.bind(self, names=names, pipeline=pipeline, arrivals=arrivals)
-        self._queue_name, self._dead_letter_name = queue_name, dead_letter_name
+        self.dead_letters_signal = _of_queue(dead_letter_name, "ApproximateNumberOfMessagesVisible")
+        self.oldest_arrival_signal = _of_queue(queue_name, "ApproximateAgeOfOldestMessage")
+        self.starter_errors_signal = Signal(
+            namespace="AWS/Lambda", name="Errors", dimensions={"FunctionName": self.starter.function_name}, statistic="Sum"
+        )
         self.grants = FileArrivalGrants(queue_name, dead_letter_name)
 
     def metric_dead_letters(self) -> cloudwatch.Metric:
         """Events that could not start a run and wait for a person."""
-        return _queue_metric(self._dead_letter_name, "ApproximateNumberOfMessagesVisible", "Maximum")
+        return self.dead_letters_signal.metric()
 
     def metric_oldest_arrival_seconds(self) -> cloudwatch.Metric:
         """Age of the event that has waited longest, in seconds."""
-        return _queue_metric(self._queue_name, "ApproximateAgeOfOldestMessage", "Maximum")
+        return self.oldest_arrival_signal.metric()
 
     def metric_starter_errors(self) -> cloudwatch.Metric:
         """Calls of the function that failed."""
-        return cloudwatch.Metric(
-            namespace="AWS/Lambda",
-            metric_name="Errors",
-            dimensions_map={"FunctionName": self.starter.function_name},
-            statistic="Sum",
-            period=Duration.minutes(5),
-        )
+        return self.starter_errors_signal.metric()
 
     def _grant(self, machine: str, trigger: Trigger, tables: RunTableNames, arrivals: Arrivals) -> iam.Grant:
         role = self.starter.role
@@ -469,11 +471,5 @@ def _rule_statement(queue_name: str, rule_name: str) -> iam.PolicyStatement:
     )
 
 
-def _queue_metric(queue_name: str, metric_name: str, statistic: str) -> cloudwatch.Metric:
-    return cloudwatch.Metric(
-        namespace="AWS/SQS",
-        metric_name=metric_name,
-        dimensions_map={"QueueName": queue_name},
-        statistic=statistic,
-        period=Duration.minutes(5),
-    )
+def _of_queue(queue_name: str, metric: str) -> Signal:
+    return Signal(namespace="AWS/SQS", name=metric, dimensions={"QueueName": queue_name}, statistic="Maximum")

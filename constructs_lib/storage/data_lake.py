@@ -130,8 +130,10 @@ class DataLake(Construct):
                 removal_policy=removal_policy,
                 versioned=True,
             )
-            for statement in _encryption_denies(self.by_name.bucket_arn(zone), self.by_name.key_arn):
-                bucket.add_to_resource_policy(iam.PolicyStatement.from_json(statement))
+            policy = bucket.policy
+            assert policy is not None  # enforce_ssl made it
+            denies = _encryption_denies(self.by_name.bucket_arn(zone), self.by_name.key_arn)
+            policy.document.add_statements(*map(iam.PolicyStatement.from_json, denies))
             if access_logs is None:
                 acknowledge(bucket, "AwsSolutions-S1", reason=_NO_ACCESS_LOGS)
             else:

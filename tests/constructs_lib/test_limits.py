@@ -18,7 +18,7 @@ from constructs_lib.checks import InvalidProps
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded
 from constructs_lib.log_group import LogGroup
-from constructs_lib.observability import AlertTopicNames, AlertTopics, PipelineAlarms
+from constructs_lib.observability import AlertTopicNames, AlertTopics, PipelineAlarms, WorkgroupAlarms
 from constructs_lib.orchestration import GlueStep, Pipeline, RunTableNames
 from constructs_lib.permissions import allow
 from constructs_lib.processing import (
@@ -309,7 +309,7 @@ def test_a_python_shell_job_is_sized_by_capacity_and_no_other_job_is(stack: Stac
 
 
 def test_a_job_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(InvalidProps, match="the jobs are ingest, publish, refine"):
+    with pytest.raises(InvalidProps, match="the jobs are extract_row, ingest, publish, refine"):
         JobCode.from_platform("compact")
 
 
@@ -465,6 +465,16 @@ def test_alarms_have_limits_that_mean_something(stack: Stack, names: Names, key:
     for number, options in enumerate(({"max_wait_minutes": 0}, {"max_quarantined_rows": -1})):
         with pytest.raises(InvalidProps, match="at least"):
             PipelineAlarms(stack, f"Bad{number}", names=names, pipeline="b", topics=topics, arrival=None, **options)
+
+
+def test_alarms_of_a_workgroup_have_limits_that_mean_something(stack: Stack, names: Names, key: kms.IKey) -> None:
+    topics = AlertTopicNames.from_names(names, key_arn=key.key_arn)
+    workgroup = AthenaWorkgroup(stack, "Workgroup", name="team", lake=LakeBuckets.from_names(names, key_arn=key.key_arn))
+    made = WorkgroupAlarms(stack, "Good", names=names, workgroup=workgroup, topics=topics, hourly_scan_mb=1, failed_queries=1)
+    assert sorted(made.alarms) == ["Failed", "Scanned"]
+    for number, options in enumerate(({"hourly_scan_mb": 0}, {"failed_queries": 0})):
+        with pytest.raises(InvalidProps, match="at least"):
+            WorkgroupAlarms(stack, f"Bad{number}", names=names, workgroup=workgroup, topics=topics, **options)
 
 
 def test_an_address_that_is_no_address_is_refused(stack: Stack, names: Names, key: kms.IKey) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -98,7 +98,7 @@ def tell(checkout: Checkout) -> Story:
             return _scene(checkout, database, checkout.new_runs(known))
 
         def nightly() -> None:
-            _strike(checkout)
+            strike(checkout)
             checkout.wait()
 
         def by_hand() -> None:
@@ -132,16 +132,16 @@ def redshift(checkout: Checkout, table: str) -> Rows:
     return _as_text(query_warehouse(checkout.session, statement=QUERY.format(table=table), progress=SILENT).rows)
 
 
-def _strike(checkout: Checkout) -> None:
-    """Let the clock of the schedules, which the laptop keeps switched off, strike once."""
+def strike(checkout: Checkout, pipelines: Sequence[str] = PIPELINES) -> None:
+    """Let the clock of some schedules, which the laptop keeps switched off, strike once."""
     scheduler, known = checkout.client("scheduler"), checkout.runs()
-    names = [f"{checkout.names.prefix}-schedule-{pipeline}" for pipeline in PIPELINES]
+    names = [f"{checkout.names.prefix}-schedule-{pipeline}" for pipeline in pipelines]
     before = [{key: value for key, value in scheduler.get_schedule(Name=name).items() if key in _OF_A_SCHEDULE} for name in names]
     moment = {"ScheduleExpression": f"at({utc_now() + SOON:%Y-%m-%dT%H:%M:%S})", "ScheduleExpressionTimezone": "UTC", "State": "ENABLED"}
     for schedule in before:
         scheduler.update_schedule(**{**schedule, **moment})
     deadline = time.monotonic() + 60
-    while {run.pipeline for run in checkout.new_runs(known)} < set(PIPELINES):
+    while {run.pipeline for run in checkout.new_runs(known)} < set(pipelines):
         assert time.monotonic() < deadline, "the clock started nothing"
         time.sleep(0.5)
     for schedule in before:

@@ -29,7 +29,8 @@ DIE = st.tuples(st.just("die"), st.lists(st.integers(0, 7), min_size=1, max_size
 FOLLOWED = st.tuples(st.just("followed"), st.sampled_from(["SUCCEEDED", "SUCCEEDED", "FAILED"]))
 REFUSE = st.tuples(st.just("refuse"))
 PASS = st.tuples(st.just("pass_seconds"), st.sampled_from([1, 70, 1000, 2000]))
-STEPS = st.one_of(BEGIN, BEGIN, END, END, DELIVER, DELIVER, DIE, FOLLOWED, REFUSE, PASS)
+REST = st.tuples(st.just("rest"))
+STEPS = st.one_of(BEGIN, BEGIN, REST, END, END, DELIVER, DELIVER, DIE, FOLLOWED, REFUSE, PASS)
 
 
 @dataclass
@@ -120,6 +121,13 @@ class Following:
     def pass_seconds(self, seconds: int) -> None:
         self.world.clock.pass_seconds(seconds)
         self.queue += self.world.queue.due()
+
+    def rest(self) -> None:
+        """Whatever runs upstream ends well, and all messages come."""
+        while any(run.ended is None for run in self.runs):
+            self.end(0, "SUCCEEDED")
+        if self.queue:
+            self._hand_out(list(self.queue))
 
     def settle(self) -> None:
         """Nothing more begins or ends; messages come, the backstop records, an hour passes."""
