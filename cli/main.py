@@ -8,10 +8,11 @@ import traceback
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from typer.core import TyperGroup
 
 from cli.errors import DONE, FAILED, CommandError, explain
 from cli.output import JsonOutput, Output, TextOutput
@@ -26,6 +27,17 @@ DEFAULT_TIMEOUT_SECONDS = 1800.0
 
 _INTERRUPTED = 130
 """What typer ends with after Ctrl-C; ours are the codes of `cli.errors`."""
+
+
+class DefaultVerb(TyperGroup):
+    """A verb with verbs of its own, one of which need not be written: `lake rows GROUP` is `lake rows list GROUP`."""
+
+    default = "list"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default in front of words that name no verb."""
+        is_verb = bool(args) and (args[0] in self.commands or args[0] == "--help")
+        return super().parse_args(ctx, args if is_verb else [self.default, *args])
 
 
 class SqlEngine(StrEnum):
@@ -227,6 +239,62 @@ def tables(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
     with Progress(f"looking at {env}") as progress:
         found = read(session, progress=progress)
     _output(as_json).show(found)
+
+
+rows_app = typer.Typer(
+    cls=DefaultVerb,
+    help="See and change the rows of groups, each a pipeline that needs no deployment; `lake rows GROUP` lists those of a group.",
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(rows_app, name="rows")
+
+Group = Annotated[str, typer.Argument(metavar="GROUP", help="Pipeline with `rows:` in its spec.")]
+RowName = Annotated[str, typer.Argument(metavar="ROW", help="Name of a row.")]
+
+
+@rows_app.command(name=DefaultVerb.default)
+def list_rows(
+    group: Annotated[
+        str | None, typer.Argument(metavar="[GROUP]", help="Pipeline with `rows:` in its spec; all of them if left out.")
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002
+    env: Env = "local",
+) -> None:
+    """List the rows of groups; `lake rows [GROUP]` is the same."""
+    from cli.rows import list_rows as read
+
+    _output(as_json).show(read(open_session(env), group=group))
+
+
+@rows_app.command(name="put")
+def put_rows(
+    group: Group,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="YAML with `rows:`, a list of rows; those that are there are replaced, others stay.")
+    ],
+    env: Env = "local",
+) -> None:
+    """Write rows of a group; nothing is written unless all of them are sound."""
+    from cli.rows import put_rows as put
+
+    TextOutput().show(put(open_session(env), group=group, file=file))
+
+
+@rows_app.command(name="enable")
+def enable_row(group: Group, row: RowName, env: Env = "local") -> None:
+    """Switch a row on."""
+    from cli.rows import switch_row
+
+    TextOutput().show(switch_row(open_session(env), group=group, row=row, is_active=True))
+
+
+@rows_app.command(name="disable")
+def disable_row(group: Group, row: RowName, env: Env = "local") -> None:
+    """Switch a row off: the next run passes it over, its table stays."""
+    from cli.rows import switch_row
+
+    TextOutput().show(switch_row(open_session(env), group=group, row=row, is_active=False))
 
 
 @app.command()

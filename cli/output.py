@@ -15,6 +15,7 @@ from rich.markup import escape as without_markup
 from rich.table import Table as Grid
 
 from cli.results import Backfill, Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Tables, Waited
+from cli.row_results import GroupRows
 from cli.terminal import visible
 from lakehouse.clock import from_text
 
@@ -92,6 +93,8 @@ class TextOutput:
                 self._status(result)
             case Tables():
                 self._tables(result)
+            case GroupRows():
+                self._rows(result)
             case list():
                 self._dropped([item for item in result if isinstance(item, Dropped)])  # pyright: ignore[reportUnknownVariableType] - isinstance says what it is
             case _:
@@ -208,6 +211,12 @@ class TextOutput:
                 ),
                 numbers=("attempt", "s"),
             )
+        if detail.rows:
+            self.heading("rows")
+            self.table(
+                ("row", "status", "run", "reason", "message"),
+                ((row.row, row.status, row.run_id, row.reason, _beginning(row.message)) for row in detail.rows),
+            )
         if detail.file_results:
             self.heading("files that were not plainly loaded")
             self.table(
@@ -285,6 +294,22 @@ class TextOutput:
             ),
             numbers=("rows", "files", "bytes", "snapshots"),
         )
+
+    def _rows(self, found: GroupRows) -> None:
+        if not found.rows:
+            self._line(f"no rows in {found.env} yet; next: `lake rows put GROUP FILE`")
+            return
+        self.table(
+            ("group", "row", "active", "source", "target", "mode", "keys", "watermark", "priority", "fault"),
+            (
+                (
+                    row.group, row.row, row.active, row.source, row.target, row.mode, ", ".join(row.keys), row.watermark, row.priority,
+                    _beginning(row.fault),
+                )
+                for row in found.rows
+            ),
+            numbers=("priority",),
+        )  # fmt: skip
 
     def _status(self, found: Status) -> None:
         where = f" on {found.endpoint}" if found.endpoint else ""

@@ -149,16 +149,18 @@ REASON_CODES: tuple[ReasonCode, ...] = (
         "The source database refuses the user, the password or the right to read.",
         f"Correct the secret of the connection, or grant SELECT to its user, then {_RUN_AGAIN}",
     ),
-    _failed("source_table_missing", "The source has no such table.", f"Bring it back, or correct the contract, then {_RUN_AGAIN}"),
+    _failed(
+        "source_table_missing", "The source has no such table.", f"Bring it back, or correct the contract or the row, then {_RUN_AGAIN}"
+    ),
     _failed(
         "source_column_missing",
-        "A column that the contract reads is not in the source table.",
-        f"Bring it back, or take it out of the contract, then {_RUN_AGAIN}",
+        "A column that the contract reads, or that the table of a row has, is not in the source table.",
+        f"Bring it back, or take it out of the contract; a row gets another target; then {_RUN_AGAIN}",
     ),
     _failed(
         "source_column_retyped",
-        "The watermark or partition column has another type than the contract says; other columns go on as text.",
-        f"Correct the type in the source or in the contract, then {_RUN_AGAIN}",
+        "The watermark or partition column has another type than the contract says (other columns go on as text), or a column of a row has another than before.",
+        f"Correct the type in the source or in the contract; a row gets another target; then {_RUN_AGAIN}",
     ),
     _failed(
         "source_column_unknown",
@@ -171,6 +173,27 @@ REASON_CODES: tuple[ReasonCode, ...] = (
         "Nothing was appended. If it happens often, read from an instance endpoint, or let the standby wait longer (`max_standby_streaming_delay`);"
         f" then {_RUN_AGAIN}",
     ),
+    _failed(
+        "rows_failed",
+        "Some rows of a group failed; the others are published.",
+        "`lake show RUN` lists the rows with their own runs and reasons: mend those (`lake rows put GROUP FILE`), then `lake run GROUP`; the others change nothing.",
+    ),
+    _failed(
+        "row_invalid",
+        "A row of a group cannot be run as it stands: a key, its target, or names in its source; the message says which.",
+        "Correct it with `lake rows put GROUP FILE`, then `lake run GROUP`.",
+    ),
+    _failed(
+        "key_not_unique",
+        "The keys of a row of a group do not identify a row of its source table; nothing was appended.",
+        "Name columns that do with `lake rows put GROUP FILE`, then `lake run GROUP`.",
+    ),
+    _failed(
+        "too_many_rows",
+        "A group has more active rows than one execution can run; none was begun.",
+        "Spread them over several groups, or `lake rows disable GROUP ROW` some.",
+    ),
+    _failed("no_rows", "A group has no active row.", "`lake rows put GROUP FILE` adds one.", outcome="SKIPPED"),
     _failed("job_failed", "A step's job ended with an error.", f"`lake logs RUN` has it: mend that, then {_DROP_ALL}"),
     _failed(
         "timed_out",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import typer
 
-from cli import results
+from cli import results, row_results
 from cli.errors import EXIT_CODES
 from cli.main import app
 from cli.permissions import PERMISSIONS
@@ -31,6 +31,7 @@ SHAPES: dict[str, type] = {
     "quarantine": results.Quarantine,
     "status": results.Status,
     "tables": results.Tables,
+    "rows list": row_results.GroupRows,
 }
 """What each verb with `--json` prints."""
 
@@ -71,8 +72,7 @@ def page() -> str:
 
 def _verbs() -> Iterator[str]:
     yield "## Verbs\n"
-    group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
+    for name, command in commands(typer.main.get_command(app)):
         arguments = [parameter for parameter in command.params if parameter.name != "help"]
         places = [_placeholder(parameter) for parameter in arguments if parameter.param_type_name == "argument"]
         lines = [f"### `lake {' '.join([name, *places])}`", "", f"{command.help}", "", "| argument | default | meaning |", "|---|---|---|"]
@@ -85,6 +85,15 @@ def _verbs() -> Iterator[str]:
         if name in OF_DAYS:
             lines[-1] += f" With days as well: [{OF_DAYS[name].__name__}](#{OF_DAYS[name].__name__.lower()})."
         yield "\n".join(lines) + "\n"
+
+
+def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every verb with its words, those of a verb with verbs of its own one by one."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _placeholder(parameter: Any) -> str:

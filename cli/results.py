@@ -1,12 +1,11 @@
-"""What the verbs return: plain data, which `cli.output` renders as text or as JSON.
-
-These classes are the stable JSON shapes of `lake`: a key is never renamed or removed; docs/cli.md is generated from them.
-"""
+"""What the verbs return, which `cli.output` renders as text or JSON: stable shapes, whose keys are never renamed or removed; docs/cli.md is written from them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from cli.row_results import RowResult
 
 DayOutcome = Literal["SUCCEEDED", "SKIPPED", "FAILED", "TIMED_OUT", "RUNNING", "NO_FILES", "DONE_BEFORE", "NOT_STARTED"]
 RunStatus = Literal["RUNNING", "SUCCEEDED", "FAILED", "SKIPPED", "TIMED_OUT"]
@@ -202,6 +201,7 @@ class RunDetail:
         steps: Attempts of its steps, oldest first.
         quality: Results of the quality gate.
         file_results: Files that were not plainly loaded.
+        rows: Rows that a run of a group dealt with, each with a run of its own.
     """
 
     run: Run
@@ -214,6 +214,7 @@ class RunDetail:
     steps: list[Step]
     quality: list[QualityResult]
     file_results: list[FileResult]
+    rows: list[RowResult]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from cli.errors import WrongUseError, nearest
 from cli.reasons import END_NOT_RECORDED
 from cli.results import Counts, FileResult, Files, QualityResult, Run, RunDetail, Runs, Step
+from cli.row_results import RowResult
 from cli.session import Session
 from lakehouse.audit_records import ACCOUNTED, DELETED, RunRecord, RunTrail, StepRecord
 from lakehouse.clock import utc_now
@@ -103,6 +104,12 @@ def detail_of(found: RunTrail, *, now: datetime) -> RunDetail:
         file_results=[
             FileResult(file=file.source, version_id=file.version, outcome=file.outcome, reason=file.reason, message=file.message)
             for file in found.files
+        ],
+        rows=[
+            RowResult(
+                row=row.row, pipeline=row.row_pipeline, run_id=row.row_run_id, status=row.status, reason=row.reason, message=row.message
+            )
+            for row in found.rows
         ],
     )
 

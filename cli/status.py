@@ -70,8 +70,9 @@ def stacks(session: Session) -> list[Stack]:
 
 def stack_names(session: Session) -> list[str]:
     """Stacks that the environment is made of, in the order of how seldom they change."""
-    catalogs = {f"catalog-{contract.domain}" for contract in session.contracts.values()}
-    pipelines = {f"pipelines-{pipeline.steps[-1].writes.domain}" for pipeline in session.pipelines}
+    groups = {pipeline.domain for pipeline in session.pipelines if pipeline.rows is not None}
+    catalogs = {f"catalog-{domain}" for domain in {contract.domain for contract in session.contracts.values()} | groups}
+    pipelines = {f"pipelines-{pipeline.domain}" for pipeline in session.pipelines}
     config = session.config
     tiers = (
         "foundation",

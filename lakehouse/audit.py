@@ -1,7 +1,8 @@
-"""The audit trail: what each run did, one DynamoDB item a run, step attempt, quality rule and unusual file.
+"""The audit trail: what each run did, one DynamoDB item a run, step attempt, quality rule, unusual file and row of a group.
 
 Keys: partition `pipeline`; sort `sk` = `<run_id>#run`, `<run_id>#step#<name>#<attempt>`, `<run_id>#quality#<dataset>.<rule>`,
-`<run_id>#file#<16 hex>`. Every item carries `kind` (run, step, quality, file) and `expires_at` (TTL); those of a run go when the run goes.
+`<run_id>#file#<16 hex>`, `<run_id>#row#<name>`. Every item carries `kind` (run, step, quality, file, row) and `expires_at` (TTL); those of a run go when
+the run goes.
 Indexes, all attributes projected: `by_run` (run_id, sk) and `by_status` (status, started_at).
 
 Life of a run and of a step attempt: RUNNING, then exactly one of SUCCEEDED, FAILED, SKIPPED, TIMED_OUT; who comes second changes nothing.
@@ -12,7 +13,7 @@ Actions on the audit table, by method:
 - end_run, end_step: UpdateItem, GetItem
 - warn, begin_notification, mark_notified, mark_metered: UpdateItem
 - start_step: Query, UpdateItem, PutItem
-- record_quality, record_file: PutItem
+- record_quality, record_file, record_rows: PutItem
 - fail_running_steps: Query, UpdateItem
 - get_run, trail with a pipeline, get_file: GetItem or Query; without a pipeline also Query on `index/by_run`
 - runs: Query on `index/by_status`
@@ -28,7 +29,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, TypeVar
 
-from lakehouse.audit_records import STATUSES, FileRecord, QualityRecord, RunRecord, RunTrail, Status, StepRecord
+from lakehouse.audit_records import STATUSES, FileRecord, QualityRecord, RowRecord, RunRecord, RunTrail, Status, StepRecord
 from lakehouse.clock import Clock, from_text, to_text, utc_now
 from lakehouse.errors import TerminalError
 from lakehouse.state_table import Item, StateTable, is_storable
@@ -305,6 +306,11 @@ class AuditTrail:
         """Write the outcome of a file that was not plainly loaded; a later attempt overwrites what an earlier one wrote."""
         self._put(file, kind="file", pipeline=pipeline, run_id=run_id, sk=_file_sk(run_id, file.source, file.version))
 
+    def record_rows(self, *, pipeline: str, run_id: str, rows: Iterable[RowRecord]) -> None:
+        """Write how rows of a group stand, over what was written of them before."""
+        for row in rows:
+            self._put(row, kind="row", pipeline=pipeline, run_id=run_id, sk=f"{run_id}#row#{row.row}")
+
     def get_file(self, *, pipeline: str, run_id: str, source: str, version: str) -> FileRecord | None:
         """Outcome of a file of a run, or None if it was plainly loaded."""
         item = self._table.get({"pipeline": pipeline, "sk": _file_sk(run_id, source, version)})
@@ -338,7 +344,7 @@ class AuditTrail:
             if found is None:
                 raise UnknownRunError(run_id=run_id, pipeline=None, table=self._table.name)
             pipeline = found.pipeline
-        kinds: dict[str, list[Item]] = {"run": [], "step": [], "quality": [], "file": []}
+        kinds: dict[str, list[Item]] = {"run": [], "step": [], "quality": [], "file": [], "row": []}
         for item in self._table.query(
             "#pipeline = :pipeline AND begins_with(#sk, :prefix)", {"pipeline": pipeline, "prefix": f"{run_id}#"}
         ):
@@ -350,6 +356,7 @@ class AuditTrail:
             steps=tuple(sorted((_record(StepRecord, item) for item in kinds["step"]), key=lambda step: (step.started_at, step.attempt))),
             quality=tuple(_record(QualityRecord, item) for item in kinds["quality"]),
             files=tuple(sorted((_record(FileRecord, item) for item in kinds["file"]), key=lambda file: (file.source, file.version))),
+            rows=tuple(sorted((_record(RowRecord, item) for item in kinds["row"]), key=lambda row: row.position)),
         )
 
     def runs(
@@ -463,7 +470,7 @@ class AuditTrail:
         item.pop("warnings", None)
         return self._table.put(item, condition="attribute_not_exists(#sk)")
 
-    def _put(self, record: QualityRecord | FileRecord, *, kind: str, pipeline: str, run_id: str, sk: str) -> None:
+    def _put(self, record: QualityRecord | FileRecord | RowRecord, *, kind: str, pipeline: str, run_id: str, sk: str) -> None:
         item = {**asdict(record), "kind": kind, "pipeline": pipeline, "run_id": run_id, "sk": sk, "expires_at": self._end_of(run_id)}
         item["message"] = record.message[:MAX_MESSAGE]
         self._table.put(item)
@@ -478,7 +485,7 @@ class AuditTrail:
         return self._ends.get(run_id, self._expiry())
 
 
-RecordT = TypeVar("RecordT", RunRecord, StepRecord, QualityRecord, FileRecord)
+RecordT = TypeVar("RecordT", RunRecord, StepRecord, QualityRecord, FileRecord, RowRecord)
 
 
 def _run_key(pipeline: str, run_id: str) -> dict[str, str]:

@@ -20,6 +20,15 @@ UNSUCCESSFUL: tuple[Status, ...] = ("FAILED", "TIMED_OUT")
 FILES_REJECTED = "files_rejected"
 """Reason of a run that loaded its good files and failed because of others."""
 
+ROWS_FAILED = "rows_failed"
+"""Reason of a group's run of which some rows failed; the others have published."""
+
+NO_ROWS = "no_rows"
+"""Reason of a group's run that found no active row."""
+
+PIPELINES, PIPELINES_FAILED = "pipelines", "pipelines_failed"
+"""Counts of a group's run: the rows it dealt with, each a pipeline of its own, and those of them that failed."""
+
 ACCOUNTED = ("rows_in", "silver", "superseded", "quarantined")
 """Counts of a run whose sum is checked: rows_in = silver + superseded + quarantined + deleted."""
 
@@ -101,8 +110,12 @@ class RunRecord(_Record):
 
     @property
     def has_published(self) -> bool:
-        """Whether readers see what it brought: it succeeded, or failed only because some of its files were rejected."""
-        return self.status == "SUCCEEDED" or (self.reason == FILES_REJECTED and self.files.get("loaded", 0) > 0)
+        """Whether readers see what it brought: it succeeded, or failed only because some of its files were rejected or some of its rows failed."""
+        if self.status == "SUCCEEDED":
+            return True
+        if self.reason == ROWS_FAILED:
+            return self.counts.get(PIPELINES, 0) > self.counts.get(PIPELINES_FAILED, 0)
+        return self.reason == FILES_REJECTED and self.files.get("loaded", 0) > 0
 
     def is_lost(self, now: datetime) -> bool:
         """Whether it stands RUNNING although it must be over: the record of its end is lost, and nobody knows what it did.
@@ -208,6 +221,31 @@ class FileRecord(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RowRecord(_Record):
+    """A row of a group that a run of the group dealt with; what happened to it stands in the row's own run.
+
+    Attributes:
+        row: Name of the row.
+        row_pipeline: Pipeline that the row's run belongs to.
+        row_run_id: The row's own run.
+        position: Its place in the order in which rows are begun, from 0.
+        status: How that run stands; RUNNING from the moment that it was planned.
+        reason: Code of docs/cli.md, or "".
+        message: Sentence for people, or "".
+        fault: Why it was not begun, or "".
+    """
+
+    row: str
+    row_pipeline: str
+    row_run_id: str
+    position: int = 0
+    status: Status = "RUNNING"
+    reason: str = ""
+    message: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunTrail(_Record):
     """All that the audit holds of a run.
 
@@ -216,9 +254,11 @@ class RunTrail(_Record):
         steps: Step attempts in the order of their starts.
         quality: Rules by dataset and id.
         files: Files that were not plainly loaded, by source and version.
+        rows: Rows that a run of a group dealt with, in the order in which they were begun.
     """
 
     run: RunRecord
     steps: tuple[StepRecord, ...] = ()
     quality: tuple[QualityRecord, ...] = ()
     files: tuple[FileRecord, ...] = ()
+    rows: tuple[RowRecord, ...] = ()

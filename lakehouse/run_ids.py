@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import uuid
 from datetime import UTC, datetime
 
 _VERSION = 0x7
 _VARIANT = 0b10
+_RANDOM_BITS = 74
 
 
 def new_run_id(moment: datetime | None = None) -> str:
@@ -17,9 +19,18 @@ def new_run_id(moment: datetime | None = None) -> str:
         moment: When the run begins; now if None.
     """
     milliseconds = int((moment or datetime.now(UTC)).timestamp() * 1000)
-    random = secrets.randbits(74)
-    number = (milliseconds & (1 << 48) - 1) << 80 | _VERSION << 76 | (random >> 62) << 64 | _VARIANT << 62 | random & (1 << 62) - 1
-    return str(uuid.UUID(int=number))
+    return _composed(milliseconds, secrets.randbits(_RANDOM_BITS))
+
+
+def child_run_id(parent: str, name: str) -> str:
+    """Id of a run that another run begins: the same each time it is asked for, of the same millisecond as the parent's.
+
+    Args:
+        parent: Id of the run that begins it.
+        name: What it is called among the parent's.
+    """
+    digest = int.from_bytes(hashlib.sha256(f"{parent}/{name}".encode()).digest()[:10])
+    return _composed(uuid.UUID(parent).int >> 80, digest % (1 << _RANDOM_BITS))
 
 
 def first_run_id(moment: datetime) -> str:
@@ -37,3 +48,8 @@ def moment_of(run_id: str) -> datetime:
     if number.version != _VERSION:
         raise ValueError(f"{run_id!r} is not the id of a run: those are UUIDs of version 7, this is version {number.version}")
     return datetime.fromtimestamp((number.int >> 80) / 1000, UTC)
+
+
+def _composed(milliseconds: int, random: int) -> str:
+    number = (milliseconds & (1 << 48) - 1) << 80 | _VERSION << 76 | (random >> 62) << 64 | _VARIANT << 62 | random & (1 << 62) - 1
+    return str(uuid.UUID(int=number))

@@ -34,6 +34,7 @@ class CatalogStack(PlatformStack):
         domain: str,
         environment: Environment,
         tables: Sequence[TableDefinition],
+        zones: Sequence[str] = (),
         allow_destroy: bool = False,
     ) -> None:
         """
@@ -41,12 +42,20 @@ class CatalogStack(PlatformStack):
             scope: The app.
             domain: Domain of data.
             environment: The environment.
-            tables: The domain's tables; at least one.
+            tables: The domain's tables.
+            zones: Zones that get a database though no table of a contract is in them: rows of a group make theirs.
             allow_destroy: Whether the caller unlocked the removal of data.
         """
         super().__init__(scope, tier=of_domain("catalog", domain), environment=environment, allow_destroy=allow_destroy)
         names = self.names
         lake = LakeBuckets.from_names(names, key_arn=self.key_arn("lake"))
+        # What people name begins with a small letter, every other id of the stack with a capital: the two never meet.
+        databases = {
+            zone: CatalogDatabase(self, zone, names=names, zone=zone, domain=domain, lake=lake, removal_policy=self.removal_policy)
+            for zone in dict.fromkeys((*(definition.zone for definition in tables), *zones))
+        }
+        if not tables:
+            return
         function = TableFunction(
             self,
             "TableFunction",
@@ -56,11 +65,6 @@ class CatalogStack(PlatformStack):
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
-        # What people name begins with a small letter, every other id of the stack with a capital: the two never meet.
-        databases = {
-            zone: CatalogDatabase(self, zone, names=names, zone=zone, domain=domain, lake=lake, removal_policy=self.removal_policy)
-            for zone in dict.fromkeys(definition.zone for definition in tables)
-        }
         made = [
             IcebergTable(
                 self,

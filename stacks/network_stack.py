@@ -36,6 +36,8 @@ class NetworkStack(PlatformStack):
         super().__init__(scope, tier=TIER, environment=environment, allow_destroy=allow_destroy)
         network = environment.network
         engines: set[str] = {step.engine for pipeline in pipelines for step in pipeline.steps}
+        if any(pipeline.rows is not None for pipeline in pipelines):
+            engines.add("glue")
         if environment.warehouse.kind != "none":
             engines.add("redshift")
         made = Network(

@@ -22,6 +22,7 @@ from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.environments import Environment
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
+from lakehouse.rows import PARTITION
 from lakehouse.saved_queries import SavedQuery
 from stacks.platform_stack import PlatformStack
 from stacks.warehouse_stack import warehouse_reference
@@ -124,11 +125,21 @@ class OperationsStack(PlatformStack):
         if queues:
             allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])
         tables.grants.use(role, "audit", actions=("GetItem", "Query"), indexes=("by_run", "by_status"))
+        groups = [spec for spec in pipelines if spec.rows is not None]
         tables.grants.use(role, "control", actions=("GetItem",))
+        if groups:
+            # Rows and nothing else of the table: claims and leases are the platform's own.
+            partitions = tuple(PARTITION + spec.name for spec in groups)
+            tables.grants.use(role, "control", actions=("PutItem", "Query", "UpdateItem"), partitions=partitions)
         AthenaWorkgroupGrants(names.workgroup, lake).run_queries(role)
         if self.environment_config.warehouse.kind != "none":
             warehouse_reference(self, environment=self.environment_config, names=names).grants.query(role)
-        databases = sorted({d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)})
+        databases = sorted(
+            {
+                *(d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)),
+                *(names.database("bronze", spec.domain) for spec in groups),
+            }
+        )
         if databases:
             CatalogGrants(lake, databases).query(role)
         return role

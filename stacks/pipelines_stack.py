@@ -9,13 +9,13 @@ from pathlib import Path
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from constructs_lib.catalog import CatalogTable
+from constructs_lib.catalog import CatalogTable, DomainGrants
 from constructs_lib.checks import require
 from constructs_lib.ingestion import AfterPipelines, ConnectionReference, FileArrival, FilesLanded, OnSchedule
 from constructs_lib.ingestion.file_arrival import Trigger
 from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
-from constructs_lib.orchestration import GlueStep, MachineStep, Pipeline, RunTableNames
+from constructs_lib.orchestration import GlueStep, MachineStep, Pipeline, RowsStep, RunTableNames
 from constructs_lib.processing import (
     CodeAssets,
     EmrJob,
@@ -32,11 +32,15 @@ from constructs_lib.warehouse import RedshiftLoadStep, WarehouseTableResource
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.environments import Environment
 from lakehouse.naming import DatasetName
-from lakehouse.pipelines.spec import After, Arrival, Engine, Load, PipelineSpec, Schedule, Step
+from lakehouse.pipelines.spec import After, Arrival, Engine, Load, PipelineSpec, Rows, Schedule, Step
+from lakehouse.rows import PARTITION
 from lakehouse.warehouse.tables import table_of
 from stacks.compute_stack import APPLICATION, SECURITY_CONFIGURATION, cluster_groups, cluster_size_of, compute_parameter, size_of
 from stacks.platform_stack import PlatformStack, of_domain
 from stacks.warehouse_stack import TRANSFER_ROLE_ARN, warehouse_parameter, warehouse_reference, warehouse_slices
+
+ROWS = "rows"
+"""Step that runs the rows of a group, and part of its job's name."""
 
 JOB_JARS = Path(__file__).resolve().parents[1] / ".cache" / "job-jars"
 """Where set-up puts the Java archives that jobs bring."""
@@ -86,9 +90,12 @@ class PipelinesStack(PlatformStack):
         self._security = SecurityConfiguration(
             self, "Security", name_prefix=f"{self.names.prefix}-{domain.replace('_', '-')}", key=self._lake_key
         )
-        self.written_domains = tuple(sorted({dataset.domain for spec in pipelines for dataset in spec.outputs}))
+        groups = [spec for spec in pipelines if spec.rows is not None]
+        self.written_domains = tuple(
+            sorted({*(dataset.domain for spec in pipelines for dataset in spec.outputs), *(spec.domain for spec in groups)})
+        )
         self.loads_warehouse = any(spec.loads for spec in pipelines)
-        self.reads_databases = any(self._reads_database(step) for spec in pipelines for step in spec.steps)
+        self.reads_databases = bool(groups) or any(self._reads_database(step) for spec in pipelines for step in spec.steps)
         self.uses_emr = any(spec.uses(engine) for spec in pipelines for engine in (EMR, "emr-serverless"))
         self._network: NetworkReference | None = None
         for spec in pipelines:
@@ -106,9 +113,13 @@ class PipelinesStack(PlatformStack):
             retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
-        contracts = self._code.text("contracts.json", _bundle(spec, self._contracts))
-        cluster = self._cluster(scope, spec) if spec.uses(EMR) else None
-        steps = [self._step(scope, spec, step, logs=logs, contracts=contracts, cluster=cluster) for step in spec.steps]
+        steps: list[MachineStep] = []
+        if spec.rows is None:
+            contracts = self._code.text("contracts.json", _bundle(spec, self._contracts))
+            cluster = self._cluster(scope, spec) if spec.uses(EMR) else None
+            steps += [self._step(scope, spec, step, logs=logs, contracts=contracts, cluster=cluster) for step in spec.steps]
+        else:
+            steps.append(self._rows_step(scope, spec, spec.rows, logs=logs))
         loads = [self._load(spec, load) for load in spec.loads]
         machine = Pipeline(
             scope,
@@ -116,7 +127,7 @@ class PipelinesStack(PlatformStack):
             names=names,
             pipeline=spec.name,
             steps=[*steps, *loads],
-            tables=[*(dataset.table(names.database_prefix) for dataset in spec.outputs), *(load.table.lease for load in loads)],
+            tables=self._written(spec, loads),
             log_key=self._log_key,
             timeout_minutes=spec.timeout_minutes,
             has_manifest=isinstance(spec.trigger, Arrival),
@@ -152,6 +163,57 @@ class PipelinesStack(PlatformStack):
             removal_policy=self.removal_policy,
         )
         PipelineAlarms(scope, "Alarms", names=names, pipeline=spec.name, topics=self._topics, arrival=arrival)
+
+    def _written(self, spec: PipelineSpec, loads: Sequence[RedshiftLoadStep]) -> list[str]:
+        """What one run at a time writes; tables of a group are not known here, so one run at a time has the group."""
+        if spec.rows is not None:
+            return [f"rows.{spec.name}"]
+        return [*(dataset.table(self.names.database_prefix) for dataset in spec.outputs), *(load.table.lease for load in loads)]
+
+    def _rows_step(self, scope: Construct, spec: PipelineSpec, rows: Rows, *, logs: JobLogs) -> RowsStep:
+        """The one job that runs each row of a group, with what it may do: read one database and write bronze of one domain."""
+        names, glue = self.names, self.environment_config.glue
+        connection = self._database(rows.connection, f"pipeline {spec.name}")
+        timeout_minutes = min(glue.timeout_minutes, rows.timeout_minutes)
+        job = GlueSparkJob(
+            scope,
+            "RowsJob",
+            name=names.job(spec.name, ROWS),
+            description=f"Rows of {spec.name}: {rows.connection} to bronze of {rows.domain}",
+            code=JobCode.from_platform("extract_row"),
+            logs=logs,
+            security_configuration=self._security,
+            arguments={
+                **connection.job_arguments,
+                "--audit_table": names.run_table("audit"),
+                "--control_table": names.run_table("control"),
+                **({"--database_prefix": names.database_prefix} if names.database_prefix else {}),
+                "--domain": rows.domain,
+                "--engine": "glue",
+                "--env": names.env,
+                "--group": spec.name,
+                "--lineage_table": names.run_table("lineage"),
+                "--log_group": logs.output.log_group_name,
+                "--project": names.project,
+                "--step": "extract",
+                "--watermarks_table": names.run_table("watermarks"),
+            },
+            glue_version=glue.version,
+            size=SparkSize(worker_type=glue.worker_type, workers=glue.workers),
+            timeout_minutes=timeout_minutes,
+            # A run that is being stopped still counts while its row is tried again.
+            max_concurrent_runs=rows.concurrency + 1,
+            connections=(connection.glue_name,),
+            extra_jars=job_jars(),
+        )
+        role = job.role
+        connection.grants.read_secret(role)
+        DomainGrants(self._lake, zone="bronze", domain=rows.domain, database=names.database("bronze", rows.domain)).create_and_write(role)
+        self._tables.grants.use(role, "audit", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
+        self._tables.grants.use(role, "control", actions=("GetItem",), partitions=(PARTITION + spec.name,))
+        self._tables.grants.use(role, "lineage", actions=("PutItem",))
+        self._tables.grants.use(role, "watermarks", actions=("GetItem",))
+        return RowsStep(name=ROWS, job_name=job.job_name, timeout_minutes=timeout_minutes, concurrency=rows.concurrency)
 
     def _step(
         self, scope: Construct, spec: PipelineSpec, step: Step, *, logs: JobLogs, contracts: str, cluster: TransientCluster | None
@@ -291,10 +353,17 @@ class PipelinesStack(PlatformStack):
         contract = self._contracts[step.writes.contract_id]
         if not self._reads_database(step) or contract.database is None:
             return None
-        name = contract.database.connection
+        return self._database(contract.database.connection, contract.id)
+
+    def _database(self, name: str, reader: str) -> ConnectionReference:
+        """A connection of the environment.
+
+        Raises:
+            InvalidProps: There is none of that name.
+        """
         require(
             name in self.environment_config.databases,
-            f"{contract.id} is read from the database connection {name!r}, which {self.environment_config.env} does not have: add {name} to databases in "
+            f"{reader} reads the database connection {name!r}, which {self.environment_config.env} does not have: add {name} to databases in "
             f"config/base.yaml or config/{self.environment_config.env}.yaml",
         )
         return ConnectionReference.from_parameters(self, names=self.names, name=name)
@@ -358,10 +427,10 @@ def job_jars() -> tuple[Path, ...]:
 
 
 def pipelines_by_domain(pipelines: Sequence[PipelineSpec]) -> dict[str, list[PipelineSpec]]:
-    """Pipelines by the domain of what their last step writes, both sorted."""
+    """Pipelines by their domain, both sorted."""
     domains: dict[str, list[PipelineSpec]] = {}
     for spec in sorted(pipelines, key=lambda spec: spec.name):
-        domains.setdefault(spec.steps[-1].writes.domain, []).append(spec)
+        domains.setdefault(spec.domain, []).append(spec)
     return dict(sorted(domains.items()))
 
 

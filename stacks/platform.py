@@ -33,9 +33,18 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
     """
     foundation = FoundationStack(scope, environment=environment, allow_destroy=allow_destroy)
     network = NetworkStack(scope, environment=environment, pipelines=project.pipelines, allow_destroy=allow_destroy)
+    tables = tables_by_domain(project.contracts)
+    groups = {spec.domain for spec in project.pipelines if spec.rows is not None}
     catalogs = {
-        domain: CatalogStack(scope, domain=domain, environment=environment, tables=tables, allow_destroy=allow_destroy)
-        for domain, tables in tables_by_domain(project.contracts).items()
+        domain: CatalogStack(
+            scope,
+            domain=domain,
+            environment=environment,
+            tables=tables.get(domain, ()),
+            zones=("bronze",) if domain in groups else (),
+            allow_destroy=allow_destroy,
+        )
+        for domain in sorted({*tables, *groups})
     }
     operations = OperationsStack(
         scope,

@@ -7,7 +7,7 @@ from constructs_lib.catalog.iceberg_table import IcebergTable
 from constructs_lib.catalog.projected_table import DateFolders, ListedFolders, NamedFolders, NumberFolders, ProjectedTable
 from constructs_lib.catalog.saved_queries import SavedQueries
 from constructs_lib.catalog.table_function import TableFunction
-from constructs_lib.catalog.table_grants import CatalogGrants, CatalogTable
+from constructs_lib.catalog.table_grants import CatalogGrants, CatalogTable, DomainGrants
 from constructs_lib.catalog.table_optimizers import OptimizerRole, TableOptimizers
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "CatalogGrants",
     "CatalogTable",
     "DateFolders",
+    "DomainGrants",
     "FederatedConnector",
     "IcebergTable",
     "ListedFolders",

@@ -82,6 +82,37 @@ class CatalogGrants:
         )
 
 
+class DomainGrants:
+    """Permissions on every table that a domain has or will have in one zone, for jobs whose tables nobody knows when they are deployed."""
+
+    def __init__(self, lake: LakeBuckets, *, zone: str, domain: str, database: str) -> None:
+        """
+        Args:
+            lake: Buckets that hold the files.
+            zone: Zone of the tables.
+            domain: Domain of data; its folder of the zone holds their files.
+            database: Database of the domain in the zone.
+        """
+        self._lake = lake
+        self._zone = zone
+        self._prefix = f"{domain}/"
+        self._database = database
+
+    def create_and_write(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it make tables, evolve them, and read and commit rows; none is ever dropped."""
+        grants = self._lake.grants
+        grants.read(grantee, self._zone, prefix=self._prefix)
+        grants.put(grantee, self._zone, prefix=self._prefix)
+        grants.delete(grantee, self._zone, prefix=self._prefix)
+        allow(grantee, actions=["glue:GetDatabase"], resources=[catalog_arn(), database_arn(self._database)])
+        return allow(
+            grantee,
+            actions=["glue:CreateTable", "glue:GetTable", "glue:UpdateTable"],
+            resources=[catalog_arn(), database_arn(self._database), table_arn(self._database, "*")],
+            because="A new row makes a new table; the domain's database is the limit.",
+        )
+
+
 class CatalogTableGrants:
     """Permissions on an Iceberg table."""
 

@@ -3,6 +3,7 @@
 from constructs_lib.orchestration.emr_serverless_step import EmrServerlessStep
 from constructs_lib.orchestration.emr_step import EmrCluster, EmrStep
 from constructs_lib.orchestration.pipeline import Pipeline
+from constructs_lib.orchestration.rows_step import RowsStep
 from constructs_lib.orchestration.run_backstop import RunBackstop
 from constructs_lib.orchestration.run_functions import ClusterEnder, Notifier, RunRecorder
 from constructs_lib.orchestration.run_tables import RunTableNames, RunTables
@@ -18,6 +19,7 @@ __all__ = [
     "Notifier",
     "Permission",
     "Pipeline",
+    "RowsStep",
     "RunBackstop",
     "RunRecorder",
     "RunTableNames",

@@ -140,7 +140,15 @@ class RunTablesGrants:
     def __init__(self, tables: RunTableNames) -> None:
         self._tables = tables
 
-    def use(self, grantee: iam.IGrantable, kind: str, *, actions: tuple[str, ...], indexes: tuple[str, ...] = ()) -> iam.Grant:
+    def use(
+        self,
+        grantee: iam.IGrantable,
+        kind: str,
+        *,
+        actions: tuple[str, ...],
+        indexes: tuple[str, ...] = (),
+        partitions: tuple[str, ...] = (),
+    ) -> iam.Grant:
         """Let it do exactly some things with one table.
 
         Args:
@@ -148,11 +156,13 @@ class RunTablesGrants:
             kind: Which table.
             actions: DynamoDB actions without their prefix, such as `GetItem`.
             indexes: Indexes that it may query.
+            partitions: Values of the partition key that it is limited to; none = all of them.
         """
         arn = run_table_arn(self._tables.name(kind))
         # The table key that DynamoDB made at creation is all that the customer key ever has to open.
         allow(grantee, actions=READ, resources=[self._tables.key_arn], conditions=through("dynamodb"))
-        grant = allow(grantee, actions=[f"dynamodb:{action}" for action in actions], resources=[arn])
+        conditions = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": list(partitions)}} if partitions else None
+        grant = allow(grantee, actions=[f"dynamodb:{action}" for action in actions], resources=[arn], conditions=conditions)
         if indexes:
             allow(grantee, actions=["dynamodb:Query"], resources=[f"{arn}/index/{index}" for index in indexes])
         return grant

@@ -52,6 +52,9 @@ PLATFORM_COLUMNS = frozenset(
 )
 """Names that no contract may use."""
 
+CONTRACT_PROPERTY = "lakehouse.contract"
+"""Table property that names the contract which a table follows from; a table without it follows from none."""
+
 TABLE_PROPERTIES: Mapping[str, str] = {
     "commit.retry.num-retries": "10",
     "format-version": "2",

@@ -16,6 +16,12 @@ MAX_NAME = 24
 DEFAULT_TIMEOUT_MINUTES = 90
 MAX_TIMEOUT_MINUTES = 1440
 
+MAX_CONCURRENCY = 40
+"""Most rows of a group at a time: what Step Functions runs side by side of a Map."""
+
+DEFAULT_CONCURRENCY = 4
+DEFAULT_ROW_MINUTES = 60
+
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
@@ -59,8 +65,15 @@ PIPELINE_KEYS = (
         name="steps",
         type=list,
         form="list of steps",
-        required=True,
-        meaning="Jobs in order; a step starts when the one before has succeeded.",
+        required=False,
+        meaning="Jobs in order; a step starts when the one before has succeeded. Either these or `rows`.",
+    ),
+    Key(
+        name="rows",
+        type=dict,
+        form="{domain: …, connection: …}",
+        required=False,
+        meaning="The pipeline is a group: instead of steps it runs the rows that `lake rows` keeps for it, each a table of a database; a new row needs no deployment.",
     ),
 )
 """Keys of a pipeline spec."""
@@ -129,6 +142,32 @@ STEP_KEYS = (
     ),
 )
 """Keys of a step."""
+
+ROWS_KEYS = (
+    Key(name="domain", type=str, form="domain", required=True, meaning="Domain of data whose bronze the rows write, and no other."),
+    Key(
+        name="connection",
+        type=str,
+        form="name",
+        required=True,
+        meaning="Connection that the rows read, as under `databases` in the config.",
+    ),
+    Key(
+        name="concurrency",
+        type=int,
+        form=f"1-{MAX_CONCURRENCY}",
+        required=False,
+        meaning=f"Most rows at a time, each a job with a connection to the database; {DEFAULT_CONCURRENCY} if left out.",
+    ),
+    Key(
+        name="timeout_minutes",
+        type=int,
+        form=f"1-{MAX_TIMEOUT_MINUTES}",
+        required=False,
+        meaning=f"Longest that the job of one row may run, within that of the environment's jobs and of the pipeline; {DEFAULT_ROW_MINUTES} if left out.",
+    ),
+)
+"""Keys of the rows of a group."""
 
 LOAD_KEYS = (
     Key(name="load", type=str, form="redshift", required=True, meaning="Warehouse that receives it."),

@@ -13,7 +13,8 @@ from lakehouse.contracts.model import CompiledContract
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.naming import DatasetName
 from lakehouse.pipelines import grammar
-from lakehouse.pipelines.spec import After, Arrival, Engine, Job, Load, PipelineSpec, Schedule, Step, Trigger, Warehouse
+from lakehouse.pipelines.between import check_after, check_writers
+from lakehouse.pipelines.spec import After, Arrival, Engine, Job, Load, PipelineSpec, Rows, Schedule, Step, Trigger, Warehouse
 from lakehouse.schedules import UTC, InvalidScheduleError, check_schedule, check_time_zone
 from lakehouse.warehouse.tables import table_of
 from lakehouse.warehouse.text import SqlRefused
@@ -65,8 +66,8 @@ def load_pipelines(folder: Path, contracts: Mapping[str, CompiledContract], *, r
             spec = _Spec(document=document, stem=path.stem, contracts=contracts, faults=faults).read()
             if spec is not None:
                 specs.append((document, spec))
-    _check_writers(specs, faults)
-    _check_after(specs, names, faults)
+    check_writers(specs, faults)
+    check_after(specs, names, faults)
     if faults:
         raise ConfigurationError(faults)
     return tuple(spec for _, spec in specs)
@@ -103,7 +104,12 @@ class _Spec:
         if not 1 <= timeout <= grammar.MAX_TIMEOUT_MINUTES:
             self._fault(("timeout_minutes",), f"{timeout} is out of bounds", f"write 1 to {grammar.MAX_TIMEOUT_MINUTES}")
         trigger = self._trigger(value["trigger"]) if "trigger" in value else None
+        authored = self.document.value
+        if ("steps" in authored) == ("rows" in authored):
+            both = "has both steps and rows" if "rows" in authored else "has neither steps nor rows"
+            self._fault((), both, "write steps: for jobs over datasets that have contracts, or rows: for a group of tables")
         steps, loads = self._steps(value.get("steps"), trigger)
+        rows = self._rows(value["rows"], trigger, timeout) if "rows" in value else None
         if len(self.faults) > count or trigger is None:
             return None
         return PipelineSpec(
@@ -114,6 +120,7 @@ class _Spec:
             timeout_minutes=timeout,
             steps=steps,
             loads=loads,
+            rows=rows,
         )
 
     def _fault(self, place: Place, problem: str, fix: str) -> None:
@@ -170,6 +177,26 @@ class _Spec:
         if "schedule" in given:
             return self._schedule(given, place)
         return None
+
+    def _rows(self, value: Mapping[str, Any], trigger: Trigger | None, timeout: int) -> Rows | None:
+        place: Place = ("rows",)
+        count = len(self.faults)
+        given = self._checked(value, grammar.ROWS_KEYS, place)
+        if isinstance(trigger, Arrival):
+            self._fault(("trigger", "arrival"), "no file brings rows of a database", f"write {{schedule: {grammar.EXAMPLE}}}")
+        for key in ("domain", "connection"):
+            if key in given and not _NAME.fullmatch(given[key]):
+                self._fault(
+                    (*place, key), f"{given[key]!r} is not a name", "use lower-case letters, digits and underscores, a letter first"
+                )
+        concurrency = given.get("concurrency", grammar.DEFAULT_CONCURRENCY)
+        minutes = given.get("timeout_minutes", min(grammar.DEFAULT_ROW_MINUTES, timeout))
+        for key, number, most in (("concurrency", concurrency, grammar.MAX_CONCURRENCY), ("timeout_minutes", minutes, timeout)):
+            if not 1 <= number <= most:
+                self._fault((*place, key), f"{number} is out of bounds", f"write 1 to {most}")
+        if len(self.faults) > count:
+            return None
+        return Rows(domain=given["domain"], connection=given["connection"], concurrency=concurrency, timeout_minutes=minutes)
 
     def _arrival(self, dataset: str, place: Place) -> Arrival:
         contract = self.contracts.get(dataset)
@@ -432,67 +459,3 @@ def _ingests(item: Any, contract_id: str) -> bool:
         return False
     writes = str(item.get("writes"))
     return not _DATASET.fullmatch(writes) or writes.partition(".")[2] == contract_id
-
-
-def _check_writers(specs: list[tuple[Document, PipelineSpec]], faults: list[Fault]) -> None:
-    """A table has one writer."""
-    writers: dict[DatasetName, tuple[Document, int]] = {}
-    for document, spec in specs:
-        for index, step in enumerate(spec.steps):
-            place: Place = ("steps", index, "writes")
-            if step.writes in writers:
-                other, line = writers[step.writes]
-                faults.append(
-                    document.fault(
-                        place,
-                        f"{step.writes} is also written at {other.file}:{line}",
-                        "let one step write a table; merge the two, or write another dataset",
-                    )
-                )
-            else:
-                writers[step.writes] = (document, document.line(place))
-    loaders: dict[DatasetName, tuple[Document, int]] = {}
-    for document, spec in specs:
-        for index, load in enumerate(spec.loads, len(spec.steps)):
-            place = ("steps", index, "reads")
-            if load.reads in loaders:
-                other, line = loaders[load.reads]
-                document_fault = document.fault(
-                    place, f"{load.reads} is also loaded at {other.file}:{line}", "let one step load a table: remove one of the two"
-                )
-                faults.append(document_fault)
-            else:
-                loaders[load.reads] = (document, document.line(place))
-
-
-def _check_after(specs: list[tuple[Document, PipelineSpec]], names: set[str], faults: list[Fault]) -> None:
-    """`after` names pipelines that exist, and no pipeline waits for itself."""
-    graph = {spec.name: spec.trigger.pipelines for _, spec in specs if isinstance(spec.trigger, After)}
-    for document, spec in specs:
-        if not isinstance(spec.trigger, After):
-            continue
-        for index, name in enumerate(spec.trigger.pipelines):
-            if name not in names:
-                faults.append(
-                    document.fault(("trigger", "after", index), f"there is no pipeline {name!r}", nearest(name, names - {spec.name}))
-                )
-        cycle = _cycle_from(spec.name, graph)
-        if cycle:
-            faults.append(
-                document.fault(("trigger", "after"), f"the pipeline starts itself: {' after '.join(cycle)}", "remove one of these names")
-            )
-
-
-def _cycle_from(start: str, graph: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Shortest way from a pipeline back to itself, or nothing."""
-    frontier: list[tuple[str, ...]] = [(start,)]
-    seen: set[str] = set()
-    while frontier:
-        path = frontier.pop(0)
-        for name in graph.get(path[-1], ()):
-            if name == start:
-                return (*path, start)
-            if name not in seen:
-                seen.add(name)
-                frontier.append((*path, name))
-    return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lakehouse import rows
 from lakehouse.pipelines import grammar
 
 
@@ -12,6 +13,8 @@ def sections() -> dict[str, str]:
         "trigger": _keys(grammar.TRIGGER_KEYS),
         "step": _keys(grammar.STEP_KEYS),
         "load": _keys(grammar.LOAD_KEYS),
+        "rows": _keys(grammar.ROWS_KEYS),
+        "row": _row_keys(),
         "jobs": "\n".join(
             [
                 "| job | writes | what it does |",
@@ -27,5 +30,12 @@ def sections() -> dict[str, str]:
 
 
 def _keys(keys: tuple[grammar.Key, ...]) -> str:
-    rows = [f"| `{key.name}` | `{key.form}` | {'yes' if key.required else ''} | {key.meaning} |" for key in keys]
-    return "\n".join(["| key | form | required | meaning |", "|---|---|---|---|", *rows])
+    lines = [f"| `{key.name}` | `{key.form}` | {'yes' if key.required else ''} | {key.meaning} |" for key in keys]
+    return "\n".join(["| key | form | required | meaning |", "|---|---|---|---|", *lines])
+
+
+def _row_keys() -> str:
+    lines = [
+        f"| `{name}` | `{form}` | {'yes' if name in rows.REQUIRED else ''} | {meaning} |" for name, (form, meaning) in rows.KEYS.items()
+    ]
+    return "\n".join(["| key | form | required | meaning |", "|---|---|---|---|", *lines])

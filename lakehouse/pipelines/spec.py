@@ -94,6 +94,23 @@ class Load:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What a pipeline runs instead of steps: the rows of its group in the control table, each a table of a database that becomes a table of bronze.
+
+    Attributes:
+        domain: Domain of data whose bronze the rows write.
+        connection: Database connection that they read.
+        concurrency: Most rows at a time.
+        timeout_minutes: Longest that the job of one row may run.
+    """
+
+    domain: str
+    connection: str
+    concurrency: int
+    timeout_minutes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PipelineSpec:
     """One pipeline.
 
@@ -105,6 +122,7 @@ class PipelineSpec:
         timeout_minutes: A step that takes longer is stopped and the run is TIMED_OUT; waiting for other runs does not count.
         steps: Jobs in order.
         loads: Loads into the warehouse in order; they follow the jobs.
+        rows: The rows that it runs; then it has no steps.
     """
 
     name: str
@@ -114,6 +132,12 @@ class PipelineSpec:
     timeout_minutes: int
     steps: tuple[Step, ...]
     loads: tuple[Load, ...] = ()
+    rows: Rows | None = None
+
+    @property
+    def domain(self) -> str:
+        """Domain of data that it belongs to: that of what its last step writes."""
+        return self.steps[-1].writes.domain if self.rows is None else self.rows.domain
 
     def uses(self, engine: Engine) -> bool:
         """Whether a step runs on an engine."""

@@ -7,7 +7,7 @@ watermark passed over. All of it is seen in one snapshot and appended in one com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
@@ -86,6 +86,7 @@ class Extraction:
         batch_id: Batch, for the rows.
         now: Moment of ingestion.
         reached: Told of each stage.
+        kept: What of the rows that were read goes to bronze; all of them by default.
     """
 
     spark: SparkSession
@@ -99,6 +100,7 @@ class Extraction:
     batch_id: str
     now: datetime
     reached: Reached
+    kept: Callable[[DataFrame], DataFrame] = lambda rows: rows
 
     def run(self) -> Extracted:
         """Extract, or tell what an earlier attempt of this run extracted.
@@ -166,7 +168,7 @@ class Extraction:
                     frames.append(self._fetched(session, columns, missed))
                 if deleted is not None:
                     frames.append(self._deletes(deleted))
-                records = self._with_origin(reduce(DataFrame.unionByName, frames), session.moment)
+                records = self._with_origin(self.kept(reduce(DataFrame.unionByName, frames)), session.moment)
                 self.bronze.append(
                     self.bronze.fitted(records),
                     properties={

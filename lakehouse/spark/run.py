@@ -147,8 +147,7 @@ class SparkRun:
         Args:
             argv: Arguments without the program; those of the process if None.
         """
-        logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        logging.getLogger("lakehouse").setLevel(logging.INFO)
+        log_to_stderr()
         return cls(JobArguments.parse(argv), services=AwsServices())
 
     def __enter__(self) -> Self:
@@ -248,12 +247,18 @@ class SparkRun:
         return self._counts
 
     def _extract(self, source: DatabaseSource) -> Extracted:
+        return self._extracted(source, silver=self._table("silver"), quarantine=self._table("quarantine"))
+
+    def _extracted(
+        self,
+        source: DatabaseSource,
+        *,
+        silver: IcebergTable,
+        quarantine: IcebergTable,
+        kept: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+    ) -> Extracted:
         arguments = self.arguments
-        if arguments.source_address is None or arguments.source_secret_arn is None or not arguments.watermarks_table:
-            raise RunFailed(
-                "job_failed",
-                f"{self._contract.id} is read from the connection {source.connection}, but the job was told no address, secret or watermarks table: deploy again",
-            )
+        session = self._source_session(source.connection, fetch_size=source.fetch_size)
         marks = self._services.watermarks(arguments)
         names = (mark_name(self._contract.id, source), reconciled_name(self._contract.id, source))
         held = {name: marks.get(pipeline=arguments.pipeline, name=name) for name in names}
@@ -261,20 +266,15 @@ class SparkRun:
             spark=self.spark,
             contract=self._contract,
             bronze=self._table("bronze"),
-            silver=self._table("silver"),
-            quarantine=self._table("quarantine"),
-            session=SourceSession(
-                self.spark,
-                address=DatabaseAddress.parse(arguments.source_address, secret_arn=arguments.source_secret_arn),
-                credentials=self._services.credentials(),
-                fetch_size=source.fetch_size,
-                application=f"{arguments.project}-{arguments.env}-{arguments.pipeline}",
-            ),
+            silver=silver,
+            quarantine=quarantine,
+            session=session,
             marks={name: mark.value for name, mark in held.items() if mark is not None},
             run_id=arguments.run_id,
             batch_id=self._batch_id,
             now=utc_now(),
             reached=self._reached,
+            kept=kept,
         ).run()
         if result.extras:
             text = f"{source.uri} has columns that {self._contract.id} does not know: {', '.join(result.extras)}; their values are kept in _extra"
@@ -283,6 +283,26 @@ class SparkRun:
         self._counts = {"rows_in": result.rows, "appended": result.appended}
         self._marks = dict(result.marks)
         return result
+
+    def _source_session(self, connection: str, *, fetch_size: int) -> SourceSession:
+        """A session with the database that the job was told of.
+
+        Raises:
+            RunFailed: It was told of none.
+        """
+        arguments = self.arguments
+        if arguments.source_address is None or arguments.source_secret_arn is None or not arguments.watermarks_table:
+            raise RunFailed(
+                "job_failed",
+                f"{arguments.writes} is read from the connection {connection}, but the job was told no address, secret or watermarks table: deploy again",
+            )
+        return SourceSession(
+            self.spark,
+            address=DatabaseAddress.parse(arguments.source_address, secret_arn=arguments.source_secret_arn),
+            credentials=self._services.credentials(),
+            fetch_size=fetch_size,
+            application=f"{arguments.project}-{arguments.env}-{arguments.pipeline}",
+        )
 
     def _versions(self) -> Sequence[Version] | None:
         """What is refined: the run's extraction, the manifest's files, or everything."""
@@ -360,3 +380,9 @@ class SparkRun:
             self._audit.warn(pipeline=self.arguments.pipeline, run_id=self.arguments.run_id, warning=text)
             record = FileRecord(source=file.uri, version=file.version_id, outcome="loaded", reason="extra_column", message=text)
             self._audit.record_file(pipeline=self.arguments.pipeline, run_id=self.arguments.run_id, file=record)
+
+
+def log_to_stderr() -> None:
+    """Have a job's own log written where its engine collects it."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("lakehouse").setLevel(logging.INFO)

@@ -6,11 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse.contracts.tables import TableDefinition
+from lakehouse.contracts.tables import CONTRACT_PROPERTY, TableDefinition
 from lambdas.iceberg_table.evolution import IncompatibleChangeError, evolved_fields
-
-CONTRACT_PROPERTY = "lakehouse.contract"
-"""Table property that names the contract which a table follows from; a table without it is not ours."""
 
 VERSION_PROPERTY = "lakehouse.contract-version"
 FORMAT_PROPERTY = "format-version"

@@ -8,9 +8,9 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse.contracts.tables import TableDefinition
+from lakehouse.contracts.tables import CONTRACT_PROPERTY, TableDefinition
 from lakehouse.errors import TerminalError
-from lambdas.iceberg_table.metadata import CONTRACT_PROPERTY, DEFAULT_FORMAT_VERSION, FORMAT_PROPERTY, TableState, first_state, next_state
+from lambdas.iceberg_table.metadata import DEFAULT_FORMAT_VERSION, FORMAT_PROPERTY, TableState, first_state, next_state
 
 TRIES = 5
 """How often an update is planned anew because a job committed in between."""

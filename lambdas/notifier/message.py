@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lakehouse.audit_records import UNSUCCESSFUL, RunRecord, RunTrail
+from lakehouse.audit_records import ROWS_FAILED, UNSUCCESSFUL, RunRecord, RunTrail
 
 MAX_SUBJECT = 99
 """SNS takes fewer than 100 characters."""
@@ -13,6 +13,9 @@ MAX_MESSAGE = 500
 """Longest account of one thing, in characters; `lake show` has the rest. With at most `_SHOWN` of a kind, a text stays far below SNS's 256 KiB."""
 
 _SHOWN = 10
+
+MAX_ROW = 200
+"""Longest account of a row of a group: all that failed are named, 200 at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ def notice_of(trail: RunTrail, *, project: str, env: str) -> Notice:
         f"Run:     {run.run_id} (attempt {run.attempt}, started by {run.trigger or 'unknown'})",
         f"When:    {run.started_at} to {run.ended_at}",
         *_rows(run),
+        *_group(trail),
         *_files(trail),
         *_steps(trail),
         *_warnings(run),
@@ -68,6 +72,12 @@ def _rows(run: RunRecord) -> list[str]:
     return [f"Rows:    {', '.join(f'{name} {rows}' for name, rows in run.counts.items())}{reasons}"]
 
 
+def _group(trail: RunTrail) -> list[str]:
+    failed = [row for row in trail.rows if row.status in UNSUCCESSFUL]
+    lines = [f"  {row.row}: {row.reason}: {_cut(_first_line(row.message), MAX_ROW)} (run {row.row_run_id})" for row in failed]
+    return [f"Failed rows, {len(failed)} of {len(trail.rows)}:", *lines] if lines else []
+
+
 def _files(trail: RunTrail) -> list[str]:
     rejected = [file for file in trail.files if file.outcome == "rejected"]
     lines = [f"  {file.source} ({file.version}): {file.reason} {_cut(file.message)}".rstrip() for file in rejected[:_SHOWN]]
@@ -91,6 +101,8 @@ def _advice(run: RunRecord, env: str) -> list[str]:
         return ["  Correct the rejected files and drop them again; the others are loaded."]
     if run.reason in {"too_many_quarantined", "quality_gate"}:
         return [f"  lake quarantine DATASET --env {env}    the rows that were kept out, with reasons"]
+    if run.reason == ROWS_FAILED:
+        return [f"  lake rows {run.pipeline} --env {env}    the rows as they stand; correct one with lake rows put"]
     return []
 
 
@@ -98,5 +110,5 @@ def _first_line(text: str) -> str:
     return text.partition("\n")[0]
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
+def _cut(text: str, most: int = MAX_MESSAGE) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,4 +1,4 @@
-"""Keeps the audit of runs on behalf of the state machines: beginning, leases of tables, end; and, told by EventBridge, what they could not say.
+"""Keeps the audit of runs on behalf of the state machines: beginning, leases of tables, rows of groups, end; and, told by EventBridge, what they could not say.
 
 Asked by Step Functions (`lambda:invoke`, payloads in lambdas/run_recorder/requests.py) and by a rule on 'Step Functions Execution Status Change'
 (FAILED, TIMED_OUT, ABORTED of the platform's machines).
@@ -29,6 +29,7 @@ from lakehouse.aws import client
 from lakehouse.leases import Leases
 from lakehouse.lineage import Lineage
 from lakehouse.metrics import MetricsEmitter
+from lakehouse.rows import RowTable
 from lakehouse.watermarks import Watermarks
 from lambdas.run_recorder.recorder import Recorder
 from lambdas.run_recorder.requests import request_of
@@ -44,6 +45,7 @@ def recorder() -> Recorder:
         leases=Leases(client=client("dynamodb"), table=environ["CONTROL_TABLE"]),
         lineage=Lineage(client=client("dynamodb"), table=environ["LINEAGE_TABLE"]),
         watermarks=Watermarks(client=client("dynamodb"), table=environ["WATERMARKS_TABLE"]),
+        rows=RowTable(client=client("dynamodb"), table=environ["CONTROL_TABLE"]),
         # A CloudWatch that does not answer must not cost the time that the record of a run needs.
         metrics=MetricsEmitter(client=client("cloudwatch", attempts=2, read_seconds=5), env=environ["LAKEHOUSE_ENV"]),
     )

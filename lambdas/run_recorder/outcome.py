@@ -6,7 +6,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from lakehouse.audit_records import ACCOUNTED, DELETED, FILES_REJECTED, FileRecord, RunTrail, Status, StepRecord
+from lakehouse.audit_records import (
+    ACCOUNTED,
+    DELETED,
+    FILES_REJECTED,
+    NO_ROWS,
+    PIPELINES,
+    ROWS_FAILED,
+    FileRecord,
+    RowRecord,
+    RunTrail,
+    Status,
+    StepRecord,
+)
 
 SHOWN_FILES = 5
 """Files that a message names; the others are counted."""
@@ -56,6 +68,11 @@ def outcome_of(trail: RunTrail) -> Outcome:
     fault = accounting_fault(counts) or handover_fault(steps, counts)
     if fault:
         return ended(status="FAILED", reason="row_accounting", message=fault)
+    failed = [row for row in trail.rows if row.status not in _GOOD]
+    if failed:
+        return ended(status="FAILED", reason=ROWS_FAILED, message=_failed_rows(failed, of=len(trail.rows)))
+    if counts.get(PIPELINES) == 0:
+        return ended(status="SKIPPED", reason=NO_ROWS, message="the group has no active row: `lake rows put` adds one")
     rejected = [file for file in trail.files if file.outcome == "rejected"]
     if rejected:
         return ended(status="FAILED", reason=FILES_REJECTED, message=_rejection(rejected, files))
@@ -133,6 +150,12 @@ def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for name, count in part.items():
             total[name] = total.get(name, 0) + count
     return total
+
+
+def _failed_rows(failed: list[RowRecord], *, of: int) -> str:
+    good = of - len(failed)
+    others = f"; the other {good} are published" if good else ""
+    return f"{len(failed)} of {of} rows failed: {', '.join(f'{row.row} ({row.reason})' for row in failed)}{others}"
 
 
 def _rejection(rejected: list[FileRecord], files: Mapping[str, int]) -> str:

@@ -29,12 +29,15 @@ from lakehouse.metrics import (
     MetricsEmitter,
     MetricsOutageError,
 )
+from lakehouse.rows import ROW_INVALID, RowTable
 from lakehouse.watermarks import Watermarks
 from lambdas.run_recorder.causes import Failure, explained, failure_of
 from lambdas.run_recorder.outcome import latest_attempts, outcome_of
 from lambdas.run_recorder.requests import (
+    BeginRowsRequest,
     BeginStepRequest,
     EndingEvent,
+    EndRowsRequest,
     EndStepRequest,
     ExplainRequest,
     FailRequest,
@@ -43,6 +46,7 @@ from lambdas.run_recorder.requests import (
     Request,
     StartRequest,
 )
+from lambdas.run_recorder.rows import RowRuns
 
 _BY_STATUS = {"SUCCEEDED": RUNS_SUCCEEDED, "FAILED": RUNS_FAILED, "TIMED_OUT": RUNS_TIMED_OUT, "SKIPPED": RUNS_SKIPPED}
 _BY_COUNT = {"rows_in": ROWS_IN, "silver": ROWS_SILVER, "superseded": ROWS_SUPERSEDED, "quarantined": ROWS_QUARANTINED}
@@ -64,6 +68,7 @@ class Recorder:
         leases: Leases,
         lineage: Lineage,
         watermarks: Watermarks,
+        rows: RowTable,
         metrics: MetricsEmitter,
         clock: Clock = utc_now,
     ) -> None:
@@ -73,6 +78,7 @@ class Recorder:
             leases: Leases of tables.
             lineage: Lineage of the tables that steps without a job of their own write.
             watermarks: How far sources were read.
+            rows: Rows of groups.
             metrics: Sends metrics.
             clock: Gives the present moment.
         """
@@ -82,6 +88,7 @@ class Recorder:
         self._watermarks = watermarks
         self._metrics = metrics
         self._clock = clock
+        self._rows = RowRuns(audit=audit, rows=rows, fail=self._failed)
 
     def answer(self, request: Request) -> dict[str, Any]:
         """Do what is asked, and say what the state machine goes on with."""
@@ -94,13 +101,17 @@ class Recorder:
                 return self._begin_step(request)
             case EndStepRequest():
                 return self._end_step(request)
+            case BeginRowsRequest():
+                return self._begin_rows(request)
+            case EndRowsRequest():
+                return self._rows.end(group=request.pipeline, run_id=request.run_id, step=request.step)
             case ExplainRequest():
                 return self._explain(request)
             case FinishRequest():
                 return self._finish(request)
             case FailRequest():
                 failure = failure_of(step=request.step, error=request.error, cause=request.cause)
-                return self._fail(pipeline=request.pipeline, run_id=request.run_id, failure=failure)
+                return _answer(self._failed(request.pipeline, request.run_id, failure))
             case EndingEvent():
                 return self._ended(request)
 
@@ -152,6 +163,22 @@ class Recorder:
         )
         return {"status": step.status}
 
+    def _begin_rows(self, request: BeginRowsRequest) -> dict[str, Any]:
+        """The rows as the machine hands them on: what tells runs apart, and no more, as all of them lie in one state."""
+        records = self._rows.begin(group=request.pipeline, run_id=request.run_id, step=request.step)
+        return {
+            "rows": [
+                {
+                    "row": record.row,
+                    "pipeline": record.row_pipeline,
+                    "run_id": record.row_run_id,
+                    "refused": bool(record.fault),
+                    "cause": f"RunFailed: {ROW_INVALID}: {record.fault}" if record.fault else "",
+                }
+                for record in records
+            ]
+        }
+
     def _explain(self, request: ExplainRequest) -> dict[str, Any]:
         """What went wrong in the words of the job, if it wrote them down; in those of its engine otherwise."""
         steps = self._audit.trail(request.run_id, pipeline=request.pipeline).steps
@@ -174,7 +201,8 @@ class Recorder:
         )
         if run.status == "SUCCEEDED":
             self._advance(trail)
-        return self._close(run)
+        self._close(run)
+        return _answer(run)
 
     def _advance(self, trail: RunTrail) -> None:
         """Move the watermarks that the steps propose, now that what they read is published; never back.
@@ -185,7 +213,8 @@ class Recorder:
             for name, mark in step.marks.items():
                 self._watermarks.advance(pipeline=step.pipeline, name=name, to=mark, run_id=step.run_id)
 
-    def _fail(self, *, pipeline: str, run_id: str, failure: Failure) -> dict[str, Any]:
+    def _failed(self, pipeline: str, run_id: str, failure: Failure) -> RunRecord:
+        """End a run, and those of its rows, as failed, unless they have ended."""
         try:
             trail = self._audit.trail(run_id, pipeline=pipeline)
         except UnknownRunError:
@@ -205,11 +234,13 @@ class Recorder:
         )
         if run.status == failure.status:
             self._audit.fail_running_steps(pipeline=pipeline, run_id=run_id, status=failure.status, message=failure.message)
+            self._rows.fail(trail, failure)
         elif run.status not in UNSUCCESSFUL and failure.is_told:
             # What it brought is published, so it stays as it ended; but somebody must learn why its execution did not end so.
             warning = f"the run had ended {run.status} when its execution failed: {failure.message}"
             self._audit.warn(pipeline=pipeline, run_id=run_id, warning=warning)
-        return self._close(run)
+        self._close(run)
+        return run
 
     def _ended(self, event: EndingEvent) -> dict[str, Any]:
         self._begin(event.start)
@@ -225,15 +256,14 @@ class Recorder:
             failure = Failure(status="FAILED", reason="job_failed", message=message, is_told=False)
         else:
             failure = failure_of(step="", error=event.error, cause=event.cause)
-        return self._fail(pipeline=event.start.pipeline, run_id=event.start.run_id, failure=failure)
+        return _answer(self._failed(event.start.pipeline, event.start.run_id, failure))
 
-    def _close(self, run: RunRecord) -> dict[str, Any]:
+    def _close(self, run: RunRecord) -> None:
         """What follows an end, each part of it once, also if an earlier call got stuck half-way."""
         self._leases.release(Holder(pipeline=run.pipeline, run_id=run.run_id))
         if run.metered_at is None and self._measure(_measures(run), run):
             self._audit.mark_metered(pipeline=run.pipeline, run_id=run.run_id)
         log.info("run ended", extra={"run_id": run.run_id, "pipeline": run.pipeline, "status": run.status, "reason": run.reason})
-        return _answer(run)
 
     def _measure(self, values: Mapping[Metric, float], run: RunRecord) -> bool:
         """Send metrics; False if CloudWatch does not take them, which must not fail a run that the audit knows all about."""

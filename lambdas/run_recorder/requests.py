@@ -10,7 +10,7 @@ from typing import Any, cast
 from lakehouse.clock import from_text, to_text
 from lakehouse.errors import TerminalError
 
-ACTIONS = ("start", "lease", "begin_step", "end_step", "explain", "finish", "fail")
+ACTIONS = ("start", "lease", "begin_step", "end_step", "begin_rows", "end_rows", "explain", "finish", "fail")
 """Actions that a state machine may ask for."""
 
 ENDINGS = ("FAILED", "TIMED_OUT", "ABORTED")
@@ -78,6 +78,24 @@ class EndStepRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BeginRowsRequest:
+    """A step of a group wants to know which rows it runs; the pipeline is the group."""
+
+    pipeline: str
+    run_id: str
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndRowsRequest:
+    """All rows of a group have been run, well or not."""
+
+    pipeline: str
+    run_id: str
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinishRequest:
     """The steps of a run are over."""
 
@@ -117,7 +135,18 @@ class EndingEvent:
     cause: str
 
 
-Request = StartRequest | LeaseRequest | BeginStepRequest | EndStepRequest | ExplainRequest | FinishRequest | FailRequest | EndingEvent
+Request = (
+    StartRequest
+    | LeaseRequest
+    | BeginStepRequest
+    | EndStepRequest
+    | BeginRowsRequest
+    | EndRowsRequest
+    | ExplainRequest
+    | FinishRequest
+    | FailRequest
+    | EndingEvent
+)
 
 
 def request_of(event: Mapping[str, Any]) -> Request:
@@ -140,6 +169,10 @@ def request_of(event: Mapping[str, Any]) -> Request:
                 return BeginStepRequest(**{key: str(event[key]) for key in ("pipeline", "run_id", "step", "engine", "job_run_id")})
             case "end_step":
                 return _end_step(event)
+            case "begin_rows":
+                return BeginRowsRequest(**{key: str(event[key]) for key in ("pipeline", "run_id", "step")})
+            case "end_rows":
+                return EndRowsRequest(**{key: str(event[key]) for key in ("pipeline", "run_id", "step")})
             case "finish":
                 return FinishRequest(pipeline=event["pipeline"], run_id=event["run_id"])
             case "explain":

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import typer
 
-from cli import results
+from cli import results, row_results
 from cli.main import app
 from cli.reasons import REASON_CODES
-from cli.reference import PAGE, SHAPES, meanings_of, page
+from cli.reference import PAGE, SHAPES, commands, meanings_of, page
 from cli.session import ROOT
 
 INTERFACE = {
@@ -28,6 +28,10 @@ INTERFACE = {
     "sql": ["QUERY", "--engine", "--json", "--env"],
     "quarantine": ["DATASET", "--json", "--env"],
     "tables": ["--json", "--env"],
+    "rows list": ["[GROUP]", "--json", "--env"],
+    "rows put": ["GROUP", "FILE", "--env"],
+    "rows enable": ["GROUP", "ROW", "--env"],
+    "rows disable": ["GROUP", "ROW", "--env"],
     "status": ["--json", "--env"],
     "down": ["--wipe", "--env"],
 }
@@ -39,14 +43,13 @@ def test_the_page_is_what_the_code_says() -> None:
 
 
 def test_verbs_and_flags_are_the_promised_ones() -> None:
-    group: Any = typer.main.get_command(app)
     found = {
         name: [
             parameter.metavar if parameter.param_type_name == "argument" else parameter.opts[0]
             for parameter in command.params
             if parameter.name != "help"
         ]
-        for name, command in group.commands.items()
+        for name, command in commands(typer.main.get_command(app))
     }
     assert found == INTERFACE
 
@@ -55,7 +58,11 @@ def test_every_verb_with_json_has_a_described_shape() -> None:
     assert set(SHAPES) == {verb for verb, flags in INTERFACE.items() if "--json" in flags}
 
 
-@pytest.mark.parametrize("shape", [value for _, value in inspect.getmembers(results, is_dataclass)], ids=lambda shape: shape.__name__)
+@pytest.mark.parametrize(
+    "shape",
+    [value for room in (results, row_results) for _, value in inspect.getmembers(room, is_dataclass)],
+    ids=lambda shape: shape.__name__,
+)
 def test_every_key_of_every_shape_has_a_meaning(shape: type) -> None:
     assert list(meanings_of(shape)) == [entry.name for entry in fields(shape)]
 

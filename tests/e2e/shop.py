@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -79,14 +79,12 @@ class Story:
         refused: A day of changes, extracted by hand while Redshift refuses the load.
         repaired: The next run of the sales, after Redshift was told to let it.
         again: One more run of the sales.
-        in_place: Rows of gold, read by Redshift in the lake at the end.
     """
 
     first: Scene
     refused: Scene
     repaired: Scene
     again: Scene
-    in_place: Rows
 
 
 def tell(checkout: Checkout) -> Story:
@@ -100,7 +98,7 @@ def tell(checkout: Checkout) -> Story:
             return _scene(checkout, database, checkout.new_runs(known))
 
         def nightly() -> None:
-            _strike(checkout)
+            strike(checkout)
             checkout.wait()
 
         def by_hand() -> None:
@@ -114,7 +112,7 @@ def tell(checkout: Checkout) -> Story:
             refused = scene(by_hand)
         repaired = scene(lambda: checkout.lake("run", SALES))
         again = scene(lambda: checkout.lake("run", SALES))
-        return Story(first=first, refused=refused, repaired=repaired, again=again, in_place=_redshift(checkout, f"lake_{GOLD}"))
+        return Story(first=first, refused=refused, repaired=repaired, again=again)
 
 
 def _scene(checkout: Checkout, database: Any, runs: list[Run]) -> Scene:
@@ -124,25 +122,26 @@ def _scene(checkout: Checkout, database: Any, runs: list[Run]) -> Scene:
         silver={table: checkout.sql(f"SELECT {columns} FROM silver_shop.{table} ORDER BY 1") for table, columns in _IN_SILVER.items()},
         wanted=_as_text(sales(database)),
         athena=_as_text(checkout.sql(QUERY.format(table=GOLD))),
-        redshift=_redshift(checkout, GOLD),
+        redshift=redshift(checkout, GOLD),
         commits=checkout.snapshots(GOLD)["commits"],
     )
 
 
-def _redshift(checkout: Checkout, table: str) -> Rows:
+def redshift(checkout: Checkout, table: str) -> Rows:
+    """The sales, as Redshift answers from one of its tables."""
     return _as_text(query_warehouse(checkout.session, statement=QUERY.format(table=table), progress=SILENT).rows)
 
 
-def _strike(checkout: Checkout) -> None:
-    """Let the clock of the schedules, which the laptop keeps switched off, strike once."""
+def strike(checkout: Checkout, pipelines: Sequence[str] = PIPELINES) -> None:
+    """Let the clock of some schedules, which the laptop keeps switched off, strike once."""
     scheduler, known = checkout.client("scheduler"), checkout.runs()
-    names = [f"{checkout.names.prefix}-schedule-{pipeline}" for pipeline in PIPELINES]
+    names = [f"{checkout.names.prefix}-schedule-{pipeline}" for pipeline in pipelines]
     before = [{key: value for key, value in scheduler.get_schedule(Name=name).items() if key in _OF_A_SCHEDULE} for name in names]
     moment = {"ScheduleExpression": f"at({utc_now() + SOON:%Y-%m-%dT%H:%M:%S})", "ScheduleExpressionTimezone": "UTC", "State": "ENABLED"}
     for schedule in before:
         scheduler.update_schedule(**{**schedule, **moment})
     deadline = time.monotonic() + 60
-    while {run.pipeline for run in checkout.new_runs(known)} < set(PIPELINES):
+    while {run.pipeline for run in checkout.new_runs(known)} < set(pipelines):
         assert time.monotonic() < deadline, "the clock started nothing"
         time.sleep(0.5)
     for schedule in before:

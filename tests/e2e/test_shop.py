@@ -7,7 +7,7 @@ import pytest
 from local.demo.shop import PIPELINES
 from local.shop.database import TABLES
 from tests.e2e.conftest import Checkout
-from tests.e2e.shop import SALES, Scene, Story
+from tests.e2e.shop import GOLD, SALES, Scene, Story, redshift
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
@@ -47,8 +47,8 @@ def test_athena_redshift_and_the_shop_s_own_sql_give_the_same_answer(shop: Story
     assert shop.first.wanted != shop.repaired.wanted
 
 
-def test_redshift_reads_the_same_rows_in_the_lake(shop: Story) -> None:
-    assert shop.in_place == shop.again.wanted
+def test_redshift_reads_the_same_rows_in_the_lake(checkout: Checkout, shop: Story) -> None:
+    assert redshift(checkout, f"lake_{GOLD}") == shop.again.wanted
 
 
 def test_a_load_that_redshift_refuses_fails_the_run_and_leaves_the_table_as_it_was(shop: Story) -> None:

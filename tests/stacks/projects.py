@@ -44,7 +44,8 @@ def pipeline(name: str, contract_id: str) -> PipelineSpec:
 
 def jobs_on_glue(prefix: str) -> set[str]:
     """Names of the Glue jobs that the checkout's pipelines ask for."""
-    return {f"{prefix}-{spec.name}-{step.name}" for spec in CHECKOUT.pipelines for step in spec.steps if step.engine == "glue"}
+    steps = {f"{prefix}-{spec.name}-{step.name}" for spec in CHECKOUT.pipelines for step in spec.steps if step.engine == "glue"}
+    return steps | {f"{prefix}-{spec.name}-rows" for spec in CHECKOUT.pipelines if spec.rows is not None}
 
 
 def templates(outdir: Path, contracts: Sequence[CompiledContract], pipelines: Sequence[PipelineSpec] = ()) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from lakehouse.clock import duration_seconds
 from lakehouse.contracts.compiler.columns import AuthoredColumn
 from lakehouse.contracts.compiler.documents import Document, Place, nearest
 from lakehouse.contracts.model import DatabaseSource, Source, SourcePartitions, WatermarkColumn
@@ -48,7 +49,6 @@ FILE_KEYS = ("formats", "header", "delimiter", "quote", "nullValue", "onMissingC
 
 _CONNECTION = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
 _IDENTIFIER_BYTES = 63
-_DURATION = re.compile(r"P(?:(?P<days>\d+)D)?(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?")
 _TIMES = ("timestamptz", "timestamp")
 _INTEGERS = ("int", "long")
 
@@ -287,15 +287,6 @@ class _Block:
             self._fault(key, f"{value!r} is not a number from 1 to {most}: {why}", f"write {key}: {default}")
             return default
         return value
-
-
-def duration_seconds(value: object) -> int | None:
-    """Seconds of an ISO 8601 duration of days, hours, minutes and seconds; None if it is none."""
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None or not any(found.groupdict().values()):
-        return None
-    days, hours, minutes, seconds = (int(found[name] or 0) for name in ("days", "hours", "minutes", "seconds"))
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def _is_plain(column: AuthoredColumn) -> bool:

@@ -17,6 +17,7 @@ from lakehouse.audit_records import FileRecord, RunRecord
 from lakehouse.leases import Leases
 from lakehouse.lineage import Lineage
 from lakehouse.metrics import RUN_METRICS, MetricsDeniedError, MetricsEmitter
+from lakehouse.rows import RowTable
 from lakehouse.run_ids import new_run_id
 from lakehouse.watermarks import Watermarks
 from lambdas.run_recorder.recorder import Recorder
@@ -65,6 +66,7 @@ def ask(world: World, cloudwatch: CloudWatch) -> Ask:
             leases=Leases(client=dynamodb, table=CONTROL, clock=world.clock),
             lineage=Lineage(client=dynamodb, table=LINEAGE, clock=world.clock),
             watermarks=Watermarks(client=dynamodb, table=WATERMARKS, clock=world.clock),
+            rows=RowTable(client=dynamodb, table=CONTROL, clock=world.clock),
             metrics=MetricsEmitter(client=trap.around(cloudwatch), env="test"),
             clock=world.clock,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.contracts.compiler.database_sources import duration_seconds
+from lakehouse.clock import duration_seconds
 from lakehouse.contracts.model import CompiledContract, DatabaseSource, SourcePartitions, WatermarkColumn
 from lakehouse.contracts.tables import table_of
 from tests.contract_project import Alter, Document, Project
