@@ -15,6 +15,10 @@ REQUIRED = {
 }
 """Settings on which the meaning of data depends; the same on every engine."""
 
+COMPILED = {"spark.sql.codegen.hugeMethodLimit": "8000"}
+"""The JVM interprets methods of more than 8000 bytes for ever (HotSpot's HugeMethodLimit), at a third of the speed: a stage whose code is longer, as
+that of any wide contract, is generated in short methods instead of in one."""
+
 _SMALL_SHUFFLE = 2
 
 
@@ -33,8 +37,8 @@ def spark_session(app: str) -> SparkSession:
 
 
 def prepare(spark: SparkSession) -> SparkSession:
-    """Give a session the required settings, and shuffles that fit its size."""
-    for key, value in REQUIRED.items():
+    """Give a session the required settings, code that the JVM compiles, and shuffles that fit its size."""
+    for key, value in {**REQUIRED, **COMPILED}.items():
         spark.conf.set(key, value)
     if spark.conf.get("spark.sql.shuffle.partitions") == "200":
         spark.conf.set("spark.sql.shuffle.partitions", str(max(4, _SMALL_SHUFFLE * spark.sparkContext.defaultParallelism)))

@@ -26,7 +26,25 @@ def is_well_quoted(line: Column, source: Source) -> Column:
     """Whether quotes of a line stand around whole values only, every one of them closed on the line."""
     quote, delimiter = _escaped(source.quote), _escaped(source.delimiter)
     value = rf"(?:[^{quote}{delimiter}]*+|{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote})"
-    return line.rlike(rf"(?s)\A(?:{value}{delimiter})*+{value}\r?\z")
+    return _has_at_most_one_quoted_value(line, source) | line.rlike(rf"(?s)\A(?:{value}{delimiter})*+{value}\r?\z")
+
+
+def _has_at_most_one_quoted_value(line: Column, source: Source) -> Column:
+    # Many lines quote one value, a text: one look from quote to quote settles them in half the time of the pattern.
+    before, rest = _cut(line, source.quote)
+    inside, tail = _cut(rest, source.quote)
+    has_none = F.octet_length(before) == F.octet_length(line)
+    begins = (before == "") | F.endswith(before, F.lit(source.delimiter))
+    ends = (tail == "") | (tail == "\r") | (F.startswith(tail, F.lit(source.delimiter)) & ~F.contains(tail, F.lit(source.quote)))
+    is_closed = F.octet_length(inside) < F.octet_length(rest)
+    return has_none | (begins & is_closed & ends)
+
+
+def _cut(text: Column, at: str) -> tuple[Column, Column]:
+    """What stands before the first `at`, a character of one byte, and what after it."""
+    before = F.substring_index(text, at, 1)
+    # As bytes, whose places need no counting of characters.
+    return before, F.substring(text.cast("binary"), F.octet_length(before) + 2, F.octet_length(text)).cast("string")
 
 
 def _open_pattern(source: Source) -> str:

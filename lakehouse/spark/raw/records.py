@@ -30,6 +30,7 @@ _TASK_BYTES = 16 * 1024**2
 _GZIP_RATIO = 6
 _SPLIT = "_split"
 _POSITION = "_position"
+_PLAIN, _ODD, _OPEN = 0, 1, 2  # quotes of a line: around whole values, elsewhere too, or with one that the line does not close
 _POSITION_BITS = 33  # monotonically_increasing_id: the partition stands above these bits, the place in the partition below
 
 
@@ -91,7 +92,8 @@ def profile(spark: SparkSession, files: Sequence[StagedFile], source: Source) ->
     """
     line = F.col(LINE)
     # Quotes of JSON are its own matter.
-    is_odd = F.contains(FILE_NAME, F.lit(".csv")) & F.contains(line, F.lit(source.quote)) & ~csv_text.is_well_quoted(line, source)
+    is_plain = ~F.contains(FILE_NAME, F.lit(".csv")) | csv_text.is_well_quoted(line, source)
+    quoting = F.when(is_plain, _PLAIN).when(csv_text.leaves_open(without_return(line), source), _OPEN).otherwise(_ODD)
     shown = (
         read_lines(spark, files)
         .groupBy(FILE_NAME, _SPLIT)
@@ -100,15 +102,14 @@ def profile(spark: SparkSession, files: Sequence[StagedFile], source: Source) ->
             F.count_if(is_blank(line)).alias("blank"),
             # A list, because Spark sorts all lines to find the first of each group: no text fits the memory of its hash aggregate.
             F.collect_list(F.when(F.col(_POSITION) == 0, line.cast("binary"))).alias("first"),
-            F.count_if(is_odd).alias("odd"),
-            F.count_if(is_odd & csv_text.leaves_open(without_return(line), source)).alias("open"),
+            F.max(quoting).alias("quoting"),
             F.count_if(~F.is_valid_utf8(line)).alias("invalid"),
         )
         .collect()
     )
-    splits: dict[int, list[tuple[int, int, int, bytes, int, int, int]]] = {}
+    splits: dict[int, list[tuple[int, int, int, bytes, int, int]]] = {}
     for row in shown:
-        entry = (row[_SPLIT], row["lines"], row["blank"], bytes(row["first"][0]), row["odd"], row["open"], row["invalid"])
+        entry = (row[_SPLIT], row["lines"], row["blank"], bytes(row["first"][0]), row["quoting"], row["invalid"])
         splits.setdefault(index_of(row[FILE_NAME]), []).append(entry)
     return {index: _combine(sorted(parts)) for index, parts in splits.items()}
 
@@ -154,7 +155,7 @@ def index_of(name: str) -> int:
     return int(name.split(".", 1)[0])
 
 
-def _combine(parts: Sequence[tuple[int, int, int, bytes, int, int, int]]) -> TextProfile:
+def _combine(parts: Sequence[tuple[int, int, int, bytes, int, int]]) -> TextProfile:
     offsets: dict[int, int] = {}
     total = 0
     for split, lines, *_ in parts:
@@ -164,8 +165,8 @@ def _combine(parts: Sequence[tuple[int, int, int, bytes, int, int, int]]) -> Tex
         lines=total,
         blank=sum(part[2] for part in parts),
         first=parts[0][3].decode("utf-8", errors="surrogateescape"),
-        has_odd_quotes=any(part[4] for part in parts),
-        has_open_quotes=any(part[5] for part in parts),
-        has_invalid_bytes=any(part[6] for part in parts),
+        has_odd_quotes=any(part[4] != _PLAIN for part in parts),
+        has_open_quotes=any(part[4] == _OPEN for part in parts),
+        has_invalid_bytes=any(part[5] for part in parts),
         offsets=offsets,
     )

@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Callable
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Source
-from lakehouse.spark.raw import records
+from lakehouse.spark.raw import csv_text, records
 from tests.lakehouse.spark.small_contract import contract
 from tests.spark_lake import Lake
 
@@ -66,6 +68,38 @@ def test_a_line_with_odd_quotes_changes_nothing_for_the_well_quoted_lines_beside
     assert [bytes(row[-1]) for row in of_plain[3:]] == [b'4,"too","many","2026-01-01",values']
     assert of_both[:4] == of_plain
     assert [(row[2], row[-1] and bytes(row[-1])) for row in of_both[4:]] == [('5" pipe', None), ("a", None), (None, b'7,"a"b,1,')]
+
+
+def test_lines_are_well_quoted_as_a_reader_of_one_character_at_a_time_says(spark: SparkSession) -> None:
+    lines = ["".join(characters) for length in range(1, 8) for characters in product('a",\r', repeat=length)]
+    frame = spark.createDataFrame([(line,) for line in lines], "line string")
+    rows = frame.select("line", csv_text.is_well_quoted(F.col("line"), Source())).collect()
+    found = {row[0] for row in rows if row[1]}
+    assert found == {line for line in lines if _is_well_quoted(line)}
+    assert 100 < len(found) < len(lines) / 2
+
+
+def _is_well_quoted(line: str) -> bool:
+    place = 0
+    while True:
+        if line.startswith('"', place):
+            place += 1
+            while True:
+                place = line.find('"', place)
+                if place < 0:
+                    return False
+                if not line.startswith('""', place):
+                    break
+                place += 2
+            place += 1
+        else:
+            while place < len(line) and line[place] not in '",':
+                place += 1
+        if line[place:] in {"", "\r"}:
+            return True
+        if line[place] != ",":
+            return False
+        place += 1
 
 
 def test_null_is_told_from_the_same_text_in_quotes(things: MakeLake) -> None:
