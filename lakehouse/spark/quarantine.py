@@ -53,7 +53,8 @@ def keep_out(bad: DataFrame | None, *, quarantine: IcebergTable, files: Sequence
     wanted = held.limit(0) if bad is None else quarantine.fitted(bad)
     wanted = wanted.persist()
     try:
-        changes = _changes(wanted, held)
+        # Apart from the plan that made it: a MERGE takes neither a fence nor a branch in what it reads.
+        changes = _changes(wanted, held).localCheckpoint()
         if changes.isEmpty():
             return
         changes.createOrReplaceTempView("lakehouse_kept_out")

@@ -24,6 +24,7 @@ ARGUMENTS = {
     "quarantine": ["tpch.orders"],
     "status": [],
     "tables": [],
+    "rows list": [],
 }
 
 
@@ -36,7 +37,7 @@ def _keys(document: Any) -> Any:
 
 @pytest.mark.parametrize("verb", sorted(SHAPES))
 def test_json_has_the_shape_that_the_page_describes(checkout: Checkout, dirty: Runs, verb: str) -> None:
-    text = checkout.lake(verb, *ARGUMENTS[verb], "--json").out
+    text = checkout.lake(*verb.split(), *ARGUMENTS[verb], "--json").out
     adapter = TypeAdapter[Any](SHAPES[verb])
     again = adapter.dump_python(adapter.validate_json(text), mode="json")
     assert _keys(again) == _keys(json.loads(text))
@@ -44,7 +45,7 @@ def test_json_has_the_shape_that_the_page_describes(checkout: Checkout, dirty: R
 
 @pytest.mark.parametrize("verb", sorted(SHAPES))
 def test_text_is_not_json_and_says_something(checkout: Checkout, dirty: Runs, verb: str) -> None:
-    assert checkout.lake(verb, *ARGUMENTS[verb]).out.strip()
+    assert checkout.lake(*verb.split(), *ARGUMENTS[verb]).out.strip()
 
 
 def test_null_is_told_from_the_empty_text(checkout: Checkout, clean: Runs) -> None:

@@ -12,7 +12,7 @@ from lakehouse.contracts.tables import tables_of
 from lakehouse.errors import RunFailed
 from lakehouse.spark.gold import Publication
 from lakehouse.spark.iceberg import IcebergTable
-from tests.lakehouse.spark.small_contract import TYPES, contract
+from tests.lakehouse.spark.small_contract import TYPES, contract, not_null
 from tests.spark_lake import Lake, create_table
 
 pytestmark = pytest.mark.spark
@@ -55,6 +55,16 @@ def test_rows_that_are_older_than_a_column_are_judged_again(lake: Lake) -> None:
     assert lake.refine(None).written == 0
     lake.run(lake.deliver("b.csv", NEW_HEADER + b"1,b,2.00,2026-01-02,kept\n"))
     assert lake.rows("silver", "id", "name", "note") == [(1, "b", "kept")]
+
+
+def test_rows_that_are_older_than_a_column_leave_quarantine_when_a_changed_contract_takes_them(lake: Lake) -> None:
+    lake.contract = replace(OLD, quality=Quality(rules=(not_null("id"), not_null("day"))))
+    old = lake.deliver("a.csv", OLD_HEADER + b"1,a,1.00,2026-01-01\n2,b,1.00,\n,x,1.00,2026-01-01\n")
+    assert lake.run(old).counts == {"rows_in": 3, "silver": 1, "superseded": 0, "quarantined": 2}
+    _evolve(lake)
+    lake.contract = replace(NEW, quality=Quality(rules=(not_null("id"),)))
+    assert lake.run(old).counts == {"rows_in": 3, "silver": 2, "superseded": 0, "quarantined": 1}
+    assert lake.table("quarantine").rows() == 1
 
 
 def test_a_job_that_is_ahead_of_its_tables_says_what_to_deploy(lake: Lake) -> None:
