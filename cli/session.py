@@ -22,7 +22,7 @@ from lakehouse.naming import Names
 
 if TYPE_CHECKING:
     from lakehouse.contracts.model import CompiledContract
-    from lakehouse.environments import Environment
+    from lakehouse.environments.environment import Environment
     from lakehouse.pipelines.spec import PipelineSpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,7 +166,7 @@ def load_config(root: Path, env: str) -> Environment:
     Raises:
         WrongUseError: There is no such environment.
     """
-    from lakehouse.environments import environment_names, load_environment
+    from lakehouse.environments.loading import environment_names, load_environment
 
     known = environment_names(root / "config")
     if env not in known:

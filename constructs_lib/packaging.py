@@ -19,7 +19,7 @@ BUNDLED = Path(__file__).parent / "_bundled"
 """What the wheel carries: `python` (third-party packages for functions, put there by set-up), `emr` (those for jobs on EMR), `roots` (certificates that
 jobs trust databases by), `jobs` and `lambdas`."""
 
-AUTHORING_ONLY = ("lakehouse/contracts/compiler/", "lakehouse/pipelines/", "lakehouse/environments.py")
+AUTHORING_ONLY = ("lakehouse/contracts/compiler/", "lakehouse/pipelines/", "lakehouse/environments/")
 """Parts of the library that only people who write contracts need; they import what no deployed code has."""
 
 SPARK_ONLY = ("lakehouse/spark/",)

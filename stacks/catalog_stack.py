@@ -16,7 +16,7 @@ from constructs_lib.catalog import (
 from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import TableDefinition, tables_of
-from lakehouse.environments import Environment
+from lakehouse.environments.environment import Environment
 from stacks.platform_stack import PlatformStack, of_domain
 
 

@@ -20,7 +20,8 @@ from constructs_lib.processing import (
     ServerlessWorker,
     WarmWorkers,
 )
-from lakehouse.environments import Emr, EmrServerless, Environment
+from lakehouse.environments.environment import Environment
+from lakehouse.environments.sections import Emr, EmrServerless
 from lakehouse.naming import Names
 from lakehouse.pipelines.spec import PipelineSpec
 from stacks.platform_stack import PlatformStack

@@ -10,7 +10,8 @@ from constructs_lib.observability import AlertTopics, WorkgroupAlarms
 from constructs_lib.orchestration import RunTables
 from constructs_lib.security import DataKeys
 from constructs_lib.storage import DataLake, RawLifecycle, Transition
-from lakehouse.environments import Environment, Lifecycle
+from lakehouse.environments.environment import Environment
+from lakehouse.environments.sections import Lifecycle
 from stacks.platform_stack import KEYS, PlatformStack
 
 

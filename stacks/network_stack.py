@@ -11,8 +11,8 @@ from constructs import Construct
 from constructs_lib.checks import require
 from constructs_lib.networking import ExistingVpc, InterfaceEndpoint, Network, NewVpc
 from constructs_lib.networking.reference import COMPONENT, PARAMETERS
-from lakehouse import environments
-from lakehouse.environments import Environment
+from lakehouse.environments import sections
+from lakehouse.environments.environment import Environment
 from lakehouse.networks import tiers, usable_addresses
 from lakehouse.pipelines.spec import PipelineSpec
 from stacks.platform_stack import PlatformStack
@@ -70,7 +70,7 @@ def _vpc(environment: Environment) -> NewVpc | ExistingVpc:
     Raises:
         InvalidProps: The environment says neither a range nor a VPC, or its jobs find too few addresses.
     """
-    network: environments.Network = environment.network
+    network: sections.Network = environment.network
     if network.vpc is not None:
         return ExistingVpc(
             vpc_id=network.vpc.id, private_subnet_ids=network.vpc.private_subnet_ids, isolated_subnet_ids=network.vpc.isolated_subnet_ids

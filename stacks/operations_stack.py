@@ -20,7 +20,7 @@ from constructs_lib.permissions import allow
 from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
-from lakehouse.environments import Environment
+from lakehouse.environments.environment import Environment
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
 from lakehouse.rows import PARTITION
 from lakehouse.saved_queries import SavedQuery

@@ -30,7 +30,7 @@ from constructs_lib.processing import (
 from constructs_lib.storage import LakeBuckets
 from constructs_lib.warehouse import RedshiftLoadStep, WarehouseTableResource
 from lakehouse.contracts.model import CompiledContract
-from lakehouse.environments import Environment
+from lakehouse.environments.environment import Environment
 from lakehouse.naming import DatasetName
 from lakehouse.pipelines.spec import After, Arrival, Engine, Load, PipelineSpec, Rows, Schedule, Step
 from lakehouse.rows import PARTITION

@@ -5,7 +5,7 @@ from __future__ import annotations
 from constructs import Construct
 
 from constructs_lib.permissions import gathered
-from lakehouse.environments import Environment
+from lakehouse.environments.environment import Environment
 from stacks.catalog_stack import CatalogStack, tables_by_domain
 from stacks.compute_stack import ComputeStack
 from stacks.foundation_stack import FoundationStack

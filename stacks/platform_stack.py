@@ -12,7 +12,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, REGION
-from lakehouse.environments import Environment
+from lakehouse.environments.environment import Environment
 from lakehouse.naming import Names
 
 KEYS = ("lake", "logs", "messaging", "secrets")

@@ -15,7 +15,7 @@ from aws_cdk import Acknowledgment, App, CfnResource, Validations
 from constructs import Construct
 
 from constructs_lib.checks import require
-from lakehouse.environments import Environment
+from lakehouse.environments.environment import Environment
 
 CONTEXT_KEY = "policy-packs"
 """Key of the context that asks for packs: `all`, or some of their names with commas between them."""

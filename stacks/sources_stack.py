@@ -10,7 +10,8 @@ from constructs import Construct
 from constructs_lib.ingestion import DatabaseConnection, DatabaseEngine, SourceDatabase
 from constructs_lib.networking.reference import NetworkReference
 from lakehouse.databases import ENGINES, PORTS
-from lakehouse.environments import Database, Environment
+from lakehouse.environments.environment import Environment
+from lakehouse.environments.sections import Database
 from stacks.platform_stack import PlatformStack
 
 TIER = "sources"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_cdk import App
 
-    from lakehouse.environments import Environment
+    from lakehouse.environments.environment import Environment
     from stacks.project import Project
 
 ROOT = Path(__file__).parent.parent
@@ -102,7 +102,7 @@ def synthesize(
 def _read(root: Path, env: str | None) -> tuple[Environment, Project]:
     """What people wrote; code is packed on the way."""
     from constructs_lib.packaging import function_bundle, job_bundle
-    from lakehouse.environments import load_environment
+    from lakehouse.environments.loading import load_environment
     from stacks.project import Project
 
     environment = load_environment(root / "config", env)

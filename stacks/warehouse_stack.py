@@ -22,7 +22,7 @@ from constructs_lib.warehouse import (
     WarehouseSchemaFunction,
 )
 from lakehouse.contracts.model import CompiledContract
-from lakehouse.environments import Environment
+from lakehouse.environments.environment import Environment
 from lakehouse.naming import WAREHOUSE_DATABASE, Names
 from lakehouse.warehouse.migrations import Migration
 from lakehouse.warehouse.nodes import slices

@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.permissions import PERMISSIONS
 from cli.session import ROOT
-from lakehouse.environments import load_environment
+from lakehouse.environments.loading import load_environment
 from stacks.synthesis import synthesize
 
 

@@ -34,7 +34,7 @@ def test_functions_carry_nothing_of_spark_nor_of_authoring() -> None:
     assert not [
         name for name in files if name.startswith(("lakehouse/spark/", "lakehouse/contracts/compiler/", "lakehouse/pipelines/", "jobs/"))
     ]
-    assert "lakehouse/environments.py" not in files
+    assert not any(file.startswith("lakehouse/environments/") for file in files)
 
 
 def test_jobs_carry_their_transforms_and_nothing_of_authoring() -> None:

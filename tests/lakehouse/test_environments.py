@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lakehouse.environments import Environment, environment_names, load_environment
+from lakehouse.environments.environment import Environment
+from lakehouse.environments.loading import environment_names, load_environment
 from lakehouse.errors import ConfigurationError, Fault
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from lakehouse import environments
 from lakehouse.contracts.compiler import reference as contracts_reference
 from lakehouse.contracts.compiler.contract import parse_contract
 from lakehouse.contracts.compiler.documents import Document
+from lakehouse.environments import reference as environments_reference
 from lakehouse.errors import Fault
 from lakehouse.pipelines import reference as pipelines_reference
 from tests.generated_docs import assert_generated
@@ -26,7 +26,7 @@ def test_contracts() -> None:
 
 
 def test_configuration() -> None:
-    assert_generated(DOCS / "configuration.md", environments.reference())
+    assert_generated(DOCS / "configuration.md", environments_reference.sections())
 
 
 def test_the_smallest_contract_of_the_page_has_no_faults() -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from lakehouse.databases import DatabaseAddress, read_credentials
-from lakehouse.environments import load_environment
+from lakehouse.environments.loading import load_environment
 from local.deploy import deploy
 from local.platform import Platform
 from local.toolchain import Toolchain

@@ -11,7 +11,7 @@ from typing import Any
 from aws_cdk import App
 
 from lakehouse.contracts.model import CompiledContract
-from lakehouse.environments import load_environment
+from lakehouse.environments.loading import load_environment
 from lakehouse.naming import DatasetName
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
 from stacks.platform import build

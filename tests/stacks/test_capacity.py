@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.environments import load_environment
+from lakehouse.environments.loading import load_environment
 from stacks.operations_stack import OperationsStack
 from stacks.synthesis import ROOT
 from tests.stacks.projects import contract, empty_app, pipeline, synthesized, templates

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.environments import load_environment
+from lakehouse.environments.loading import load_environment
 from lakehouse.errors import ConfigurationError
 from lakehouse.pipelines.loader import load_pipelines
 from lakehouse.pipelines.spec import PipelineSpec

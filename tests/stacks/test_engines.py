@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from constructs_lib.checks import InvalidProps
-from lakehouse.environments import load_environment
+from lakehouse.environments.loading import load_environment
 from lakehouse.networks import NEEDED_BY
 from lakehouse.pipelines.spec import Engine
 from stacks.platform import build

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from constructs_lib.checks import InvalidProps
-from lakehouse.environments import load_environment
+from lakehouse.environments.loading import load_environment
 from lakehouse.pipelines.spec import PipelineSpec, Rows, Schedule
 from stacks.platform import build
 from stacks.project import Project

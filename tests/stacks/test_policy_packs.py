@@ -9,7 +9,7 @@ import pytest
 from aws_cdk import App
 
 from constructs_lib.checks import InvalidProps
-from lakehouse.environments import load_environment
+from lakehouse.environments.loading import load_environment
 from stacks import policy_packs
 from stacks.platform import build
 from stacks.policy_packs import ACKNOWLEDGED, Finding

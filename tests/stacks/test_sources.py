@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from constructs_lib.checks import InvalidProps
-from lakehouse.environments import Database, load_environment
+from lakehouse.environments.loading import load_environment
+from lakehouse.environments.sections import Database
 from lakehouse.naming import DatasetName
 from lakehouse.pipelines.spec import PipelineSpec, Schedule, Step
 from stacks.pipelines_stack import PipelinesStack

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from constructs_lib.warehouse.roles import UNLOADED
-from lakehouse.environments import load_environment
+from lakehouse.environments.loading import load_environment
 from stacks.synthesis import ROOT
 from tests.stacks.conftest import Assembly, flat, listed
 from tests.stacks.projects import CHECKOUT

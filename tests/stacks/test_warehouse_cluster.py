@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse.environments import Environment, load_environment
+from lakehouse.environments.environment import Environment
+from lakehouse.environments.loading import load_environment
 from lakehouse.errors import ConfigurationError
 from stacks.platform import build
 from stacks.project import Project

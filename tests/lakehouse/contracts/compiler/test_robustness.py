@@ -20,7 +20,7 @@ from lakehouse.contracts.compiler.project import compile_contracts, update_locks
 from lakehouse.contracts.compiler.relationships import relationship_rules
 from lakehouse.contracts.dqdl import ruleset
 from lakehouse.contracts.tables import tables_of
-from lakehouse.environments import load_environment
+from lakehouse.environments.loading import load_environment
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.pipelines.loader import load_pipelines
 

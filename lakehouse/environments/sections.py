@@ -1,40 +1,28 @@
-"""Environments: config/base.yaml and config/<env>.yaml, layered, validated and frozen."""
+"""The sections of an environment file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lakehouse.contracts.compiler.documents import Document, Place, dotted, nearest, read_document
 from lakehouse.databases import is_aurora_writer
-from lakehouse.errors import ConfigurationError, Fault
-from lakehouse.naming import DATABASE_PREFIX, MAX_PREFIX, METRICS_NAMESPACE, PREFIX, PROJECT, Names
-from lakehouse.networks import INTERFACE_SERVICES, ZONES, overlap, problem_of_range
+from lakehouse.networks import INTERFACE_SERVICES, ZONES, problem_of_range
 from lakehouse.warehouse.nodes import node_problem
 from lakehouse.warehouse.wlm import LOADS, Priority, Queue, wlm_json
 from lakehouse.worker_sizes import cluster_fault, serverless_fault
-
-BASE = "base"
-"""Name of the file that every environment starts from."""
-
-LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-"""Retention periods that CloudWatch Logs offers."""
 
 MIN_SCAN_LIMIT_MB = 10
 """Athena's floor."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     """A part of an environment file: unknown keys and values of another type are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Alerts(_Section):
+class Alerts(Section):
     """Who hears of failures."""
 
     emails: Annotated[tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...], Field(strict=False)] = Field(
@@ -42,7 +30,7 @@ class Alerts(_Section):
     )
 
 
-class Arrivals(_Section):
+class Arrivals(Section):
     """How arriving files are collected into runs."""
 
     batch_seconds: int = Field(default=60, ge=0, le=300, description="Longest wait for more files before a run starts.")
@@ -61,7 +49,7 @@ class Arrivals(_Section):
         return self
 
 
-class Schedules(_Section):
+class Schedules(Section):
     """What the clock may start."""
 
     enabled: bool = Field(
@@ -69,7 +57,7 @@ class Schedules(_Section):
     )
 
 
-class Glue(_Section):
+class Glue(Section):
     """Size of Spark jobs on Glue."""
 
     version: Literal["5.1", "6.0"] = Field(default="6.0", description="Glue release.")
@@ -78,7 +66,7 @@ class Glue(_Section):
     timeout_minutes: int = Field(default=60, ge=1, le=1440, description="A job run that takes longer is stopped.")
 
 
-class EmrServerless(_Section):
+class EmrServerless(Section):
     """The EMR Serverless application of the environment, and the size of its jobs."""
 
     release: Literal["emr-spark-8.0.0", "emr-7.13.0"] = Field(default="emr-spark-8.0.0", description="EMR release.")
@@ -115,7 +103,7 @@ class EmrServerless(_Section):
         return self
 
 
-class Emr(_Section):
+class Emr(Section):
     """Clusters of EMR on EC2, each of which lives as long as a run; there is nothing while no pipeline has `engine: emr`."""
 
     release: Literal["emr-spark-8.0.0"] = Field(default="emr-spark-8.0.0", description="EMR release.")
@@ -162,7 +150,7 @@ class Emr(_Section):
         return self
 
 
-class Athena(_Section):
+class Athena(Section):
     """Limits of SQL."""
 
     scan_limit_mb: int = Field(
@@ -175,7 +163,7 @@ class Athena(_Section):
 Labels = Annotated[tuple[str, ...], Field(strict=False)]
 
 
-class WorkQueue(_Section):
+class WorkQueue(Section):
     """A queue of a provisioned cluster, over the default queue; a query goes to the first that it belongs to."""
 
     priority: Priority = Field(default="normal", description="Which queue's queries get resources first.")
@@ -185,7 +173,7 @@ class WorkQueue(_Section):
     concurrency_scaling: bool = Field(default=False, description="Whether waiting queries may run on further clusters, which cost extra.")
 
 
-class Cluster(_Section):
+class Cluster(Section):
     """A provisioned cluster; says nothing of Redshift Serverless."""
 
     node_type: str = Field(default="ra3.large", description="Type of its nodes, of the families ra3 and rg.")
@@ -221,7 +209,7 @@ class Cluster(_Section):
         return [Queue(name=name, **queue.model_dump()) for name, queue in self.queues.items()]
 
 
-class Warehouse(_Section):
+class Warehouse(Section):
     """The warehouse, which loads of pipelines fill."""
 
     kind: Literal["none", "serverless", "provisioned"] = Field(
@@ -233,7 +221,7 @@ class Warehouse(_Section):
     cluster: Cluster = Field(default_factory=Cluster, description="The provisioned cluster.")
 
 
-class Lifecycle(_Section):
+class Lifecycle(Section):
     """Ages, in days, at which objects move or go. Tables are never archived or expired by these rules."""
 
     standard_ia_days: int = Field(default=30, ge=30, description="Raw files move to Standard-IA; S3's floor is 30.")
@@ -265,7 +253,7 @@ class Lifecycle(_Section):
         return self
 
 
-class Database(_Section):
+class Database(Section):
     """A relational database that is read: one that the platform makes, or, with `secret_arn` and `reader_endpoint`, one that is there."""
 
     engine: Literal["postgres", "mysql", "aurora-postgresql", "aurora-mysql"] = Field(default="postgres", description="Engine.")
@@ -349,7 +337,7 @@ _MADE_ONLY = frozenset(
 """Keys of a database that the platform makes."""
 
 
-class Audit(_Section):
+class Audit(Section):
     """What the audit keeps."""
 
     ttl_days: int = Field(default=90, ge=1, le=3650, description="Age at which items of runs are deleted.")
@@ -359,7 +347,7 @@ _Subnets = Annotated[tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}
 """Subnets by their ids."""
 
 
-class ExistingVpc(_Section):
+class ExistingVpc(Section):
     """A VPC that somebody else made."""
 
     id: str = Field(pattern=r"^vpc-[0-9a-f]{8,17}$", description="Id of an existing VPC; then there is no `network.cidr`.")
@@ -384,7 +372,7 @@ class ExistingVpc(_Section):
         return self
 
 
-class Network(_Section):
+class Network(Section):
     """Where jobs, databases and warehouses live."""
 
     cidr: str | None = Field(
@@ -431,304 +419,7 @@ def _require_range(cidr: str) -> None:
         raise ValueError(f"cidr: {problem}")
 
 
-class Environment(_Section):
-    """One environment: what differs from the others."""
-
-    env: str = Field(description="Name of the environment; it is the name of its file and is not written into it.")
-    project: str = Field(pattern=PROJECT, description="Name of the project, first part of parameter paths and log groups.")
-    name_prefix: str = Field(
-        default="",
-        pattern=PREFIX,
-        max_length=MAX_PREFIX,
-        description="First part of every physical name; `<project>-<env>` if left out.",
-    )
-    database_prefix: str = Field(
-        default="",
-        pattern=DATABASE_PREFIX,
-        description="Put before every catalog database, for environments that share an account and region.",
-    )
-    account: str | None = Field(
-        default=None, pattern=r"^[0-9]{12}$", description="AWS account id; if left out, that of the credentials at deployment."
-    )
-    region: str | None = Field(
-        default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="AWS region; if left out, that of the credentials at deployment."
-    )
-    removal: Literal["retain", "destroy"] = Field(
-        default="retain", description="What happens to data when its stack goes; destroying also needs the context flag."
-    )
-    termination_protection: bool = Field(default=False, description="Whether CloudFormation refuses to delete the stacks.")
-    permissions_boundary: str | None = Field(default=None, min_length=1, description="Name of the managed policy that bounds every role.")
-    tags: dict[str, str] = Field(default_factory=dict, description="Tags of every resource, beside project and environment.")
-    log_retention_days: int = Field(default=90, description="Age at which log events are deleted; one of the periods of CloudWatch Logs.")
-    alerts: Alerts = Field(default_factory=Alerts)
-    arrivals: Arrivals = Field(default_factory=Arrivals)
-    schedules: Schedules = Field(default_factory=Schedules)
-    glue: Glue = Field(default_factory=Glue)
-    emr_serverless: EmrServerless = Field(default_factory=EmrServerless)
-    emr: Emr = Field(default_factory=Emr)
-    athena: Athena = Field(default_factory=Athena)
-    warehouse: Warehouse = Field(default_factory=Warehouse)
-    lifecycle: Lifecycle = Field(default_factory=Lifecycle)
-    databases: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,23}$")], Database] = Field(
-        default_factory=dict[str, Database], description="Relational databases that are read, by the name of their connection."
-    )
-    audit: Audit = Field(default_factory=Audit)
-    network: Network = Field(default_factory=Network)
-
-    @field_validator("databases", mode="before")
-    @classmethod
-    def _without_those_taken_away(cls, value: Any) -> Any:
-        """An environment takes a database of base.yaml away by `shop: null`."""
-        return {name: database for name, database in value.items() if database is not None} if isinstance(value, dict) else value
-
-    @model_validator(mode="after")
-    def _retention_exists(self) -> Environment:
-        if self.log_retention_days not in LOG_RETENTION_DAYS:
-            raise ValueError(f"log_retention_days must be one of {', '.join(map(str, LOG_RETENTION_DAYS))}, got {self.log_retention_days}")
-        if self.removal == "destroy" and self.termination_protection:
-            raise ValueError("removal: destroy and termination_protection: true contradict each other: keep one")
-        return self
-
-    @property
-    def metrics_namespace(self) -> str:
-        """CloudWatch namespace of every metric."""
-        return METRICS_NAMESPACE
-
-    def names(self, *, account: str | None = None, region: str | None = None) -> Names:
-        """Names of this environment.
-
-        Args:
-            account: Account id, or a CloudFormation token; the config's by default.
-            region: Region, or a CloudFormation token; the config's by default.
-
-        Raises:
-            ValueError: Neither the call nor the config says it.
-        """
-        account, region = account or self.account, region or self.region
-        if account is None or region is None:
-            raise ValueError(
-                f"the environment {self.env!r} has no account and region: pass them, or set account and region in config/{self.env}.yaml"
-            )
-        return Names(
-            project=self.project,
-            env=self.env,
-            prefix=self.name_prefix,
-            account=account,
-            region=region,
-            database_prefix=self.database_prefix,
-        )
-
-
-def environment_names(folder: Path) -> tuple[str, ...]:
-    """Names of the environments that a config folder describes, sorted."""
-    return tuple(sorted(path.stem for path in folder.glob("*.yaml") if path.stem != BASE))
-
-
-def load_environment(folder: Path, env: str | None, *, root: Path | None = None) -> Environment:
-    """Load one environment, and check that it shares no names with the others.
-
-    Args:
-        folder: Folder with base.yaml and <env>.yaml.
-        env: Name of the environment.
-        root: Folder that paths in errors are relative to; the parent of `folder` by default.
-
-    Raises:
-        ConfigurationError: There is no such environment, a file has faults, or two environments would share names.
-    """
-    root = folder.parent if root is None else root
-    known = environment_names(folder)
-    if env is None or env not in known:
-        problem = "no environment is given" if env is None else f"there is no environment {env!r}"
-        fix = nearest(env or "", known) if known else f"write {folder.name}/base.yaml and {folder.name}/dev.yaml"
-        raise ConfigurationError([Fault(file=f"{folder.name}/", line=0, place="env", problem=problem, fix=fix)])
-    faults: list[Fault] = []
-    base = read_document(folder / f"{BASE}.yaml", root=root, faults=faults)
-    loaded: dict[str, Environment] = {}
-    for name in (env, *(other for other in known if other != env)):
-        mine: list[Fault] = []
-        document = read_document(folder / f"{name}.yaml", root=root, faults=mine)
-        environment = _validated(name, base, document, mine) if base is not None and document is not None else None
-        if environment is not None:
-            loaded[name] = environment
-            if name != env and env in loaded:
-                faults += _shared(loaded[env], environment, document)
-        if name == env:
-            faults += mine
-    if faults:
-        raise ConfigurationError(faults)
-    return loaded[env]
-
-
-def reference() -> dict[str, str]:
-    """Generated parts of docs/configuration.md by name."""
-    return {"keys": "\n".join(["| key | default | allowed | meaning |", "|---|---|---|---|", *_reference_rows(Environment, "")])}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Layers:
-    """The two documents of an environment."""
-
-    base: Document
-    top: Document
-
-    def fault(self, place: Place, problem: str, fix: str) -> Fault:
-        """A fault in the layer that says the value."""
-        return (self.top if _has(self.top.value, place) or not _has(self.base.value, place) else self.base).fault(place, problem, fix)
-
-
-def _validated(name: str, base: Document, document: Document, faults: list[Fault]) -> Environment | None:
-    layers = _Layers(base=base, top=document)
-    merged = _merged(base.value, document.value)
-    if "env" in merged:
-        faults.append(layers.fault(("env",), "is written in the file", f"remove it: the environment is named by its file, {name}.yaml"))
-    merged["env"] = name
-    if "name_prefix" not in merged and isinstance(merged.get("project"), str):
-        merged["name_prefix"] = f"{merged['project']}-{name}"
-    try:
-        environment = Environment.model_validate(merged)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            place: Place = tuple(detail["loc"])
-            problem, fix = _explained(detail, place)
-            faults.append(layers.fault(place, problem, fix))
-        return None
-    if environment.network.cidr is None and environment.network.vpc is None:
-        fix = f"add network: {{cidr: 10.0.0.0/16}} to config/{name}.yaml, a range that no other environment has, or network: {{vpc: …}} for a VPC that exists"
-        faults.append(layers.fault(("network", "cidr"), "is missing", fix))
-        return None
-    return environment
-
-
-def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in top.items():
-        below = merged.get(key)
-        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _has(value: Any, place: Place) -> bool:
-    for part in place:
-        keys: Any = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-        if part not in keys:
-            return False
-        inside: Any = value
-        value = inside[part]
-    return True
-
-
-def _explained(detail: Any, place: Place) -> tuple[str, str]:
-    """What is wrong and what to write, from pydantic's account of it."""
-    kind, given, context = detail["type"], detail.get("input"), detail.get("ctx") or {}
-    if kind == "extra_forbidden":
-        section = _section(place[:-1])
-        return f"there is no key {place[-1]!r}", nearest(str(place[-1]), [key for key in section.model_fields if key != "env"])
-    if kind == "missing":
-        return "is missing", f"add {dotted(place)} to config/base.yaml" if len(place) == 1 else f"add {dotted(place)}"
-    if kind == "value_error":
-        problem, _, fix = str(context.get("error")).partition(", got ")
-        return (f"{problem}, got {fix}" if fix else problem), "correct the values in this section"
-    if kind == "literal_error":
-        return f"{given!r} is not allowed", f"use {context.get('expected')}"
-    description = _description(place)
-    return f"{given!r} is wrong: {detail['msg']}", f"correct {dotted(place)}" + (
-        f" ({description.removesuffix('.')})" if description else ""
-    )
-
-
-def _section(place: Place) -> type[BaseModel]:
-    section: type[BaseModel] = Environment
-    for part in place:
-        field = section.model_fields.get(str(part))
-        section = (_section_in(field.annotation) if field else None) or section
-    return section
-
-
-def _section_in(annotation: Any) -> type[BaseModel] | None:
+def section_in(annotation: Any) -> type[BaseModel] | None:
     """The section that a key holds, itself or under names that people choose; None if it holds none."""
     options = get_args(annotation)[1:] if get_origin(annotation) is dict else (annotation, *get_args(annotation))
     return next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
-
-
-def _description(place: Place) -> str:
-    names = [part for part in place if isinstance(part, str)]
-    field = _section(tuple(names[:-1])).model_fields.get(names[-1]) if names else None
-    return (field.description or "") if field else ""
-
-
-def _shared(mine: Environment, other: Environment, document: Document | None) -> list[Fault]:
-    """Faults of two environments that would give the same name to two things."""
-    faults: list[Fault] = []
-    file = document.file if document else f"{other.env}.yaml"
-
-    def differ(a: str | None, b: str | None) -> bool:
-        return a is not None and b is not None and a != b
-
-    ranges = mine.network.range, other.network.range
-    if ranges[0] is not None and ranges[1] is not None and overlap(ranges[0], ranges[1]) and not _same_vpc(mine, other):
-        faults.append(
-            Fault(
-                file=file,
-                line=document.line(("network",)) if document else 0,
-                place="network.cidr",
-                problem=f"the networks of {mine.env!r} ({ranges[0]}) and {other.env!r} ({ranges[1]}) overlap, so they could never be connected",
-                fix="give each environment a range of its own",
-            )
-        )
-    if differ(mine.account, other.account):
-        return faults
-    line = document.line(("name_prefix",)) if document else 0
-    shorter, longer = sorted((mine.name_prefix, other.name_prefix), key=len)
-    if f"{longer}-".startswith(f"{shorter}-"):
-        # Roles are the account's whatever the region, and rules on `<prefix>-*` would take the other's runs and alarms for their own.
-        problem = f"the environments {mine.env!r} and {other.env!r} share the name prefix {shorter!r}"
-        if shorter != longer:
-            problem += f": names of {longer!r} begin with it"
-        faults.append(
-            Fault(
-                file=file,
-                line=line,
-                place="name_prefix",
-                problem=problem,
-                fix="give each its own name_prefix, of which none begins another up to a hyphen, or its own account",
-            )
-        )
-    same_place = mine.account is not None and mine.account == other.account and mine.region is not None and mine.region == other.region
-    if same_place and mine.database_prefix == other.database_prefix:
-        problem = f"the environments {mine.env!r} and {other.env!r} share an account, a region and the catalog databases"
-        faults.append(
-            Fault(file=file, line=line, place="database_prefix", problem=problem, fix=f"add database_prefix: {other.env}_ to {file}")
-        )
-    return faults
-
-
-def _same_vpc(mine: Environment, other: Environment) -> bool:
-    return mine.network.vpc is not None and other.network.vpc is not None and mine.network.vpc.id == other.network.vpc.id
-
-
-def _reference_rows(section: type[BaseModel], prefix: str) -> list[str]:
-    rows: list[str] = []
-    for name, field in section.model_fields.items():
-        annotation = field.annotation
-        inner = _section_in(annotation)
-        if inner is not None:
-            rows += _reference_rows(inner, f"{prefix}{name}.{'<name>.' if get_origin(annotation) is dict else ''}")
-        elif name != "env":
-            default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))
-            rows.append(f"| `{prefix}{name}` | {default} | {_allowed(annotation, field.metadata)} | {field.description} |")
-    return rows
-
-
-def _shown(value: Any) -> str:
-    if value in (None, "", (), {}):
-        return ""
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def _allowed(annotation: Any, metadata: list[Any]) -> str:
-    if get_origin(annotation) is Literal:
-        return ", ".join(f"`{word}`" for word in get_args(annotation))
-    bounds = {key: getattr(item, key) for item in metadata for key in ("ge", "le") if getattr(item, key, None) is not None}
-    if bounds:
-        return f"{bounds.get('ge', '')} to {bounds['le']}" if "le" in bounds else f"{bounds['ge']} or more"
-    return "true, false" if annotation is bool else ""

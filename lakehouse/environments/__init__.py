@@ -1,0 +1,1 @@
+"""Environments: config/base.yaml and config/<env>.yaml, layered, validated and frozen."""
