@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, MapType, StructType
 
 from lakehouse.errors import RunFailed
 from lakehouse.naming import CATALOG
@@ -92,11 +93,30 @@ class IcebergTable:
         snapshot = self._snapshot(branch)
         if snapshot is None:
             return self._spark.table(self.name)
+        rows = self._spark.read.option("versionAsOf", int(snapshot.snapshotId())).table(self.name)
         if snapshot.schemaId() == self._table.schema().schemaId():
-            return self._spark.read.option("versionAsOf", int(snapshot.snapshotId())).table(self.name)
+            return rows
         # A snapshot is read with the schema that it was written with; a branch with the table's own.
         self._spark.catalog.refreshTable(self.name)
-        return self._spark.read.option("branch", branch).table(self.name)
+        columns = self._columns_of(rows, self._table.schemas()[snapshot.schemaId()])
+        return self._spark.read.option("branch", branch).table(self.name) if columns is None else rows.select(columns)
+
+    def _columns_of(self, rows: DataFrame, held: Any) -> list[Column] | None:
+        """The columns that the table has now, of rows that were written with an older schema; None if a type inside a type has changed.
+
+        Spark plans no MERGE whose source is a view of a branch, so a branch is read only where nothing else tells the values.
+        """
+        now = self._table.schema()
+        columns: list[Column] = []
+        for field in self._spark.table(self.name).schema.fields:
+            there = held.findField(now.findField(field.name).fieldId())
+            if there is None:
+                columns.append(F.lit(None).cast(field.dataType).alias(field.name))
+                continue
+            if isinstance(field.dataType, StructType | ArrayType | MapType) and field.dataType != rows.schema[there.name()].dataType:
+                return None
+            columns.append(F.col(f"`{there.name()}`").cast(field.dataType).alias(field.name))
+        return columns
 
     def fitted(self, rows: DataFrame, *, beside: Sequence[str] = ()) -> DataFrame:
         """Rows with the columns of the table, in its order; a column that they lack is NULL.
