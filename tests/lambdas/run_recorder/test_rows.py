@@ -10,47 +10,16 @@ from typing import Any
 
 import pytest
 
-from lakehouse.audit import AuditTrail
 from lakehouse.audit_records import RowRecord, RunTrail
-from lakehouse.leases import Leases
-from lakehouse.lineage import Lineage
-from lakehouse.metrics import MetricsEmitter
 from lakehouse.rows import MAX_ROWS, RowTable, parse_row
 from lakehouse.run_ids import new_run_id
 from lakehouse.watermarks import Watermarks
 from lambdas.notifier.notifier import Notifier, Wish
-from lambdas.run_recorder.recorder import Recorder
-from lambdas.run_recorder.requests import request_of
 from tests.lambdas.notifier.test_notifier import Sns
-from tests.lambdas.run_recorder.test_recorder import CloudWatch
-from tests.lambdas.world import AUDIT, CONTROL, LINEAGE, WATERMARKS, Crash, Trap, World
+from tests.lambdas.run_recorder.conftest import Ask, CloudWatch
+from tests.lambdas.world import CONTROL, WATERMARKS, Crash, Trap, World
 
 GROUP = "shop_tables"
-Ask = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def cloudwatch() -> CloudWatch:
-    return CloudWatch()
-
-
-@pytest.fixture
-def ask(world: World, cloudwatch: CloudWatch) -> Ask:
-    def asked(trap: Trap | None = None, **event: Any) -> dict[str, Any]:
-        trap = trap or Trap()
-        dynamodb = trap.around(world.dynamodb)
-        recorder = Recorder(
-            audit=AuditTrail(client=dynamodb, table=AUDIT, clock=world.clock),
-            leases=Leases(client=dynamodb, table=CONTROL, clock=world.clock),
-            lineage=Lineage(client=dynamodb, table=LINEAGE, clock=world.clock),
-            watermarks=Watermarks(client=dynamodb, table=WATERMARKS, clock=world.clock),
-            rows=RowTable(client=dynamodb, table=CONTROL, clock=world.clock),
-            metrics=MetricsEmitter(client=trap.around(cloudwatch), env="test"),
-            clock=world.clock,
-        )
-        return recorder.answer(request_of(event))
-
-    return asked
 
 
 @pytest.fixture
