@@ -117,6 +117,11 @@ class Call:
         """ARN of the caller."""
         return guard.principal_arn(self.key)
 
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        """Tags that it gives, as RDS and Redshift keep them."""
+        return [{"Key": tag["Key"], "Value": tag.get("Value", "")} for tag in self.params.get("Tags") or []]
+
     def require(self, action: str, resource: str, *, context: Mapping[str, Any] | None = None) -> None:
         """Ask for one more right of the caller, such as `secretsmanager:GetSecretValue` on a secret that the request names.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from local.aws import key_use, rds_groups, rds_servers, seam, secrets
 from local.aws.modelled_service import Answer, Call, ModelledService, Operation, ServiceError, in_background, paginated, serve, store
-from local.aws.rds_groups import arn, tags_of
+from local.aws.rds_groups import arn
 from local.engines.postgres import PostgresError
 
 log = logging.getLogger("lake.rds")
@@ -206,7 +206,7 @@ def _record(call: Call, *, engine_version: str, major: str, source: Mapping[str,
         "VpcSecurityGroups": _security_groups(params.get("VpcSecurityGroupIds") or (), vpc=subnets["VpcId"]),
         "StorageEncrypted": is_encrypted, **({"KmsKeyId": key_use.key_arn(key) or key} if key else {}),
         "PerformanceInsightsEnabled": insights, "EnabledCloudwatchLogsExports": _log_exports(params.get("EnableCloudwatchLogsExports") or ()),
-        "IAMDatabaseAuthenticationEnabled": False, "ReadReplicaDBInstanceIdentifiers": [], "PendingModifiedValues": {}, "_tags": tags_of(call),
+        "IAMDatabaseAuthenticationEnabled": False, "ReadReplicaDBInstanceIdentifiers": [], "PendingModifiedValues": {}, "_tags": call.tags,
     }  # fmt: skip
 
 

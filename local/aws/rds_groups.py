@@ -37,11 +37,6 @@ def arn(call: Call, kind: str, name: str) -> str:
     return f"arn:aws:rds:{call.region}:{call.account}:{kind}:{name}"
 
 
-def tags_of(call: Call) -> list[dict[str, str]]:
-    """Tags of a request."""
-    return [{"Key": tag["Key"], "Value": tag.get("Value", "")} for tag in call.params.get("Tags") or []]
-
-
 # ---- subnet groups ---------------------------------------------------------------------------------------------------
 
 
@@ -96,7 +91,7 @@ def _create_subnet_group(call: Call) -> Answer:
     subnet_groups[name] = {
         "DBSubnetGroupName": name, "DBSubnetGroupDescription": call.params["DBSubnetGroupDescription"], "VpcId": vpc,
         "SubnetGroupStatus": "Complete", "Subnets": subnets, "DBSubnetGroupArn": arn(call, "subgrp", name), "SupportedNetworkTypes": ["IPV4"],
-        "_tags": tags_of(call),
+        "_tags": call.tags,
     }  # fmt: skip
     return {"DBSubnetGroup": subnet_groups[name]}
 
@@ -182,7 +177,7 @@ def _create_parameter_group(call: Call) -> Answer:
         raise ServiceError("DBParameterGroupAlreadyExistsFault", f"Parameter group {name} already exists")
     parameter_groups[name] = {
         "DBParameterGroupName": name, "DBParameterGroupFamily": family, "Description": call.params["Description"],
-        "DBParameterGroupArn": arn(call, "pg", name), "_values": {}, "_tags": tags_of(call),
+        "DBParameterGroupArn": arn(call, "pg", name), "_values": {}, "_tags": call.tags,
     }  # fmt: skip
     return {"DBParameterGroup": parameter_groups[name]}
 

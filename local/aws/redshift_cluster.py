@@ -17,7 +17,7 @@ from lakehouse.warehouse.nodes import node_problem
 from local.aws import key_use, redshift_engine, redshift_groups, seam, secrets
 from local.aws.modelled_service import Answer, Call, Operation, ServiceError, in_background, paginated, store
 from local.aws.redshift_engine import LOG_EXPORTS, Endpoint
-from local.aws.redshift_groups import arn, invalid, tags_of
+from local.aws.redshift_groups import arn, invalid
 
 log = logging.getLogger("lake.redshift")
 
@@ -113,7 +113,7 @@ def _create(call: Call) -> Answer:
         "PreferredMaintenanceWindow": DEFAULT_WINDOW, "PubliclyAccessible": False, "EnhancedVpcRouting": False, "MaintenanceTrackName": "current",
         "MultiAZ": "Disabled", "ClusterNamespaceArn": arn(call, "namespace", storage), "KmsKeyId": key_use.key_arn(key) or "AWS_OWNED_KMS_KEY",
         "AvailabilityZoneRelocationStatus": "enabled" if given.get("AvailabilityZoneRelocation") else "disabled", "_storage": storage,
-        "_arn": arn(call, "cluster", name), "_group": "default.redshift-2.0", "_roles": _roles(call, given), "_tags": tags_of(call),
+        "_arn": arn(call, "cluster", name), "_group": "default.redshift-2.0", "_roles": _roles(call, given), "_tags": call.tags,
         "_logging": {"LoggingEnabled": False}, "_security_groups": [], "_port": given.get("Port") or PORT,
         **({"DefaultIamRoleArn": given["DefaultIamRoleArn"]} if given.get("DefaultIamRoleArn") else {}),
     }  # fmt: skip

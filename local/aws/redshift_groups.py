@@ -50,11 +50,6 @@ def arn(call: Call, kind: str, name: str) -> str:
     return f"arn:aws:redshift:{call.region}:{call.account}:{kind}:{name}"
 
 
-def tags_of(call: Call) -> list[dict[str, str]]:
-    """Tags of a request."""
-    return [{"Key": tag["Key"], "Value": tag.get("Value", "")} for tag in call.params.get("Tags") or []]
-
-
 def invalid(message: str) -> ServiceError:
     """What Redshift refuses of a request's values."""
     return ServiceError("InvalidParameterValue", message)
@@ -105,7 +100,7 @@ def _create_subnet_group(call: Call) -> Answer:
     vpc, subnets = _subnets(call)
     subnet_groups[name] = {
         "ClusterSubnetGroupName": name, "Description": call.params["Description"], "VpcId": vpc, "SubnetGroupStatus": "Complete",
-        "Subnets": subnets, "Tags": tags_of(call), "SupportedClusterIpAddressTypes": ["ipv4"],
+        "Subnets": subnets, "Tags": call.tags, "SupportedClusterIpAddressTypes": ["ipv4"],
     }  # fmt: skip
     return {"ClusterSubnetGroup": subnet_groups[name]}
 
@@ -177,7 +172,7 @@ def _create_parameter_group(call: Call) -> Answer:
     if name in parameter_groups:
         raise ServiceError("ClusterParameterGroupAlreadyExists", f"Parameter group {name} already exists")
     parameter_groups[name] = {
-        "ParameterGroupName": name, "ParameterGroupFamily": family, "Description": call.params["Description"], "Tags": tags_of(call),
+        "ParameterGroupName": name, "ParameterGroupFamily": family, "Description": call.params["Description"], "Tags": call.tags,
         "_values": {},
     }  # fmt: skip
     return {"ClusterParameterGroup": _shown(parameter_groups[name])}

@@ -11,7 +11,7 @@ from typing import Any
 from lakehouse.schedules import InvalidScheduleError, check_schedule
 from local.aws import guard, redshift_cluster, schedules, seam
 from local.aws.modelled_service import Answer, Call, Operation, ServiceError, invoke, no_resource, paginated, store
-from local.aws.redshift_groups import arn, invalid, parameter_groups, subnet_groups, tags_of
+from local.aws.redshift_groups import arn, invalid, parameter_groups, subnet_groups
 
 log = logging.getLogger("lake.redshift")
 
@@ -156,7 +156,7 @@ def _create_limit(call: Call) -> Answer:
     limit_id = str(uuid.uuid4())
     LIMITS[limit_id] = {
         "UsageLimitId": limit_id, "ClusterIdentifier": cluster, "FeatureType": feature, "LimitType": given["LimitType"],
-        "Amount": given["Amount"], "Period": period, "BreachAction": action, "Tags": tags_of(call),
+        "Amount": given["Amount"], "Period": period, "BreachAction": action, "Tags": call.tags,
     }  # fmt: skip
     return LIMITS[limit_id]
 
