@@ -35,9 +35,9 @@ def test_three_days_are_run_again_through_an_interruption_and_change_nothing(che
     checkout.wait()
     known, before = checkout.runs(), _state(checkout)
 
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *RANGE], cwd=checkout.root, stderr=subprocess.PIPE, env=_environment()
-    ) as command:
+    # A test run in the background of a shell ignores Ctrl-C, and so would its children.
+    lake = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cli.main import main; main()"
+    with subprocess.Popen([sys.executable, "-c", lake, *RANGE], cwd=checkout.root, stderr=subprocess.PIPE, env=_environment()) as command:
         _eventually(lambda: bool(checkout.new_runs(known, "customer")))
         command.send_signal(signal.SIGINT)
         _, said = command.communicate(timeout=60)
