@@ -68,7 +68,7 @@ def test_an_optional_column_a_wider_type_and_a_wider_rule_keep_every_row_and_tak
     )
     text = _replaced(text, "    quality:\n", NEW_COLUMN + "    quality:\n")
     text = _replaced(text, "{value: R, label: returned}]", "{value: R, label: returned}, {value: X, label: exchanged}]")
-    text = _replaced(text, "\nversion: 1.0.0", "\nversion: 1.1.0")
+    text = _replaced(text, "\nversion: 1.0.0", "\nversion: 2.0.0")
     path.write_text(text, encoding="utf-8")
     subprocess.run([sys.executable, "-m", "lakehouse.contracts.compiler", "lock"], cwd=checkout.root, check=True, capture_output=True)
     checkout.lake("deploy")
