@@ -1,7 +1,8 @@
-"""`lake logs`: what the steps of a run wrote to CloudWatch Logs."""
+"""`lake logs`: what the steps of a run wrote to CloudWatch Logs, or, on clusters, to the bucket for logs."""
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -12,6 +13,10 @@ from cli.runs import trail
 from cli.session import Session
 from lakehouse.audit_records import StepRecord
 from lakehouse.clock import to_text
+
+_S3 = "s3://"
+_DRIVER = "_000001/"
+"""Place of a driver in its application: YARN starts it first."""
 
 
 def logs(session: Session, *, run: str, progress: Progress) -> Iterator[tuple[StepRecord, Iterator[LogLine]]]:
@@ -33,6 +38,9 @@ def logs(session: Session, *, run: str, progress: Progress) -> Iterator[tuple[St
 def _lines(session: Session, step: StepRecord) -> Iterator[LogLine]:
     if not step.log_group:
         return
+    if step.log_group.startswith(_S3):
+        yield from _files(session, step)
+        return
     client = session.client("logs")
     # Glue names streams by the id of the job run, with a suffix for driver and executors.
     which = {"logStreamNames": [step.log_stream]} if step.log_stream else {"logStreamNamePrefix": step.job_run_id}
@@ -45,3 +53,24 @@ def _lines(session: Session, step: StepRecord) -> Iterator[LogLine]:
         raise CommandError(
             f"{step.log_group} has no log of {step.step}, attempt {step.attempt}: its retention may be over, or nothing was written"
         ) from error
+
+
+def _files(session: Session, step: StepRecord) -> Iterator[LogLine]:
+    """Lines of the driver of a step on a cluster; EMR brings the files some minutes after they were written."""
+    client = session.client("s3")
+    bucket, _, folder = f"{step.log_group}/{step.log_stream}".removeprefix(_S3).partition("/")
+    found = False
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{folder.rstrip('/')}/"):
+        for item in page.get("Contents", ()):
+            key = str(item["Key"])
+            if _DRIVER not in key:
+                continue
+            found = True
+            content = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            text = (gzip.decompress(content) if key.endswith(".gz") else content).decode(errors="replace")
+            for line in text.splitlines():
+                yield LogLine(at=to_text(item["LastModified"]), stream=key.rpartition("/")[2], text=line)
+    if not found:
+        raise CommandError(
+            f"{step.log_group}/{step.log_stream} holds no log of {step.step}, attempt {step.attempt}: EMR brings it some minutes after it was written"
+        )

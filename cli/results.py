@@ -111,7 +111,7 @@ class Step:
         step: Name of the step: ingest, refine, publish.
         attempt: From 1.
         status: RUNNING, SUCCEEDED, FAILED, SKIPPED or TIMED_OUT.
-        engine: glue or emr-serverless.
+        engine: glue, emr-serverless or emr.
         job_run_id: The engine's own id of the attempt.
         log_group: Log group of the attempt.
         log_stream: Log stream of the attempt.

@@ -90,7 +90,12 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _zip(name: str, files: dict[str, Path]) -> CodeBundle:
+def zip_files(name: str, files: dict[str, Path]) -> CodeBundle:
+    """Files as an archive that is the same, byte for byte, whichever zlib there is: they are stored as they are."""
+    return _zip(name, files, compression=zipfile.ZIP_STORED)
+
+
+def _zip(name: str, files: dict[str, Path], *, compression: int = zipfile.ZIP_DEFLATED) -> CodeBundle:
     contents = {inside: path.read_bytes() for inside, path in sorted(files.items())}
     for inside in contents:
         require(
@@ -103,7 +108,7 @@ def _zip(name: str, files: dict[str, Path]) -> CodeBundle:
     with zipfile.ZipFile(path, "w") as archive:
         for inside, content in contents.items():
             entry = zipfile.ZipInfo(inside, date_time=_EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = compression
             entry.external_attr = _READ_ONLY_FILE
             archive.writestr(entry, content, compresslevel=1)
     return CodeBundle(path=path, content_hash=digest)

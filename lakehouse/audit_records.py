@@ -126,9 +126,9 @@ class StepRecord(_Record):
         step: Name of the step.
         attempt: From 1; each start of the step's job is an attempt.
         status: Where it stands.
-        engine: glue, emr-serverless or athena.
+        engine: glue, emr-serverless, emr or redshift.
         job_run_id: Id by which the engine knows it.
-        log_group: CloudWatch Logs group of the driver.
+        log_group: CloudWatch Logs group of the driver, or a folder in S3.
         log_stream: Stream in it.
         started_at: UTC text.
         ended_at: UTC text, None while it runs.

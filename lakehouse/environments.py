@@ -14,7 +14,7 @@ from lakehouse.databases import is_aurora_writer
 from lakehouse.errors import ConfigurationError, Fault
 from lakehouse.naming import DATABASE_PREFIX, MAX_PREFIX, METRICS_NAMESPACE, PREFIX, PROJECT, Names
 from lakehouse.networks import INTERFACE_SERVICES, ZONES, overlap, problem_of_range
-from lakehouse.worker_sizes import serverless_fault
+from lakehouse.worker_sizes import cluster_fault, serverless_fault
 
 BASE = "base"
 """Name of the file that every environment starts from."""
@@ -104,6 +104,53 @@ class EmrServerless(_Section):
             )
         if (self.warm_drivers == 0) != (self.warm_executors == 0):
             raise ValueError("warm_drivers and warm_executors must both be 0 or both be more, as a job needs both")
+        return self
+
+
+class Emr(_Section):
+    """Clusters of EMR on EC2, each of which lives as long as a run; there is nothing while no pipeline has `engine: emr`."""
+
+    release: Literal["emr-spark-8.0.0"] = Field(default="emr-spark-8.0.0", description="EMR release.")
+    primary_type: str = Field(default="m5.xlarge", description="Type of the primary machine, on demand.")
+    core_type: str = Field(default="r5.xlarge", description="Type of the core machines, on demand; drivers run there.")
+    core_units: int = Field(default=2, ge=1, description="Core machines that a cluster starts with, in units: the smallest machine is one.")
+    task_types: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=("r5.xlarge", "r5a.xlarge", "r5b.xlarge", "r6i.xlarge", "r6a.xlarge", "m5.2xlarge"),
+        description="Types of the task machines, which are Spot; five at least.",
+    )
+    task_units: int = Field(default=2, ge=1, description="Task machines that a cluster starts with, in units.")
+    min_units: int = Field(default=2, ge=1, description="Fewest units of core and task machines.")
+    max_units: int = Field(default=20, ge=1, description="Most units of core and task machines: the guard of the cost.")
+    max_on_demand_units: int = Field(default=5, ge=1, description="Most units on demand; the rest is Spot.")
+    max_core_units: int = Field(default=5, ge=1, description="Most units of core machines.")
+    disk_gb: int = Field(default=128, ge=32, le=16_384, description="Disk of each machine.")
+    executor_vcpu: int = Field(default=4, ge=1, description="vCPU of an executor.")
+    executor_memory_gb: int = Field(default=8, ge=1, description="Heap of an executor.")
+    driver_memory_gb: int = Field(default=4, ge=1, description="Heap of a driver.")
+    idle_seconds: int = Field(
+        default=3600, ge=60, le=604_800, description="A cluster that nobody ends does so itself after so long without a step."
+    )
+    start_minutes: int = Field(default=30, ge=10, le=180, description="Longest that a cluster may take to start.")
+    timeout_minutes: int = Field(default=60, ge=1, le=1440, description="A step that takes longer is stopped.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Emr:
+        fault = cluster_fault(
+            primary=self.primary_type,
+            core=self.core_type,
+            task=self.task_types,
+            core_units=self.core_units,
+            task_units=self.task_units,
+            min_units=self.min_units,
+            max_units=self.max_units,
+            max_on_demand_units=self.max_on_demand_units,
+            max_core_units=self.max_core_units,
+            executor_vcpu=self.executor_vcpu,
+            executor_memory_gb=self.executor_memory_gb,
+            driver_memory_gb=self.driver_memory_gb,
+        )
+        if fault is not None:
+            raise ValueError(fault)
         return self
 
 
@@ -358,6 +405,7 @@ class Environment(_Section):
     schedules: Schedules = Field(default_factory=Schedules)
     glue: Glue = Field(default_factory=Glue)
     emr_serverless: EmrServerless = Field(default_factory=EmrServerless)
+    emr: Emr = Field(default_factory=Emr)
     athena: Athena = Field(default_factory=Athena)
     warehouse: Warehouse = Field(default_factory=Warehouse)
     lifecycle: Lifecycle = Field(default_factory=Lifecycle)

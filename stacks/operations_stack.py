@@ -9,10 +9,11 @@ from constructs import Construct
 from constructs_lib.arns import queue_arn
 from constructs_lib.catalog import CatalogGrants, SavedQueries
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
+from constructs_lib.functions import PlatformFunction
 from constructs_lib.observability import AlertTopicNames, FunctionAlarms, OperatorRole
-from constructs_lib.orchestration import Notifier, RunBackstop, RunRecorder, RunTableNames
+from constructs_lib.orchestration import ClusterEnder, Notifier, RunBackstop, RunRecorder, RunTableNames
 from constructs_lib.orchestration.pipeline import PipelineGrants
-from constructs_lib.orchestration.run_functions import NOTIFIER, RECORDER
+from constructs_lib.orchestration.run_functions import CLUSTER_ENDER, NOTIFIER, RECORDER
 from constructs_lib.permissions import allow
 from constructs_lib.storage import LakeBuckets
 from constructs_lib.warehouse import RedshiftServerlessGrants
@@ -73,13 +74,23 @@ class OperationsStack(PlatformStack):
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
         )
-        RunBackstop(self, "Backstop", names=names, functions=[recorder, notifier])
+        functions: dict[str, PlatformFunction] = {RECORDER: recorder, NOTIFIER: notifier}
+        if any(spec.uses("emr") for spec in pipelines):
+            functions[CLUSTER_ENDER] = ClusterEnder(
+                self,
+                "ClusterEnder",
+                names=names,
+                log_key=log_key,
+                log_retention_days=environment.log_retention_days,
+                removal_policy=self.removal_policy,
+            )
+        RunBackstop(self, "Backstop", names=names, functions=list(functions.values()))
         FunctionAlarms(
             self,
             "Alarms",
             names=names,
             topics=topics,
-            functions={RECORDER: recorder.function_name, NOTIFIER: notifier.function_name},
+            functions={purpose: function.function_name for purpose, function in functions.items()},
         )
         if queries:
             SavedQueries(self, "Queries", workgroup=names.workgroup, queries=queries, database_prefix=names.database_prefix)
@@ -97,6 +108,9 @@ class OperationsStack(PlatformStack):
                 lake.grants.put(role, "raw", prefix=names.raw_prefix(spec.trigger.dataset))
             else:
                 machine.start(role)
+            if spec.uses("emr"):
+                lake.grants.list(role, "logs", prefix=f"emr/{spec.name}/")
+                lake.grants.read(role, "logs", prefix=f"emr/{spec.name}/")
         queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
         if queues:
             allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])

@@ -7,29 +7,42 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from constructs_lib.catalog import CatalogTable
 from constructs_lib.checks import require
 from constructs_lib.ingestion import AfterPipelines, ConnectionReference, FileArrival, FilesLanded, OnSchedule
 from constructs_lib.ingestion.file_arrival import Trigger
+from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
 from constructs_lib.orchestration import GlueStep, MachineStep, Pipeline, RunTableNames
-from constructs_lib.processing import CodeAssets, EmrServerlessJob, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize
+from constructs_lib.processing import (
+    CodeAssets,
+    EmrJob,
+    EmrServerlessJob,
+    GlueSparkJob,
+    JobCode,
+    JobLogs,
+    SecurityConfiguration,
+    SparkSize,
+    TransientCluster,
+)
 from constructs_lib.storage import LakeBuckets
 from constructs_lib.warehouse import RedshiftLoadStep, WarehouseTableResource
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.environments import Environment
 from lakehouse.naming import WAREHOUSE_DATABASE, DatasetName
-from lakehouse.pipelines.spec import After, Arrival, Load, PipelineSpec, Schedule, Step
+from lakehouse.pipelines.spec import After, Arrival, Engine, Load, PipelineSpec, Schedule, Step
 from lakehouse.warehouse.tables import table_of
-from stacks.compute_stack import APPLICATION, COMPONENT, size_of
+from stacks.compute_stack import APPLICATION, SECURITY_CONFIGURATION, cluster_groups, cluster_size_of, compute_parameter, size_of
 from stacks.platform_stack import PlatformStack, of_domain
 from stacks.warehouse_stack import TRANSFER_ROLE_ARN, WORKGROUP_ARN, warehouse_parameter
 
 JOB_JARS = Path(__file__).resolve().parents[1] / ".cache" / "job-jars"
 """Where set-up puts the Java archives that jobs bring."""
+
+EMR: Engine = "emr"
+"""The engine whose cluster lives as long as a run."""
 
 
 class PipelinesStack(PlatformStack):
@@ -41,7 +54,7 @@ class PipelinesStack(PlatformStack):
         written_domains: Domains whose tables the pipelines write.
         loads_warehouse: Whether a pipeline loads into the warehouse.
         reads_databases: Whether a step reads a database.
-        uses_emr_serverless: Whether a step runs on the EMR Serverless application.
+        uses_emr: Whether a step runs on what the compute stack makes: the EMR Serverless application, or a cluster.
     """
 
     def __init__(
@@ -76,7 +89,8 @@ class PipelinesStack(PlatformStack):
         self.written_domains = tuple(sorted({dataset.domain for spec in pipelines for dataset in spec.outputs}))
         self.loads_warehouse = any(spec.loads for spec in pipelines)
         self.reads_databases = any(self._reads_database(step) for spec in pipelines for step in spec.steps)
-        self.uses_emr_serverless = any(step.engine == "emr-serverless" for spec in pipelines for step in spec.steps)
+        self.uses_emr = any(spec.uses(engine) for spec in pipelines for engine in (EMR, "emr-serverless"))
+        self._network: NetworkReference | None = None
         for spec in pipelines:
             self._pipeline(spec)
 
@@ -93,7 +107,8 @@ class PipelinesStack(PlatformStack):
             removal_policy=self.removal_policy,
         )
         contracts = self._code.text("contracts.json", _bundle(spec, self._contracts))
-        steps = [self._step(scope, spec, step, logs=logs, contracts=contracts) for step in spec.steps]
+        cluster = self._cluster(scope, spec) if spec.uses(EMR) else None
+        steps = [self._step(scope, spec, step, logs=logs, contracts=contracts, cluster=cluster) for step in spec.steps]
         loads = [self._load(spec, load) for load in spec.loads]
         machine = Pipeline(
             scope,
@@ -138,17 +153,26 @@ class PipelinesStack(PlatformStack):
         )
         PipelineAlarms(scope, "Alarms", names=names, pipeline=spec.name, topics=self._topics, arrival=arrival)
 
-    def _step(self, scope: Construct, spec: PipelineSpec, step: Step, *, logs: JobLogs, contracts: str) -> MachineStep:
+    def _step(
+        self, scope: Construct, spec: PipelineSpec, step: Step, *, logs: JobLogs, contracts: str, cluster: TransientCluster | None
+    ) -> MachineStep:
         """The job of a step on its engine, with what the step may do; only the engine knows how it starts."""
         names, environment = self.names, self.environment_config
         job_id, name, code = f"{step.name}Job", names.job(spec.name, step.name), JobCode.from_platform(step.job)
         arguments = self._arguments(spec, step, logs=logs, contracts=contracts)
         connection = self._connection(step)
+        require(
+            connection is None or step.engine == "glue",
+            f"step {step.name} of pipeline {spec.name} reads a database through a Glue connection, which only a Glue job has: write engine: glue",
+        )
+        if cluster is not None and step.engine == EMR:
+            # A log lies below its cluster, in S3.
+            told = {key: value for key, value in arguments.items() if key != "--log_group"}
+            timeout_minutes = min(environment.emr.timeout_minutes, spec.timeout_minutes)
+            on_cluster = EmrJob(scope, job_id, name=name, cluster=cluster, code=code, arguments=told, timeout_minutes=timeout_minutes)
+            self._allow(on_cluster.role, spec, step)
+            return on_cluster.step(step.name)
         if step.engine == "emr-serverless":
-            require(
-                connection is None,
-                f"step {step.name} of pipeline {spec.name} reads a database through a Glue connection, which only a Glue job has: write engine: glue",
-            )
             emr = environment.emr_serverless
             serverless = EmrServerlessJob(
                 scope,
@@ -162,7 +186,7 @@ class PipelinesStack(PlatformStack):
                 size=size_of(emr),
                 timeout_minutes=min(emr.timeout_minutes, spec.timeout_minutes),
                 queue_minutes=emr.queue_minutes,
-                tags={**environment.tags, "environment": names.env, "pipeline": spec.name, "project": names.project, "step": step.name},
+                tags={**self._cost_tags(spec), "step": step.name},
             )
             self._allow(serverless.role, spec, step)
             return serverless.step(step.name)
@@ -185,6 +209,34 @@ class PipelinesStack(PlatformStack):
         )
         self._allow(job.role, spec, step)
         return GlueStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes)
+
+    def _cost_tags(self, spec: PipelineSpec) -> dict[str, str]:
+        """Tags by which the cost of a pipeline is told, of what exists only while it runs."""
+        names = self.names
+        return {**self.environment_config.tags, "environment": names.env, "pipeline": spec.name, "project": names.project}
+
+    def _cluster(self, scope: Construct, spec: PipelineSpec) -> TransientCluster:
+        """What the clusters of a pipeline are made with."""
+        config, names, network = self.environment_config.emr, self.names, self.environment_config.network
+        if self._network is None:
+            self._network = NetworkReference.from_parameters(self, names=names, only=("job_security_group_id", "private_subnet_ids"))
+        zones = len(network.vpc.private_subnet_ids) if network.vpc is not None else network.availability_zones
+        return TransientCluster(
+            scope,
+            "Cluster",
+            names=names,
+            pipeline=spec.name,
+            network=self._network,
+            subnet_ids=[self._network.private_subnet(number) for number in range(zones)],
+            groups=cluster_groups(self, names),
+            security_configuration=compute_parameter(self, names, SECURITY_CONFIGURATION),
+            lake=self._lake,
+            release=config.release,
+            size=cluster_size_of(config),
+            idle_seconds=config.idle_seconds,
+            start_minutes=config.start_minutes,
+            tags=self._cost_tags(spec),
+        )
 
     def _arguments(self, spec: PipelineSpec, step: Step, *, logs: JobLogs, contracts: str) -> dict[str, str]:
         """What a job is told, on every engine."""
@@ -249,7 +301,7 @@ class PipelinesStack(PlatformStack):
 
     def _emr_application(self) -> str:
         """Id of the application that the compute stack made; read from Parameter Store at each deployment."""
-        return ssm.StringParameter.value_for_string_parameter(self, self.names.parameter(COMPONENT, APPLICATION))
+        return compute_parameter(self, self.names, APPLICATION)
 
     def _load(self, spec: PipelineSpec, load: Load) -> RedshiftLoadStep:
         environment, names = self.environment_config, self.names

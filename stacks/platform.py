@@ -49,7 +49,7 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
         )
         for domain, specs in pipelines_by_domain(project.pipelines).items()
     }
-    compute = ComputeStack(scope, environment=environment, allow_destroy=allow_destroy)
+    compute = ComputeStack(scope, environment=environment, pipelines=project.pipelines, allow_destroy=allow_destroy)
     warehouses = [
         WarehouseStack(
             scope, environment=environment, contracts=project.contracts, migrations=project.migrations, allow_destroy=allow_destroy
@@ -61,7 +61,7 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
     for tier in tiers:
         tier.add_stack_dependency(foundation)
     for stack in pipelines.values():
-        if stack.uses_emr_serverless:
+        if stack.uses_emr:
             stack.add_stack_dependency(compute)
         for source in sources if stack.reads_databases else ():
             stack.add_stack_dependency(source)

@@ -2,16 +2,28 @@
 
 RecordStart -> AcquireLease (taken: Wait, again) -> Step <name> for each step -> RecordFinish -> done, or NotifyFailure -> fail.
 What a step does between its first state and the next step is its own matter: see `constructs_lib.orchestration.steps`.
+What steps share and what must not outlive the run, such as a cluster, is made before the first of them and removed after the last; while it is there, whatever fails
+leads through its removal.
 Whatever goes wrong for good: RecordFailure -> NotifyFailure -> fail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from constructs_lib.checks import require
-from constructs_lib.orchestration.steps import MAX_STATE_NAME, MachineFunctions, MachineStep, State, StepPlace, function_task
+from constructs_lib.orchestration.steps import (
+    AFTER_FAILURE,
+    MAX_STATE_NAME,
+    MachineFunctions,
+    MachineStep,
+    State,
+    StepPlace,
+    Surroundings,
+    function_task,
+)
 
 LEASE_WAIT_SECONDS = 20
 LEASE_WAIT_HOURS = 10
@@ -54,6 +66,8 @@ def definition(
             f"step {step.name} of pipeline {pipeline} may run for {step.timeout_minutes} minutes, the pipeline only for {timeout_minutes}: "
             "raise the pipeline's timeout_minutes",
         )
+    shared = _shared(pipeline, steps)
+    seconds = machine_seconds(timeout_minutes) + (shared.surroundings.seconds if shared is not None else 0)
     states: dict[str, Any] = {
         "RecordStart": _recorder(
             functions,
@@ -68,7 +82,7 @@ def definition(
                 "files.$": "$.files",
                 "execution_arn.$": "$$.Execution.Id",
                 "started_at.$": "$$.Execution.StartTime",
-                "seconds": machine_seconds(timeout_minutes),
+                "seconds": seconds,
             },
             next_="AcquireLease",
             result_path=None,
@@ -80,7 +94,7 @@ def definition(
                 "pipeline": pipeline,
                 "run_id.$": "$.run_id",
                 "tables": sorted(tables),
-                "seconds": machine_seconds(timeout_minutes),
+                "seconds": seconds,
             },
             next_="IsLeaseTaken",
             result_path="$.lease",
@@ -88,15 +102,13 @@ def definition(
         ),
         "IsLeaseTaken": {
             "Type": "Choice",
-            "Choices": [{"Variable": "$.lease.acquired", "BooleanEquals": True, "Next": steps[0].state()}],
+            "Choices": [{"Variable": "$.lease.acquired", "BooleanEquals": True, "Next": _entry(steps, 0, shared)}],
             "Default": "WaitForLease",
         },
         "WaitForLease": {"Type": "Wait", "Seconds": LEASE_WAIT_SECONDS, "Next": "AcquireLease"},
     }
-    following = [*(step.state() for step in steps[1:]), "RecordFinish"]
-    for step, next_ in zip(steps, following, strict=True):
-        place = StepPlace(functions=functions, pipeline=pipeline, next_=next_, failed=step.state("failed"), has_manifest=has_manifest)
-        states |= _states(step, place)
+    place = StepPlace(functions=functions, pipeline=pipeline, next_="RecordFinish", failed="RecordFailure", has_manifest=has_manifest)
+    states |= _states_of_all(steps, place, shared)
     states |= {
         "RecordFinish": _recorder(
             functions,
@@ -137,7 +149,7 @@ def definition(
     return {
         "Comment": f"Pipeline {pipeline}",
         "StartAt": "RecordStart",
-        "TimeoutSeconds": machine_seconds(timeout_minutes),
+        "TimeoutSeconds": seconds,
         "States": states,
     }
 
@@ -147,7 +159,76 @@ def machine_seconds(timeout_minutes: int) -> int:
     return timeout_minutes * 60 + LEASE_WAIT_HOURS * 3600
 
 
-def _states(step: MachineStep, place: StepPlace) -> dict[str, State]:
+@dataclass(frozen=True, kw_only=True)
+class _Shared:
+    """What steps share, and which of them need it.
+
+    Attributes:
+        surroundings: What they share.
+        first: Number of the first step that needs it.
+        last: Number of the last one; those between do without it and run while it is there.
+    """
+
+    surroundings: Surroundings
+    first: int
+    last: int
+
+    def holds(self, number: int) -> bool:
+        """Whether it is there while a step runs."""
+        return self.first <= number <= self.last
+
+
+def _shared(pipeline: str, steps: Sequence[MachineStep]) -> _Shared | None:
+    """What steps of a pipeline share; None if they share nothing.
+
+    Raises:
+        InvalidProps: They would need several.
+    """
+    needed = [(number, step.surroundings) for number, step in enumerate(steps) if step.surroundings is not None]
+    if not needed:
+        return None
+    first, surroundings = needed[0]
+    assert surroundings is not None
+    require(
+        all(other == surroundings for _, other in needed),
+        f"the steps of pipeline {pipeline} need several clusters, and a run has one: make their jobs on the same TransientCluster",
+    )
+    return _Shared(surroundings=surroundings, first=first, last=needed[-1][0])
+
+
+def _entry(steps: Sequence[MachineStep], number: int, shared: _Shared | None) -> str:
+    """State by which a step is entered, or the end of the steps."""
+    if number == len(steps):
+        return "RecordFinish"
+    return shared.surroundings.name if shared is not None and number == shared.first else steps[number].state()
+
+
+def _states_of_all(steps: Sequence[MachineStep], place: StepPlace, shared: _Shared | None) -> dict[str, State]:
+    """States of the steps in order, and of what they share around them."""
+    states: dict[str, State] = {}
+    after_failure = shared.surroundings.closing(replace(place, next_="RecordFailure"), after=AFTER_FAILURE) if shared is not None else {}
+    for number, step in enumerate(steps):
+        next_ = _entry(steps, number + 1, shared)
+        if shared is None or not shared.holds(number):
+            states |= _states(step, replace(place, next_=next_, failed=step.state("failed")), after_failure=place.failed)
+            continue
+        if number == shared.first:
+            states |= shared.surroundings.opening(replace(place, next_=step.state()))
+        closing: dict[str, State] = {}
+        if number == shared.last:
+            left = f"{shared.surroundings.name}: not removed"
+            closing = {
+                **shared.surroundings.closing(replace(place, next_=next_, failed=left), after=""),
+                left: {"Type": "Pass", "Result": shared.surroundings.name.lower(), "ResultPath": "$.step", "Next": place.failed},
+                **after_failure,
+            }
+            next_ = next(iter(closing))
+        states |= _states(step, replace(place, next_=next_, failed=step.state("failed")), after_failure=next(iter(after_failure)))
+        states |= closing
+    return states
+
+
+def _states(step: MachineStep, place: StepPlace, *, after_failure: str) -> dict[str, State]:
     """States of a step, and the one that names it when it has failed.
 
     Raises:
@@ -165,7 +246,7 @@ def _states(step: MachineStep, place: StepPlace) -> dict[str, State]:
         next(iter(states), None) == own,
         f"{type(step).__name__} does not begin with the state {own!r}: write self.state() for its first one",
     )
-    return {**states, place.failed: {"Type": "Pass", "Result": step.name, "ResultPath": "$.step", "Next": "RecordFailure"}}
+    return {**states, place.failed: {"Type": "Pass", "Result": step.name, "ResultPath": "$.step", "Next": after_failure}}
 
 
 def _recorder(

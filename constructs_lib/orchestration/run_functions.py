@@ -6,8 +6,10 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from constructs_lib.arns import arn
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.observability.alert_topics import AlertTopicNames
+from constructs_lib.orchestration.emr_step import CLUSTERS, MACHINE_TAG
 from constructs_lib.orchestration.run_tables import RunTableNames
 from constructs_lib.permissions import NO_METRIC_RESOURCE, allow
 from lakehouse.naming import METRICS_NAMESPACE, Names
@@ -17,6 +19,9 @@ RECORDER = "run-recorder"
 
 NOTIFIER = "notifier"
 """Purpose of the notifier, in its name."""
+
+CLUSTER_ENDER = "cluster-ender"
+"""Purpose of the function that ends clusters, in its name."""
 
 
 class RunRecorder(PlatformFunction):
@@ -121,3 +126,46 @@ class Notifier(PlatformFunction):
         )
         tables.grants.use(self.role, "audit", actions=("Query", "UpdateItem"))
         topics.grants.publish(self.role, "critical")
+
+
+class ClusterEnder(PlatformFunction):
+    """Function that ends the EMR clusters of a run by their name; machines call it at the end of a run, and the backstop when a machine ended badly."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        names: Names,
+        log_key: kms.IKey,
+        log_retention_days: int = 30,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        """
+        Args:
+            names: Names of the environment; it ends clusters of the environment's machines only.
+            log_key: Key of its log group.
+            log_retention_days: Days for which its log is kept.
+            removal_policy: What happens to the log when the stack goes.
+        """
+        super().__init__(
+            scope,
+            id,
+            name=names.function(CLUSTER_ENDER),
+            package="cluster_ender",
+            description="Ends clusters of runs",
+            log_group_name=names.log_group("functions", CLUSTER_ENDER),
+            log_key=log_key,
+            environment={},
+            timeout_seconds=60,
+            log_retention_days=log_retention_days,
+            removal_policy=removal_policy,
+        )
+        allow(self.role, actions=["elasticmapreduce:ListClusters"], resources=["*"], because="EMR knows no resource for lists of clusters.")
+        allow(
+            self.role,
+            actions=["elasticmapreduce:DescribeCluster", "elasticmapreduce:SetTerminationProtection", "elasticmapreduce:TerminateJobFlows"],
+            resources=[arn("elasticmapreduce", "cluster/*")],
+            conditions={"StringLike": {f"aws:ResourceTag/{MACHINE_TAG}": f"{names.prefix}-*"}},
+            because=CLUSTERS,
+        )

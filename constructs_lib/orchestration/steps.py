@@ -15,18 +15,18 @@ of the machine. The machine asks for nothing else, so a new kind is one class he
 - What a step keeps for itself between two of its states lies in `$.work`; the next step may overwrite it. The input of the run stays as it is: `$.run_id`,
   `$.attempt`, `$.trigger`, `$.manifest`, `$.batch_id` and `$.files` are there in every state.
 - A step without a job of its own that keeps the audit asks the recorder to: `function_task(place.functions, place.functions.recorder, {...})`.
+- What several steps of a run share and what costs as long as it is there, such as a cluster, is `surroundings`: see `Surroundings`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from constructs_lib.arns import arn, job_arn, rule_arn
+from constructs_lib.arns import job_arn
 from constructs_lib.checks import require, require_range
 
 State = dict[str, Any]
@@ -41,6 +41,9 @@ MAX_STEP_NAME = 50
 """The name of a state has 80 characters at most, and what stands around a step's name takes up to 29."""
 
 MAX_STATE_NAME = 80
+
+AFTER_FAILURE = " after failure"
+"""End of the names of states that remove what a failed run leaves."""
 
 RUN_GLUE_JOBS = ("glue:BatchStopJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:StartJobRun")
 """What Step Functions asks for to run a Glue job and wait for it, as its guide lists it; the laptop's needs no GetJobRuns."""
@@ -86,29 +89,7 @@ _GLUE_RETRY = [
     },
 ]
 
-_EMR_SERVERLESS_RETRY = [
-    {
-        "ErrorEquals": [
-            f"{service}.{name}"
-            for service in ("EMRServerless", "EmrServerless")
-            for name in (
-                f"AWS{service}Exception",
-                "ConflictException",
-                "InternalServerException",
-                "SdkClientException",
-                "ServiceQuotaExceededException",
-                "ThrottlingException",
-            )
-        ],
-        "IntervalSeconds": 30,
-        "MaxAttempts": 4,
-        "BackoffRate": 2,
-        "JitterStrategy": "FULL",
-    },
-]
-"""An application that is just starting or stopping answers with a conflict; the client token makes a repeated start safe."""
-
-_FINAL = ("*RunFailed: *", "*AccessDenied*", "*not authorized to perform*")
+FINAL = ("*RunFailed: *", "*AccessDenied*", "*not authorized to perform*")
 """What a failed job says when another try would end the same way, whatever ran it: the job's own verdict, or that it lacks a permission."""
 
 _GLUE_FINAL = (
@@ -120,10 +101,6 @@ _GLUE_FINAL = (
 )
 """The same of Glue, where its time may also be up or somebody may have stopped it."""
 
-_EMR_SERVERLESS_FINAL = ('*"State":"CANCELLED"*', '*"State":"CANCELLING"*')
-"""What EMR Serverless says besides: its time was up, or somebody cancelled it."""
-
-_STREAMS = ["STDERR", "STDOUT"]
 _TOKEN = re.compile(r"(\$\{Token\[[^\]]*\]\})")
 _SPECIAL = re.compile(r"[\\'{}]")
 
@@ -179,6 +156,44 @@ class Permission:
     because: str | None = None
 
 
+class Surroundings(ABC):
+    """Something that steps of a run share and that must not outlive it, such as a cluster.
+
+    The machine makes it before the first step that needs it and removes it after the last one. While it is there, whatever fails leads through its removal, once it
+    is known what failed. Its states are called `<name>` and `<name>: <what>`, and what it keeps lies in `$.<name in small letters>`.
+
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What its states are called by, with a capital letter."""
+
+    @property
+    @abstractmethod
+    def seconds(self) -> int:
+        """Longest that making and removing it may take together."""
+
+    @abstractmethod
+    def opening(self, place: StepPlace) -> Mapping[str, State]:
+        """States that make it, the first one first. If it cannot be made they say so in `$.failure` and `$.step`, and lead into the closing states that are
+        called `AFTER_FAILURE` and can remove what may be there of it.
+        """
+
+    @abstractmethod
+    def closing(self, place: StepPlace, *, after: str) -> Mapping[str, State]:
+        """States that remove it, the first one first.
+
+        Args:
+            place: They lead to its `next_`; to its `failed` if it may still be there.
+            after: What the names of the states end in: nothing, or `AFTER_FAILURE`, where `$.failure` must stay as it is.
+        """
+
+    @abstractmethod
+    def permissions(self) -> Sequence[Permission]:
+        """What Step Functions does for these states with the role of the machine."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MachineStep(ABC):
     """A step of a pipeline, of any kind.
@@ -211,6 +226,11 @@ class MachineStep(ABC):
     @abstractmethod
     def permissions(self) -> Sequence[Permission]:
         """What Step Functions does for these states with the role of the machine."""
+
+    @property
+    def surroundings(self) -> Surroundings | None:
+        """What the machine makes before the first step that needs it and removes after the last one, however the run ends; most kinds need nothing."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,126 +275,14 @@ class GlueStep(MachineStep):
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmrServerlessStep(MachineStep):
-    """A step that runs a Spark job on an EMR Serverless application; `EmrServerlessJob.step` makes it.
+def array_of(arguments: Mapping[str, str], *, before: Sequence[str] = ()) -> str:
+    """Arguments as a call of States.Array; values of the run stay paths and calls.
 
-    A start that is repeated because its answer was lost finds the run that it began: every try has a client token of its own, made of the run's id.
-
-    Attributes:
-        job_name: Name of the job runs.
-        application_id: Application.
-        role_arn: Role that the job runs as.
-        script: Address of the entry point.
-        arguments: Arguments of every run besides those that say which run it is.
-        submit_parameters: Options of spark-submit.
-        log_group: Log group of driver and executors; the names of their streams begin with that of the job.
-        queue_minutes: Longest that a run waits for its turn.
-        tags: Tags of every run.
+    Args:
+        arguments: Values by name; the name of one that is a path or a call ends in `.$`.
+        before: Words that come before them.
     """
-
-    job_name: str
-    application_id: str
-    role_arn: str
-    script: str
-    submit_parameters: str
-    log_group: str
-    arguments: Mapping[str, str] = field(default_factory=dict[str, str])
-    queue_minutes: int = 0
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    def __post_init__(self) -> None:
-        """
-        Raises:
-            InvalidProps: The name is none, there is no time, or an argument is none or belongs to the machine.
-        """
-        super().__post_init__()
-        check_arguments(self.name, self.arguments)
-
-    def called(self, name: str) -> EmrServerlessStep:
-        """The same step under another name."""
-        return replace(self, name=name)
-
-    def states(self, place: StepPlace) -> Mapping[str, State]:
-        """See `MachineStep`."""
-        tries = iter((1, 2))
-        return tried_twice(
-            self,
-            place,
-            final=(*_FINAL, *_EMR_SERVERLESS_FINAL),
-            task=lambda on_error: self._task(place, on_error=on_error, number=next(tries)),
-        )
-
-    def permissions(self) -> Sequence[Permission]:
-        """See `MachineStep`."""
-        application = arn("emr-serverless", f"/applications/{self.application_id}")
-        runs = f"{application}/jobruns/*"
-        return (
-            Permission(actions=("emr-serverless:StartJobRun",), resources=(application,)),
-            Permission(
-                actions=(
-                    "emr-serverless:CancelJobRun",
-                    "emr-serverless:GetJobRun",
-                    *(("emr-serverless:TagResource",) if self.tags else ()),
-                ),
-                resources=(runs,),
-                because="Job runs are named by EMR Serverless; the application is the limit.",
-            ),
-            Permission(
-                actions=("iam:PassRole",),
-                resources=(self.role_arn,),
-                conditions={"StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}},
-            ),
-            Permission(
-                actions=("events:DescribeRule", "events:PutRule", "events:PutTargets"),
-                resources=(rule_arn("StepFunctionsGetEventsForEMRServerlessJobRule"),),
-            ),
-        )
-
-    def _task(self, place: StepPlace, *, on_error: str, number: int) -> State:
-        told = {**run_arguments(place), **self.arguments}
-        logs = {
-            "Enabled": True,
-            "LogGroupName": self.log_group,
-            "LogStreamNamePrefix": self.job_name,
-            "LogTypes": {"SPARK_DRIVER": _STREAMS, "SPARK_EXECUTOR": _STREAMS},
-        }
-        digest = hashlib.sha256(self.name.encode()).hexdigest()[:12]
-        return {
-            "Type": "Task",
-            "Resource": f"arn:{place.functions.partition}:states:::emr-serverless:startJobRun.sync",
-            "Parameters": {
-                "ApplicationId": self.application_id,
-                "ClientToken.$": f"States.Format('{{}}-{digest}-{number}', $.run_id)",
-                "ConfigurationOverrides": {
-                    "MonitoringConfiguration": {
-                        "CloudWatchLoggingConfiguration": logs,
-                        "ManagedPersistenceMonitoringConfiguration": {"Enabled": False},
-                    }
-                },
-                "ExecutionRoleArn": self.role_arn,
-                "ExecutionTimeoutMinutes": self.timeout_minutes,
-                "JobDriver": {
-                    "SparkSubmit": {
-                        "EntryPoint": self.script,
-                        "EntryPointArguments.$": _array(told),
-                        "SparkSubmitParameters": self.submit_parameters,
-                    }
-                },
-                "Name": self.job_name,
-                **({"Tags": dict(self.tags)} if self.tags else {}),
-            },
-            "ResultPath": None,
-            "TimeoutSeconds": (self.timeout_minutes + self.queue_minutes) * 60 + JOB_GRACE_SECONDS,
-            "Retry": _EMR_SERVERLESS_RETRY,
-            "Catch": catch(on_error),
-            "Next": place.next_,
-        }
-
-
-def _array(arguments: Mapping[str, str]) -> str:
-    """Arguments as a call of States.Array; values of the run stay paths and calls."""
-    parts: list[str] = []
+    parts = [_quoted(word) for word in before]
     for name, value in arguments.items():
         is_path = name.endswith(".$")
         parts += [_quoted(name.removesuffix(".$")), value if is_path else _quoted(value)]
@@ -406,7 +314,7 @@ def check_arguments(step: str, arguments: Mapping[str, str]) -> None:
         require(name not in RUN_ARGUMENTS, f"{name} says which run it is, and the machine fills it in: leave it out of step {step}")
 
 
-def tried_twice(step: MachineStep, place: StepPlace, *, task: Callable[[str], State], final: Sequence[str] = _FINAL) -> dict[str, State]:
+def tried_twice(step: MachineStep, place: StepPlace, *, task: Callable[[str], State], final: Sequence[str] = FINAL) -> dict[str, State]:
     """A job that is run once again if it failed for a reason that may pass, such as a lost driver or a broken connection.
 
     Args:

@@ -1,5 +1,10 @@
-"""Spark jobs on Glue and EMR Serverless, their code, sizes and settings, and what encrypts what they leave behind."""
+"""Spark jobs on Glue, EMR Serverless and EMR, their code, sizes and settings, and what encrypts what they leave behind."""
 
+from constructs_lib.processing.cluster_configurations import configurations
+from constructs_lib.processing.cluster_packages import ClusterPackages
+from constructs_lib.processing.cluster_size import ClusterSize, ManagedScaling
+from constructs_lib.processing.emr_job import EmrJob
+from constructs_lib.processing.emr_security import ClusterGroups, EmrSecurityConfiguration, EmrSecurityGroups
 from constructs_lib.processing.emr_serverless_application import (
     RELEASES,
     EmrServerlessApplication,
@@ -29,8 +34,10 @@ from constructs_lib.processing.serverless_size import (
     ServerlessWorker,
 )
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument, submit_parameters
+from constructs_lib.processing.transient_cluster import CLUSTER_RELEASES, TransientCluster
 
 __all__ = [
+    "CLUSTER_RELEASES",
     "GLUE_HUGE",
     "GLUE_LARGE",
     "GLUE_MEDIUM",
@@ -41,7 +48,13 @@ __all__ = [
     "SERVERLESS_MEDIUM",
     "SERVERLESS_SMALL",
     "WORKER_TYPES",
+    "ClusterGroups",
+    "ClusterPackages",
+    "ClusterSize",
     "CodeAssets",
+    "EmrJob",
+    "EmrSecurityConfiguration",
+    "EmrSecurityGroups",
     "EmrServerlessApplication",
     "EmrServerlessJob",
     "GluePythonShellJob",
@@ -49,12 +62,15 @@ __all__ = [
     "GlueStreamingJob",
     "JobCode",
     "JobLogs",
+    "ManagedScaling",
     "SecurityConfiguration",
     "ServerlessCapacity",
     "ServerlessSize",
     "ServerlessWorker",
     "SparkSize",
+    "TransientCluster",
     "WarmWorkers",
     "conf_argument",
+    "configurations",
     "submit_parameters",
 ]

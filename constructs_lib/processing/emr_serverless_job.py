@@ -10,7 +10,7 @@ from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, arn
 from constructs_lib.checks import require, require_one_of, require_range
-from constructs_lib.orchestration.steps import EmrServerlessStep
+from constructs_lib.orchestration.emr_serverless_step import EmrServerlessStep
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from constructs_lib.processing.emr_serverless_application import RELEASES
 from constructs_lib.processing.job_arguments import check_arguments

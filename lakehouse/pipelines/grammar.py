@@ -123,9 +123,9 @@ STEP_KEYS = (
     Key(
         name="engine",
         type=str,
-        form="glue or emr-serverless",
+        form="glue, emr-serverless or emr",
         required=False,
-        meaning="Where it runs, with the same tables either way; glue if left out.",
+        meaning="Where it runs, with the same tables every way; glue if left out.",
     ),
 )
 """Keys of a step."""
@@ -153,7 +153,7 @@ JOBS: Mapping[str, str] = {
 }
 """Jobs of this version, and what each does."""
 
-ENGINES = ("emr-serverless", "glue")
+ENGINES = ("emr", "emr-serverless", "glue")
 """Engines of this version."""
 
 ZONE_OF_JOB: Mapping[str, str] = {"ingest": "bronze", "refine": "silver", "publish": "gold"}
@@ -166,7 +166,6 @@ NOT_YET: Mapping[str, Mapping[str, str]] = {
     "step": {},
     "load": {},
     "engine": {
-        "emr": "write engine: emr-serverless",
         "athena": "write engine: glue",
         "lambda": "write engine: glue",
     },

@@ -287,11 +287,11 @@ class _Spec:
         if writes is not None and job is not None:
             self._check_written(job, writes, (*place, "writes"), trigger, before)
             contract = self.contracts.get(writes.contract_id)
-            if job == "ingest" and engine == "emr-serverless" and contract is not None and contract.database is not None:
+            if job == "ingest" and engine not in (None, "glue") and contract is not None and contract.database is not None:
                 self._fault(
                     (*place, "engine"),
                     f"{writes.contract_id} is read from a database, to which Glue alone has connections",
-                    "write engine: glue; the other steps may run on emr-serverless",
+                    f"write engine: glue; the other steps may run on {engine}",
                 )
         reads: list[DatasetName] = []
         if job == "publish":

@@ -9,7 +9,7 @@ from lakehouse.naming import DatasetName
 
 Warehouse = Literal["redshift"]
 Job = Literal["ingest", "refine", "publish"]
-Engine = Literal["emr-serverless", "glue"]
+Engine = Literal["emr", "emr-serverless", "glue"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +114,10 @@ class PipelineSpec:
     timeout_minutes: int
     steps: tuple[Step, ...]
     loads: tuple[Load, ...] = ()
+
+    def uses(self, engine: Engine) -> bool:
+        """Whether a step runs on an engine."""
+        return any(step.engine == engine for step in self.steps)
 
     @property
     def outputs(self) -> tuple[DatasetName, ...]:

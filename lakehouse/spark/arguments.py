@@ -34,7 +34,7 @@ class JobArguments:
         database_prefix: Put before every database.
         log_group: Log group of the driver.
         log_stream: Stream of the driver in it, `JOB_RUN_ID` standing for that of the run; "" is as Glue names it.
-        engine: glue or emr-serverless.
+        engine: glue, emr-serverless or emr.
         job_run_id: Id by which the engine knows this run of the job.
         run_id: Run of the pipeline.
         attempt: Attempt of the run.

@@ -130,8 +130,8 @@ class SparkRun:
             reached: Told of each stage.
         """
         self.spark = spark if spark is not None else spark_session(f"{arguments.pipeline}-{arguments.step}")
-        # EMR Serverless tells a job its run in no argument: the run is Spark's application.
-        is_told = arguments.engine != "emr-serverless"
+        # EMR tells a job its run in no argument, on its clusters and without: the run is Spark's application.
+        is_told = not arguments.engine.startswith("emr")
         self.arguments = arguments if is_told else replace(arguments, job_run_id=self.spark.sparkContext.applicationId)
         self._services = services
         self._reached = reached

@@ -1,4 +1,4 @@
-"""Reads why an execution failed out of what Step Functions, Glue, EMR Serverless and IAM say, as a reason code and a sentence."""
+"""Reads why an execution failed out of what Step Functions, Glue, EMR and IAM say, as a reason code and a sentence."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ _REDSHIFT = "Redshift.StatementFailed"
 """Error of a step that found its statement failed: the cause is the Data API's description of it."""
 
 _TIME_IS_UP = re.compile(r"timed? ?out|timeout|in the queue", re.IGNORECASE)
+_VERDICT = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+: ")
+"""How the message of a job begins that stopped for a reason of its own; reasons are those of docs/cli.md."""
+
+_MEMBERS = ("Step", "Cluster")
+"""Under which EMR describes what failed."""
+
 _EXCEPTIONS = re.compile(r".*Last few exceptions:\s*", re.DOTALL)
 """What EMR Serverless says before it says what went wrong."""
 
@@ -72,8 +78,25 @@ def failure_of(*, step: str, error: str, cause: str) -> Failure:
         return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {_id(document)} was stopped{why}")
     if error == _REDSHIFT:
         return Failure(status="FAILED", reason="job_failed", message=f"{where}{_redshift(document, told)}")
-    message = told if state or "QueryExecution" in document or not error or error in told else f"{error}: {told}"
+    message = (
+        told
+        if state or "QueryExecution" in document or isinstance(document.get("Status"), dict) or not error or error in told
+        else f"{error}: {told}"
+    )
     return Failure(status="FAILED", reason="job_failed", message=f"{where}{message}")
+
+
+def explained(*, error: str, cause: str, told: str) -> str:
+    """Cause of a failed task, in the words of the job if it left any.
+
+    Args:
+        error: Error name that Step Functions gives.
+        cause: Text that goes with it.
+        told: Message of the last attempt of the step, if it ended FAILED, or "".
+    """
+    if error != "States.TaskFailed" or not told:
+        return cause
+    return f"RunFailed: {told}" if _VERDICT.match(told) else told
 
 
 def _document(cause: str) -> Mapping[str, Any]:
@@ -84,7 +107,8 @@ def _document(cause: str) -> Mapping[str, Any]:
         document: object = json.loads(cause[start:])
     except ValueError:
         return {}
-    return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+    found = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+    return next((found[name] for name in _MEMBERS if isinstance(found.get(name), dict)), found)
 
 
 def _text_of(document: Mapping[str, Any], cause: str) -> str:
@@ -96,6 +120,9 @@ def _text_of(document: Mapping[str, Any], cause: str) -> str:
     if isinstance(query, dict):
         status = cast("dict[str, Any]", cast("dict[str, Any]", query).get("Status") or {})
         return f"Athena says: {status.get('StateChangeReason') or status.get('State') or cause.strip()}"
+    status = document.get("Status")
+    if isinstance(status, dict):
+        return _emr(document, cast("dict[str, Any]", status), cause)
     message = document.get("ErrorMessage") or document.get("errorMessage") or _EXCEPTIONS.sub("", str(document.get("StateDetails") or ""))
     if message:
         kind = document.get("errorType")
@@ -110,6 +137,15 @@ def _state(document: Mapping[str, Any]) -> str | None:
 
 def _id(document: Mapping[str, Any]) -> str:
     return str(document.get("Id") or document.get("JobRunId") or "")
+
+
+def _emr(document: Mapping[str, Any], status: Mapping[str, Any], cause: str) -> str:
+    """What EMR says of a step or cluster that ended badly, and where the log of the step is."""
+    details, change = (cast("dict[str, Any]", status.get(name) or {}) for name in ("FailureDetails", "StateChangeReason"))
+    said = [details.get("Reason"), details.get("Message"), change.get("Code"), change.get("Message")]
+    why = ": ".join(str(part).strip() for part in said if part)
+    log = f" (log: {details['LogFile']})" if details.get("LogFile") else ""
+    return f"{document.get('Id', 'EMR')} is {status.get('State')}: {why}{log}" if why else cause.strip()
 
 
 def _redshift(document: Mapping[str, Any], told: str) -> str:

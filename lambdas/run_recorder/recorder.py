@@ -30,12 +30,13 @@ from lakehouse.metrics import (
     MetricsOutageError,
 )
 from lakehouse.watermarks import Watermarks
-from lambdas.run_recorder.causes import Failure, failure_of
+from lambdas.run_recorder.causes import Failure, explained, failure_of
 from lambdas.run_recorder.outcome import latest_attempts, outcome_of
 from lambdas.run_recorder.requests import (
     BeginStepRequest,
     EndingEvent,
     EndStepRequest,
+    ExplainRequest,
     FailRequest,
     FinishRequest,
     LeaseRequest,
@@ -93,6 +94,8 @@ class Recorder:
                 return self._begin_step(request)
             case EndStepRequest():
                 return self._end_step(request)
+            case ExplainRequest():
+                return self._explain(request)
             case FinishRequest():
                 return self._finish(request)
             case FailRequest():
@@ -148,6 +151,13 @@ class Recorder:
             counts=request.counts,
         )
         return {"status": step.status}
+
+    def _explain(self, request: ExplainRequest) -> dict[str, Any]:
+        """What went wrong in the words of the job, if it wrote them down; in those of its engine otherwise."""
+        steps = self._audit.trail(request.run_id, pipeline=request.pipeline).steps
+        latest = [step for step in latest_attempts(steps) if step.step == request.step]
+        told = latest[0].message if latest and latest[0].status == "FAILED" else ""
+        return {"Error": request.error, "Cause": explained(error=request.error, cause=request.cause, told=told)}
 
     def _finish(self, request: FinishRequest) -> dict[str, Any]:
         trail = self._audit.trail(request.run_id, pipeline=request.pipeline)

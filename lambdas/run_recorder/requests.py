@@ -10,7 +10,7 @@ from typing import Any, cast
 from lakehouse.clock import from_text, to_text
 from lakehouse.errors import TerminalError
 
-ACTIONS = ("start", "lease", "begin_step", "end_step", "finish", "fail")
+ACTIONS = ("start", "lease", "begin_step", "end_step", "explain", "finish", "fail")
 """Actions that a state machine may ask for."""
 
 ENDINGS = ("FAILED", "TIMED_OUT", "ABORTED")
@@ -97,6 +97,17 @@ class FailRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExplainRequest:
+    """A job failed, and its engine knows no more than that."""
+
+    pipeline: str
+    run_id: str
+    step: str
+    error: str
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndingEvent:
     """An execution ended without success; its run may have been recorded, or not even begun."""
 
@@ -106,7 +117,7 @@ class EndingEvent:
     cause: str
 
 
-Request = StartRequest | LeaseRequest | BeginStepRequest | EndStepRequest | FinishRequest | FailRequest | EndingEvent
+Request = StartRequest | LeaseRequest | BeginStepRequest | EndStepRequest | ExplainRequest | FinishRequest | FailRequest | EndingEvent
 
 
 def request_of(event: Mapping[str, Any]) -> Request:
@@ -131,8 +142,10 @@ def request_of(event: Mapping[str, Any]) -> Request:
                 return _end_step(event)
             case "finish":
                 return FinishRequest(pipeline=event["pipeline"], run_id=event["run_id"])
+            case "explain":
+                return ExplainRequest(**_failed(event))
             case "fail":
-                return _fail(event)
+                return FailRequest(**_failed(event))
             case other:
                 raise UnknownRequestError(
                     f"action {other!r} is unknown: this function knows {', '.join(ACTIONS)} and EventBridge's aws.states events"
@@ -170,16 +183,16 @@ def _end_step(event: Mapping[str, Any]) -> EndStepRequest:
     )
 
 
-def _fail(event: Mapping[str, Any]) -> FailRequest:
+def _failed(event: Mapping[str, Any]) -> dict[str, str]:
     """Read what a Catch was given: an Error, and a Cause that a timeout may lack."""
     failure = cast("dict[str, Any]", event["failure"])
-    return FailRequest(
-        pipeline=event["pipeline"],
-        run_id=event["run_id"],
-        step=event.get("step") or "",
-        error=failure.get("Error") or "",
-        cause=failure.get("Cause") or "",
-    )
+    return {
+        "pipeline": event["pipeline"],
+        "run_id": event["run_id"],
+        "step": event.get("step") or "",
+        "error": failure.get("Error") or "",
+        "cause": failure.get("Cause") or "",
+    }
 
 
 def _ending(event: Mapping[str, Any]) -> EndingEvent:

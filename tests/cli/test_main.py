@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -134,6 +135,33 @@ def test_logs_print_the_lines_of_each_attempt(opened: Shop, capsys: pytest.Captu
     opened.audit.start_step(pipeline="orders", run_id=run_id, step="ingest", engine="glue", job_run_id="jr_1", log_group="/g")
     assert run(["logs", run_id]) == 0
     assert f"{to_text(moment)} hello" in capsys.readouterr().out
+
+
+def test_logs_of_a_step_on_a_cluster_are_those_of_its_driver_in_s3(opened: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    s3 = opened.client("s3")
+    s3.create_bucket(Bucket="lake-logs")
+    folder = "emr/orders/j-1/containers/application_1_0001"
+    for container, name, text in (("000001", "stdout", "hello"), ("000002", "stdout", "an executor")):
+        key = f"{folder}/container_1_0001_01_{container}/{name}.gz"
+        s3.put_object(Bucket="lake-logs", Key=key, Body=gzip.compress(f"{text}\n".encode()))
+    run_id = new_run_id()
+    opened.audit.start_run(pipeline="orders", run_id=run_id, trigger="arrival")
+    opened.audit.start_step(
+        pipeline="orders",
+        run_id=run_id,
+        step="ingest",
+        engine="emr",
+        job_run_id="application_1_0001",
+        log_group="s3://lake-logs/emr/orders",
+        log_stream="j-1/containers/application_1_0001",
+    )
+    assert run(["logs", run_id]) == 0
+    found = capsys.readouterr().out
+    assert "hello" in found
+    assert "an executor" not in found
+    s3.delete_object(Bucket="lake-logs", Key=f"{folder}/container_1_0001_01_000001/stdout.gz")
+    assert run(["logs", run_id]) == 1
+    assert "EMR brings it some minutes after" in capsys.readouterr().err
 
 
 def test_a_name_is_answered_with_the_nearest_one() -> None:

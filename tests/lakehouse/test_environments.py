@@ -21,6 +21,7 @@ SIZES_RETENTION_REMOVAL = {
     "log_retention_days",
     "arrivals",
     "glue",
+    "emr",
     "emr_serverless",
     "athena",
     "lifecycle",

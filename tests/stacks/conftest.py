@@ -91,6 +91,10 @@ def flat(value: Any) -> str:
             return f"<{'.'.join(value['Fn::GetAtt'])}>"
         if "Fn::Sub" in value:
             return str(value["Fn::Sub"])
+        if "Fn::Select" in value:
+            number, listed_ = value["Fn::Select"]
+            whole = listed_["Fn::Split"][1] if isinstance(listed_, dict) and "Fn::Split" in listed_ else listed_
+            return f"<{flat(whole)}[{number}]>"
         return json.dumps(value, sort_keys=True)
     return str(value)
 

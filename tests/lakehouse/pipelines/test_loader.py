@@ -276,10 +276,10 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "other engine": (
         "orders",
-        ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, engine: emr}"),
+        ORDERS.replace("bronze.tpch.orders}", "bronze.tpch.orders, engine: athena}"),
         "steps[0].engine",
-        "emr cannot be applied yet",
-        "engine: emr-serverless",
+        "athena cannot be applied yet",
+        "engine: glue",
     ),
     "unknown engine": (
         "orders",

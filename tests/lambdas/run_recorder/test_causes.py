@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lambdas.run_recorder.causes import failure_of
+from lambdas.run_recorder.causes import explained, failure_of
 
 
 def _glue(state: str = "FAILED", **more: str) -> str:
@@ -142,3 +142,51 @@ def test_why_a_job_on_emr_serverless_failed_is_told_like_any_other(cause: str, s
     failure = failure_of(step="refine", error="States.TaskFailed", cause=cause)
     assert (failure.status, failure.reason) == (status, reason)
     assert message is None or failure.message == message
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "message"),
+    [
+        (
+            json.dumps({
+                "Step": {
+                    "Id": "s-1", "Name": "lake-orders-refine",
+                    "Status": {
+                        "State": "FAILED",
+                        "FailureDetails": {"Reason": "Unknown Error.", "Message": "finished with failed status", "LogFile": "s3://logs/stderr.gz"},
+                    },
+                }
+            }),
+            "job_failed",
+            "step refine: s-1 is FAILED: Unknown Error.: finished with failed status (log: s3://logs/stderr.gz)",
+        ),
+        (
+            json.dumps({
+                "Cluster": {
+                    "Id": "j-1",
+                    "Status": {"State": "TERMINATED_WITH_ERRORS", "StateChangeReason": {"Code": "BOOTSTRAP_FAILURE", "Message": "returned 1"}},
+                }
+            }),
+            "job_failed",
+            "step refine: j-1 is TERMINATED_WITH_ERRORS: BOOTSTRAP_FAILURE: returned 1",
+        ),
+        ("RunFailed: quality_gate: too bad", "quality_gate", "step refine: too bad"),
+    ],
+)  # fmt: skip
+def test_why_a_step_or_a_cluster_of_emr_failed_is_told(cause: str, reason: str, message: str) -> None:
+    failure = failure_of(step="refine", error="States.TaskFailed", cause=cause)
+    assert (failure.status, failure.reason, failure.message) == ("FAILED", reason, message)
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "cause"),
+    [
+        ("States.TaskFailed", "quality_gate: too bad", "RunFailed: quality_gate: too bad"),
+        ("States.TaskFailed", "An error occurred (AccessDenied)", "An error occurred (AccessDenied)"),
+        ("States.TaskFailed", "Job aborted: lost executor", "Job aborted: lost executor"),
+        ("States.TaskFailed", "", "what the engine said"),
+        ("States.Timeout", "quality_gate: too bad", "what the engine said"),
+    ],
+)
+def test_a_job_s_own_words_go_before_those_of_its_engine(error: str, told: str, cause: str) -> None:
+    assert explained(error=error, cause="what the engine said", told=told) == cause

@@ -614,3 +614,17 @@ def test_an_unload_that_fails_says_what_athena_said(world: World, ask: Ask) -> N
     run = world.audit.get_run(RUN, pipeline=PIPELINE)
     assert run is not None
     assert run.message == "step load: Athena says: Query exhausted resources"
+
+
+def test_a_machine_that_asks_why_a_job_failed_is_told_what_the_job_wrote_down(world: World, ask: Ask) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    failure = {"Error": "States.TaskFailed", "Cause": '{"Step": {"Status": {"State": "FAILED"}}}'}
+    question: dict[str, Any] = {"action": "explain", "pipeline": PIPELINE, "run_id": run_id, "step": "refine", "failure": failure}
+    assert ask(**question) == failure
+    _step(world, run_id, "ingest", "FAILED", message="files_rejected: another step")
+    assert ask(**question) == failure
+    _step(world, run_id, "refine", "FAILED", message="quality_gate: too bad")
+    assert ask(**question) == {"Error": "States.TaskFailed", "Cause": "RunFailed: quality_gate: too bad"}
+    _step(world, run_id, "refine", "RUNNING", job="application_2")  # a second try that could not say anything any more
+    assert ask(**question) == failure

@@ -1,0 +1,1 @@
+"""Ends the clusters of runs."""
