@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import logging
+import queue
+import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from local.aws import seam
@@ -70,6 +74,24 @@ def _now() -> str:
 
 
 def _put(kind: str, detail: Mapping[str, Any]) -> None:
+    """Have an event put behind those before it: its targets may ask EMR about the very cluster that is changing."""
+    _waiting().put((contextvars.copy_context(), kind, detail))
+
+
+@cache
+def _waiting() -> queue.SimpleQueue[tuple[contextvars.Context, str, Mapping[str, Any]]]:
+    waiting: queue.SimpleQueue[tuple[contextvars.Context, str, Mapping[str, Any]]] = queue.SimpleQueue()
+
+    def send() -> None:
+        while True:
+            context, kind, detail = waiting.get()
+            context.run(_send, kind, detail)
+
+    threading.Thread(target=send, name="emr-events", daemon=True).start()
+    return waiting
+
+
+def _send(kind: str, detail: Mapping[str, Any]) -> None:
     entry = {"Source": "aws.emr", "DetailType": kind, "Detail": json.dumps(detail), "Resources": []}
     try:
         seam.module("services.eventbridge")._put_events({"Entries": [entry]}, allow_aws_source=True)

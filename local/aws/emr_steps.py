@@ -37,6 +37,9 @@ UNKNOWN = "Unknown Error."
 APPLICATION_FAILED = 'Exception in thread "main" org.apache.spark.SparkException: Application {application} finished with failed status'
 """What EMR finds in the log of a step whose driver, elsewhere on the cluster, failed: of the job's own error it knows nothing."""
 
+SIZES_OF_A_CLUSTER = ("spark.default.parallelism", "spark.sql.shuffle.partitions")
+"""Spark defaults that are meant for the cores of many machines: hundreds of tasks for a handful of rows. What a step itself says holds."""
+
 DEFAULT_LOG_TYPES = {"STEP_LOGS": ["STDOUT", "STDERR"], "SPARK_DRIVER": ["STDOUT", "STDERR"]}
 
 
@@ -66,8 +69,9 @@ class Place:
 
     @property
     def defaults(self) -> dict[str, str]:
-        """Spark properties of the cluster."""
-        return emr_checks.properties(self.cluster.get("Configurations") or (), "spark-defaults")
+        """Spark properties of the cluster, but for those that are as large as it is."""
+        given = emr_checks.properties(self.cluster.get("Configurations") or (), "spark-defaults")
+        return {name: value for name, value in given.items() if name not in SIZES_OF_A_CLUSTER}
 
     @property
     def has_iceberg(self) -> bool:

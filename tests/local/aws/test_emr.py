@@ -10,7 +10,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.aws import emr, emr_clusters, emr_commands
+from local.aws import emr, emr_clusters, emr_commands, emr_roles, emr_steps
 from local.aws.spark_submit import SubmitError
 from tests.fixtures.in_process import ACCOUNT, REGION, adapter, client, user
 from tests.fixtures.platform import allow, wait_for
@@ -225,6 +225,32 @@ def test_a_bootstrap_action_is_fetched_with_the_rights_of_the_instances(api: Any
     ]
 
 
+def test_every_state_is_told_in_its_order(api: Any, roles: dict[str, str]) -> None:
+    sqs, events, name = client("sqs"), client("events"), emr_clusters.new_id("told")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.emr"], "detail": {"name": [name]}}))
+    events.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"}])
+    cluster = waiting(api, roles, Name=name)
+    api.terminate_job_flows(JobFlowIds=[cluster])
+    ended(api, cluster)
+    heard: list[dict[str, Any]] = []
+
+    def has_ended() -> bool:
+        for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+            heard.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return len(heard) == 3
+
+    wait_for(has_ended)
+    events.remove_targets(Rule=name, Ids=["q"])
+    assert [event["detail"]["state"] for event in heard] == ["STARTING", "WAITING", "TERMINATED"]
+    assert {event["detail-type"] for event in heard} == {"EMR Cluster State Change"}
+    last = heard[-1]["detail"]
+    assert (last["clusterId"], last["severity"], last["stateChangeReason"]) == (
+        cluster, "INFO", '{"code":"USER_REQUEST","message":"Terminated by user request"}',
+    )  # fmt: skip
+
+
 # ---- protection, idle time, policies -----------------------------------------------------------------------------------
 
 
@@ -291,7 +317,7 @@ def test_policies_and_tags_are_put_shown_and_removed(api: Any, roles: dict[str, 
 
 def test_who_makes_a_cluster_may_tag_it_and_pass_both_roles(api: Any, roles: dict[str, str]) -> None:
     del api
-    instance_role = emr.emr_roles.of_profile(roles["JobFlowRole"])
+    instance_role = emr_roles.of_profile(roles["JobFlowRole"])
     tags = [{"Key": "machine", "Value": "m"}]
     own: dict[str, Any] = {"Condition": {"StringEquals": {"aws:RequestTag/machine": "m"}}}
     statements = {
@@ -426,6 +452,16 @@ def test_a_step_is_sorted_out() -> None:
     plain = emr_commands.read(step("spark-submit", "--deploy-mode=cluster", "s3://b/k.py"), defaults={})
     assert (plain.deploy_mode, plain.attempts) == ("cluster", 2)  # YARN starts a driver twice unless it is told otherwise
     assert emr_commands.read(step(), defaults={}).attempts == 1  # in deploy mode client nobody starts it again
+
+
+def test_the_size_of_a_cluster_does_not_become_the_size_of_a_laptops_jobs() -> None:
+    defaults = {"spark.default.parallelism": "400", "spark.sql.shuffle.partitions": "400", "spark.x": "1"}
+    cluster: dict[str, Any] = {"Id": "j-1", "Configurations": [{"Classification": "spark-defaults", "Properties": defaults}]}
+    role = emr_roles.of_instances(f"arn:aws:iam::{ACCOUNT}:role/r", "i-1")
+    place = emr_steps.Place(cluster=cluster, instance="i-1", instances=role, application="application_1_0001")
+    assert place.defaults == {"spark.x": "1"}
+    own = emr_commands.read(step("spark-submit", "--conf", "spark.sql.shuffle.partitions=7", "s3://b/k.py"), defaults=place.defaults)
+    assert own.submission.conf["spark.sql.shuffle.partitions"] == "7"
 
 
 # ---- security configurations ---------------------------------------------------------------------------------------------

@@ -89,8 +89,14 @@ def test_a_step_writes_a_table_as_its_own_role_and_its_logs_as_the_instances(clu
     assert {"sts:AssumeRole", "sts:TagSession", "s3:PutObject"} <= done
     clusters.client.terminate_job_flows(JobFlowIds=[cluster])
     clusters.client.get_waiter("cluster_terminated").wait(ClusterId=cluster, WaiterConfig=FAST)
+    heard: list[dict[str, Any]] = []
+
+    def has_ended() -> bool:
+        heard.extend(event for event in read() if event["detail"]["clusterId"] == cluster)
+        return any(event["detail"]["state"] == "TERMINATED" for event in heard)
+
+    wait_for(has_ended)
     lake.aws.client("events").remove_targets(Rule=rule, Ids=["q"])
-    heard = [event for event in read() if event["detail"]["clusterId"] == cluster]
     of_steps = [event["detail"]["state"] for event in heard if event["detail-type"] == "EMR Step Status Change"]
     of_clusters = [event["detail"] for event in heard if event["detail-type"] == "EMR Cluster State Change"]
     assert sorted(of_steps) == ["COMPLETED", "PENDING", "RUNNING"]
