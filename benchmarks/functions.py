@@ -16,7 +16,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.pairs import Figure, take_turns
+from benchmarks.pairs import PAIRS, Figure, take_turns
 from constructs_lib.packaging import function_bundle
 from tools.packages import pip_install
 
@@ -70,7 +70,7 @@ class Cold:
     mb: float
 
 
-def measure(root: Path) -> list[Figure]:
+def measure(root: Path, *, pairs: int = PAIRS) -> list[Figure]:
     """Measure every function.
 
     Args:
@@ -78,7 +78,7 @@ def measure(root: Path) -> list[Figure]:
     """
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
-        paths = _lay_out(root, Path(folder))
+        paths = lay_out(root, Path(folder))
         for name, services in FUNCTIONS.items():
             handler = f"import lambdas.{name}.handler"
             clients = "from lakehouse.aws import client\n" + "\n".join(f'client("{service}")' for service in services)
@@ -88,7 +88,7 @@ def measure(root: Path) -> list[Figure]:
                 ("bare boto3 + Powertools", handler, BARE, (1.3, 1.3)),
                 ("bare boto3 + Powertools, clients made", f"{handler}\n{clients}", f"{BARE}\n{bare_clients}", (1.3, 1.3)),
             ):
-                ours, theirs = take_turns(lambda code=code: _start(code, paths), lambda code=peer_code: _start(code, paths))
+                ours, theirs = take_turns(lambda code=code: _start(code, paths), lambda code=peer_code: _start(code, paths), pairs=pairs)
                 for unit, limit in zip(("ms", "mb"), limits, strict=True):
                     figures.append(
                         Figure(
@@ -102,7 +102,7 @@ def measure(root: Path) -> list[Figure]:
     return figures
 
 
-def _lay_out(root: Path, folder: Path) -> list[Path]:
+def lay_out(root: Path, folder: Path) -> list[Path]:
     """Folders for the import path: the deployed bundle, pandas, and the runtime's packages with their compiled files."""
     bundle, pandas, runtime = folder / "bundle", root / ".cache" / "pandas", folder / "runtime"
     with zipfile.ZipFile(function_bundle().path) as content:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -106,22 +106,57 @@ def wait(
 
 
 @app.command(name="run")
-def run_pipelines(
-    pipelines: Annotated[list[str], typer.Argument(metavar="PIPELINE...", help="Pipelines that no file starts; they run side by side.")],
+def run_pipelines(  # noqa: PLR0917 - typer hands over each option by name
+    pipelines: Annotated[list[str], typer.Argument(metavar="PIPELINE...", help="Pipelines; without days those that no file starts.")],
+    date: Annotated[
+        datetime | None,
+        typer.Option(
+            "--date", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="A day to run: its files again, or the date given to the run."
+        ),
+    ] = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First of several days, run in order.")
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last of several days; 366 days at most.")
+    ] = None,
+    concurrency: Annotated[
+        int,
+        typer.Option(
+            "--concurrency", metavar="N", min=1, max=20, help="Pipelines whose days run side by side; one pipeline runs a day at a time."
+        ),
+    ] = 2,
+    is_again: Annotated[bool, typer.Option("--again", help="Run days again that have succeeded for an earlier command.")] = False,  # noqa: FBT002
     timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=1, help="Longest to wait, in seconds.")] = DEFAULT_TIMEOUT_SECONDS,
     as_json: AsJson = False,  # noqa: FBT002
     env: Env = "local",
 ) -> None:
-    """Start runs by hand and wait for their end; exit code 1 if one failed."""
+    """Start runs by hand, or run days again, and wait for their end; exit code 1 if one failed. A command that was interrupted goes on when it is repeated."""
+    from cli.backfill import backfill, days_of
     from cli.run import run as start
 
+    day, begin, end = (None if moment is None else moment.date() for moment in (date, first, last))
+    days = days_of(day=day, first=begin, last=end, today=datetime.now(UTC).date())
     session = open_session(env)
-    with Progress(f"starting {', '.join(pipelines)}") as progress:
-        found = start(session, pipelines=pipelines, timeout_seconds=timeout, progress=progress)
-    _output(as_json).show(found)
-    failed = [run.run_id for run in found.runs if run.status not in {"SUCCEEDED", "SKIPPED"}]
-    if failed:
-        raise CommandError(f"{len(failed)} of {len(found.runs)} runs failed: `lake show {failed[0]}{_suffix(env)}`")
+    if not days:
+        with Progress(f"starting {', '.join(pipelines)}") as progress:
+            found = start(session, pipelines=pipelines, timeout_seconds=timeout, progress=progress)
+        _output(as_json).show(found)
+        failed = [run.run_id for run in found.runs if run.status not in {"SUCCEEDED", "SKIPPED"}]
+        if failed:
+            raise CommandError(f"{len(failed)} of {len(found.runs)} runs failed: `lake show {failed[0]}{_suffix(env)}`")
+        return
+    with Progress(f"running {len(days)} days of {', '.join(pipelines)}") as progress:
+        filled = backfill(
+            session, pipelines=pipelines, days=days, concurrency=concurrency, is_again=is_again, timeout_seconds=timeout, progress=progress
+        )
+    _output(as_json).show(filled)
+    bad = [day for day in filled.days if day.outcome in {"FAILED", "TIMED_OUT", "RUNNING", "NOT_STARTED"}]
+    if bad:
+        shown = next((f": `lake show {day.run.run_id}{_suffix(env)}`" for day in bad if day.run), "")
+        raise CommandError(
+            f"{len(bad)} of {len(filled.days)} days failed or were not started{shown}; then repeat the command: it goes on there"
+        )
 
 
 @app.command()

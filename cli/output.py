@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape as without_markup
 from rich.table import Table as Grid
 
-from cli.results import Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Tables, Waited
+from cli.results import Backfill, Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Tables, Waited
 from cli.terminal import visible
 from lakehouse.clock import from_text
 
@@ -32,6 +32,9 @@ _COLOURS = {
     "OK": "green",
     "RUNNING": "cyan",
     "SKIPPED": "yellow",
+    "NO_FILES": "yellow",
+    "NOT_STARTED": "red",
+    "DONE_BEFORE": "green",
     "INSUFFICIENT_DATA": "yellow",
     "FAILED": "red",
     "TIMED_OUT": "red",
@@ -77,6 +80,8 @@ class TextOutput:
                 )
             case RunDetail():
                 self._detail(result)
+            case Backfill():
+                self._backfill(result)
             case Waited():
                 self._waited(result)
             case QueryResult():
@@ -139,6 +144,29 @@ class TextOutput:
             ),
             numbers=("s", "rows", "silver", "superseded", "quarantined"),
         )  # fmt: skip
+
+    def _backfill(self, backfill: Backfill) -> None:
+        self.table(
+            ("day", "pipeline", "outcome", "files", "run", "s", "rows", "silver", "quarantined", "what there is to say"),
+            (
+                (
+                    day.date,
+                    day.pipeline,
+                    day.outcome,
+                    day.files,
+                    day.run.run_id if day.run else "",
+                    _seconds(day.run) if day.run else "",
+                    *(
+                        (day.run.counts.rows_in, day.run.counts.silver, day.run.counts.quarantined)
+                        if day.run and day.run.counts
+                        else ("",) * 3
+                    ),
+                    day.message or (day.run.reason if day.run else ""),
+                )
+                for day in backfill.days
+            ),
+            numbers=("files", "s", "rows", "silver", "quarantined"),
+        )
 
     def _detail(self, detail: RunDetail) -> None:
         run = detail.run

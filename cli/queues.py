@@ -16,13 +16,14 @@ def queues(session: Session) -> Iterator[Queue]:
         dead = _counts(session, session.names.dead_letter_queue(pipeline.name))
         yield Queue(
             pipeline=pipeline.name,
-            waiting=arrivals["ApproximateNumberOfMessages"] + arrivals["ApproximateNumberOfMessagesDelayed"],
+            # Delayed ones are reminders that starters send themselves: no arrivals.
+            waiting=arrivals["ApproximateNumberOfMessages"],
             in_flight=arrivals["ApproximateNumberOfMessagesNotVisible"],
             dead=dead["ApproximateNumberOfMessages"] + dead["ApproximateNumberOfMessagesNotVisible"],
         )
 
 
-_COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+_COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
 
 def _counts(session: Session, name: str) -> dict[str, int]:

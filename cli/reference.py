@@ -34,6 +34,9 @@ SHAPES: dict[str, type] = {
 }
 """What each verb with `--json` prints."""
 
+OF_DAYS: dict[str, type] = {"run": results.Backfill}
+"""What a verb with `--json` prints if it is given days."""
+
 _INTRODUCTION = """# `lake`, the command line
 
 <!-- Written by `python -m cli.reference`; do not edit. -->
@@ -79,6 +82,8 @@ def _verbs() -> Iterator[str]:
             lines.append(f"| `{shown}` | {default} | {parameter.help} |")
         if name in SHAPES:
             lines += ["", f"With `--json`: [{SHAPES[name].__name__}](#{SHAPES[name].__name__.lower()})."]
+        if name in OF_DAYS:
+            lines[-1] += f" With days as well: [{OF_DAYS[name].__name__}](#{OF_DAYS[name].__name__.lower()})."
         yield "\n".join(lines) + "\n"
 
 
@@ -104,7 +109,7 @@ def _exit_codes() -> str:
 def _shapes() -> Iterator[str]:
     yield "## JSON shapes\n\nTimes are texts, ISO 8601 in UTC. A key is always there; what may be missing is null.\n"
     seen: list[type] = []
-    for shape in SHAPES.values():
+    for shape in (*SHAPES.values(), *OF_DAYS.values()):
         _collect(shape, seen)
     for shape in seen:
         meanings = meanings_of(shape)

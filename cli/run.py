@@ -13,7 +13,7 @@ from cli.runs import run_of
 from cli.session import Session
 from lakehouse.audit_records import RunRecord
 from lakehouse.clock import utc_now
-from lakehouse.pipelines.spec import Arrival
+from lakehouse.pipelines.spec import Arrival, PipelineSpec
 from lakehouse.run_ids import new_run_id
 
 POLL_SECONDS = 1.0
@@ -43,7 +43,7 @@ def run(
         WrongUseError: There is no such pipeline, or files start it.
         CommandError: The time is over; the runs go on.
     """
-    for name in pipelines:
+    for name in specs_of(session, pipelines):
         _require_startable(session, name)
     deadline = clock() + timeout_seconds
     started = {_start(session, name): name for name in dict.fromkeys(pipelines)}
@@ -61,29 +61,45 @@ def run(
     return Runs(env=session.env, runs=[run_of(record, now=utc_now()) for record in found.values() if record is not None])
 
 
+def specs_of(session: Session, pipelines: Sequence[str]) -> dict[str, PipelineSpec]:
+    """Specs of pipelines by name, each once, in the order given.
+
+    Raises:
+        WrongUseError: There is no such pipeline.
+    """
+    specs = {spec.name: spec for spec in session.pipelines}
+    for name in pipelines:
+        if name not in specs:
+            raise WrongUseError(f"there is no pipeline {name!r}{nearest(name, specs)}")
+    return {name: specs[name] for name in pipelines}
+
+
+def machine_arn(session: Session, pipeline: str) -> str:
+    """The state machine of a pipeline."""
+    names = session.names
+    return f"arn:aws:states:{names.region}:{names.account}:stateMachine:{names.state_machine(pipeline)}"
+
+
 def _is_over(record: RunRecord) -> bool:
     return record.is_ended or record.is_lost(utc_now())
 
 
 def _require_startable(session: Session, name: str) -> None:
-    specs = {spec.name: spec for spec in session.pipelines}
-    if name not in specs:
-        raise WrongUseError(f"there is no pipeline {name!r}{nearest(name, specs)}")
-    trigger = specs[name].trigger
+    trigger = specs_of(session, [name])[name].trigger
     if isinstance(trigger, Arrival):
         raise WrongUseError(
-            f"files start {name}: drop one, `lake drop {trigger.dataset} FILE --env {session.env}`; the page on operating says how to repeat a run over "
-            "files that are there already"
+            f"files start {name}: drop one, `lake drop {trigger.dataset} FILE --env {session.env}`, or run the files of a day again, "
+            f"`lake run {name} --date YYYY-MM-DD --env {session.env}`"
         )
 
 
 def _start(session: Session, pipeline: str) -> str:
-    names, run_id = session.names, new_run_id()
+    run_id = new_run_id()
     given = {
         "pipeline": pipeline, "run_id": run_id, "trigger": "manual", "attempt": 1, "manifest": None, "batch_id": None, "files": 0,
     }  # fmt: skip
     session.client("stepfunctions").start_execution(
-        stateMachineArn=f"arn:aws:states:{names.region}:{names.account}:stateMachine:{names.state_machine(pipeline)}",
+        stateMachineArn=machine_arn(session, pipeline),
         name=f"manual-{run_id}",
         input=json.dumps(given),
     )

@@ -84,10 +84,6 @@ class Session:
             self._clients[service] = self._operator.client(service, **_client_options(self.access))
         return self._clients[service]
 
-    def client_as_user(self, service: str) -> Any:
-        """A boto3 client that acts as whoever runs the command, for what the operator role may not do."""
-        return _user(self.access).client(service, **_client_options(self.access))
-
     @cached_property
     def audit(self) -> AuditTrail:
         """The audit trail, read as the operator."""

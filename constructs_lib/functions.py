@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from weakref import WeakKeyDictionary
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
@@ -31,6 +31,9 @@ MAX_MEMORY_MB = 10_240
 
 _CODE = "Lakehouse::FunctionCode"
 """Id of the code in its stack; nobody calls a construct of their own so by chance."""
+
+_PLACES: WeakKeyDictionary[Stack, tuple[str, str]] = WeakKeyDictionary()
+"""Where the code of each stack lies."""
 
 
 class PlatformFunction(Construct):
@@ -85,7 +88,7 @@ class PlatformFunction(Construct):
         )
         self.role = iam.Role(self, "Role", assumed_by=service_principal("lambda.amazonaws.com"), description=f"Runs {name}")
         grant = log_group.grants.write(self.role)
-        code = _shared_code(self)
+        bucket, key = _shared_code(self)
         # The L2 function adds permissions and dependencies of its own accord, and costs twice the time.
         self.resource = lambda_.CfnFunction(
             self,
@@ -95,7 +98,7 @@ class PlatformFunction(Construct):
             runtime=RUNTIME,
             architectures=[ARCHITECTURE],
             handler=f"lambdas.{package}.handler.handler",
-            code={"s3Bucket": code.s3_bucket_name, "s3Key": code.s3_object_key},
+            code={"s3Bucket": bucket, "s3Key": key},
             role=self.role.role_arn,
             environment={"variables": dict(environment)} if environment else None,
             timeout=timeout_seconds,
@@ -126,12 +129,16 @@ def function_arn(name: str) -> str:
     return arn("lambda", f"function:{name}")
 
 
-def _shared_code(scope: Construct) -> assets.Asset:
-    """The one code asset of a stack: staged once, not once a function."""
+def _shared_code(scope: Construct) -> tuple[str, str]:
+    """Bucket and key of the one code asset of a stack: staged once, not once a function."""
     stack = Stack.of(scope)
-    existing = stack.node.try_find_child(_CODE)
-    if existing is None:
+    place = _PLACES.get(stack)
+    if place is None:
+        require(
+            stack.node.try_find_child(_CODE) is None,
+            f"the id {_CODE!r} belongs to the code of functions: give your own construct another id",
+        )
         bundle = function_bundle()
-        return assets.Asset(stack, _CODE, path=str(bundle.path), asset_hash=bundle.content_hash)
-    require(isinstance(existing, assets.Asset), f"the id {_CODE!r} belongs to the code of functions: give your own construct another id")
-    return cast("assets.Asset", existing)
+        code = assets.Asset(stack, _CODE, path=str(bundle.path), asset_hash=bundle.content_hash)
+        place = _PLACES[stack] = (code.s3_bucket_name, code.s3_object_key)
+    return place

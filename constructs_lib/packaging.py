@@ -16,7 +16,8 @@ import lakehouse
 from constructs_lib.checks import require
 
 BUNDLED = Path(__file__).parent / "_bundled"
-"""What the wheel carries: `python` (third-party packages for functions, put there by set-up), `emr` (those for jobs on EMR), `jobs` and `lambdas`."""
+"""What the wheel carries: `python` (third-party packages for functions, put there by set-up), `emr` (those for jobs on EMR), `roots` (certificates that
+jobs trust databases by), `jobs` and `lambdas`."""
 
 AUTHORING_ONLY = ("lakehouse/contracts/compiler/", "lakehouse/pipelines/", "lakehouse/environments.py")
 """Parts of the library that only people who write contracts need; they import what no deployed code has."""
@@ -54,8 +55,8 @@ def function_bundle() -> CodeBundle:
 
 @cache
 def job_bundle() -> CodeBundle:
-    """Code that every job imports: `jobs` with its transforms and the library."""
-    return _zip("jobs", {**_tree(_deployed("jobs"), "jobs/"), **_without(_library(), AUTHORING_ONLY)})
+    """Code that every job imports: `jobs` with its transforms and the library, which trusts databases by the authorities of RDS."""
+    return _zip("jobs", {**_tree(_deployed("jobs"), "jobs/"), **_without(_library(), AUTHORING_ONLY), **_authorities()})
 
 
 @cache
@@ -141,6 +142,15 @@ def _packages(folder: Path, *, of: str) -> dict[str, Path]:
     """Third-party packages; without them everything would fail at its first import."""
     files = _tree(folder, "")
     require(bool(files), f"the packages of {of} are not at {folder}: run `make setup` in the checkout, or install the wheel again")
+    return files
+
+
+def _authorities() -> dict[str, Path]:
+    """Certificates that `lakehouse.spark` trusts databases by."""
+    files = _tree(BUNDLED / "roots", "lakehouse/")
+    require(
+        bool(files), f"the authorities of RDS are not at {BUNDLED / 'roots'}: run `make setup` in the checkout, or install the wheel again"
+    )
     return files
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from aws_cdk import Acknowledgment, Stack, Token, Validations
 from aws_cdk import aws_iam as iam
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from constructs_lib.arns import readable, refuse_alias
 from constructs_lib.checks import require
@@ -24,6 +26,63 @@ _GIVEN: WeakKeyDictionary[iam.IGrantable, dict[_Statement, iam.Grant]] = WeakKey
 
 _EXPLAINED: WeakKeyDictionary[Construct, tuple[Validations, set[str]]] = WeakKeyDictionary()
 """Findings that each construct has explained."""
+
+MAX_STATEMENT = 2000
+"""Most characters of the ARNs of one statement: the CDK spreads a large policy over several, but never one statement."""
+
+
+class _Pending:
+    """A permission that its role will have; stands for the grant until then."""
+
+    success = True
+
+    def __init__(self, statement: _Statement) -> None:
+        self.statement = statement
+        self.dependents: list[IConstruct] = []
+
+    def apply_before(self, *constructs: IConstruct) -> None:
+        """Have the constructs wait for the permission."""
+        self.dependents += constructs
+
+    def assert_success(self) -> None:
+        """A role of the stack's own always takes a permission."""
+
+
+class _Role:
+    """What is gathered for one role."""
+
+    def __init__(self) -> None:
+        self.pending: list[_Pending] = []
+        self.findings: dict[str, str] = {}
+
+
+_gathering: list[dict[iam.Role, _Role]] = []
+"""What is gathered, by role; empty while every permission is added at once."""
+
+
+@contextmanager
+def gathered() -> Iterator[None]:
+    """Gather the permissions of roles, and add them at the end: one call into the CDK for all that differ in their resources or in their actions alone.
+
+    Policies mean the same as without it. Of the grants that are returned meanwhile, `apply_before`, `success` and `assert_success` work.
+    """
+    if _gathering:
+        yield
+        return
+    roles: dict[iam.Role, _Role] = {}
+    _gathering.append(roles)
+    try:
+        yield
+    finally:
+        _gathering.clear()
+    for role, found in roles.items():
+        grants = {statement: _add(role, statement) for statement in merged(pending.statement for pending in found.pending)}
+        for pending in found.pending:
+            if pending.dependents:
+                for statement, grant in grants.items():
+                    if _is_part(pending.statement, statement):
+                        grant.apply_before(*pending.dependents)
+        _explain(role, found.findings)
 
 
 def allow(
@@ -52,25 +111,83 @@ def allow(
     for resource in resources:
         refuse_alias(resource)
     patterns = [resource for resource in resources if "*" in resource]
+    findings: dict[str, str] = {}
     if patterns:
         require(because is not None, f"{readable(patterns[0])!r} is a pattern: name the resource, or say `because` why nobody can")
         assert because is not None
-        acknowledge(grantee, *(f"AwsSolutions-IAM5[Resource::{_printed(grantee, pattern)}]" for pattern in patterns), reason=because)
+        findings = {f"AwsSolutions-IAM5[Resource::{_printed(grantee, pattern)}]": because for pattern in patterns}
     given = _GIVEN.setdefault(grantee, {})
     statement = (tuple(actions), tuple(resources), json.dumps(conditions, sort_keys=True))
     if statement in given:
         return given[statement]
-    grant = iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=list(resources), conditions=conditions)
-    if not isinstance(grantee, iam.Role):
-        _require_effect(grant, grantee)
+    if _gathering and isinstance(grantee, iam.Role):
+        role = _gathering[0].setdefault(grantee, _Role())
+        pending = _Pending(statement)
+        role.pending.append(pending)
+        role.findings.update(findings)
+        grant = cast("iam.Grant", pending)
+    else:
+        _explain(grantee, findings)
+        grant = _add(grantee, statement)
+        if not isinstance(grantee, iam.Role):
+            _require_effect(grant, grantee)
     given[statement] = grant
     return grant
+
+
+def wait_for_permissions(construct: IConstruct, role: iam.Role) -> None:
+    """Have a construct wait for everything that a role was permitted so far.
+
+    Args:
+        construct: What has to come after.
+        role: A role of the same stack.
+    """
+    for grant in _GIVEN.get(role, {}).values():
+        grant.apply_before(construct)
+
+
+def merged(statements: Iterable[_Statement]) -> list[_Statement]:
+    """Few statements that mean the same: those on the same resources together, then those with the same actions, as long as none gets too large.
+
+    Args:
+        statements: Actions, resources and conditions (JSON) of each.
+    """
+    by_resource: dict[tuple[str, str], dict[str, None]] = {}
+    for actions, resources, conditions in statements:
+        for resource in resources:
+            by_resource.setdefault((resource, conditions), {}).update(dict.fromkeys(actions))
+    by_actions: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for (resource, conditions), actions in by_resource.items():
+        by_actions.setdefault((tuple(sorted(actions)), conditions), []).append(resource)
+    return [(actions, part, conditions) for (actions, conditions), resources in by_actions.items() for part in _parts(resources)]
+
+
+def _parts(resources: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    part: list[str] = []
+    for resource in resources:
+        if part and sum(map(len, part)) + len(resource) > MAX_STATEMENT:
+            yield tuple(part)
+            part = []
+        part.append(resource)
+    yield tuple(part)
+
+
+def _is_part(some: _Statement, whole: _Statement) -> bool:
+    """Whether a merged statement holds something of another."""
+    return some[2] == whole[2] and set(some[0]) <= set(whole[0]) and not set(some[1]).isdisjoint(whole[1])
+
+
+def _add(grantee: iam.IGrantable, statement: _Statement) -> iam.Grant:
+    actions, resources, conditions = statement
+    return iam.Grant.add_to_principal(
+        grantee=grantee, actions=list(actions), resource_arns=list(resources), conditions=json.loads(conditions)
+    )
 
 
 def _printed(grantee: iam.IGrantable, text: str) -> str:
     """An ARN as cdk-nag prints it: what only the deployment knows under its logical name."""
     text = readable(text)
-    if not isinstance(grantee, Construct) or not Token.is_unresolved(text):
+    if not isinstance(grantee, Construct) or "${Token[" not in text:
         return text
     return _flat(Stack.of(grantee).resolve(text))
 
@@ -114,13 +231,19 @@ def acknowledge(scope: object, *findings: str, reason: str) -> None:
         findings: Exact ids, such as `AwsSolutions-S1`.
         reason: Why it is right as it is.
     """
-    if isinstance(scope, Construct):
-        validations, known = _EXPLAINED.get(scope) or (Validations.of(scope), set[str]())
-        _EXPLAINED[scope] = (validations, known)
-        unknown = [finding for finding in dict.fromkeys(findings) if finding not in known]
-        known.update(unknown)
-        if unknown:
-            validations.acknowledge(*(Acknowledgment(id=finding, reason=reason) for finding in unknown))
+    _explain(scope, dict.fromkeys(findings, reason))
+
+
+def _explain(scope: object, findings: Mapping[str, str]) -> None:
+    """Explain findings, each with its own reason."""
+    if not isinstance(scope, Construct) or not findings:
+        return
+    validations, known = _EXPLAINED.get(scope) or (Validations.of(scope), set[str]())
+    _EXPLAINED[scope] = (validations, known)
+    unknown = {finding: reason for finding, reason in findings.items() if finding not in known}
+    known.update(unknown)
+    if unknown:
+        validations.acknowledge(*(Acknowledgment(id=finding, reason=reason) for finding, reason in unknown.items()))
 
 
 def service_principal(service: str, *, conditions: Mapping[str, Any] | None = None) -> iam.IPrincipal:
@@ -130,8 +253,14 @@ def service_principal(service: str, *, conditions: Mapping[str, Any] | None = No
         service: Such as `glue.amazonaws.com`.
         conditions: When it may act.
     """
-    # The CDK's Python stubs name one argument differently in the class and in its interface, so no type checker sees that they fit.
-    return cast("iam.IPrincipal", iam.ServicePrincipal(service, conditions=conditions))
+    return _service_principal(service, json.dumps(conditions, sort_keys=True))
+
+
+@cache
+def _service_principal(service: str, conditions: str) -> iam.IPrincipal:
+    # A principal belongs to no app: one serves all roles that trust it. The CDK's Python stubs name one argument differently in the class and in its
+    # interface, so no type checker sees that they fit.
+    return cast("iam.IPrincipal", iam.ServicePrincipal(service, conditions=json.loads(conditions)))
 
 
 def account_principal() -> iam.IPrincipal:

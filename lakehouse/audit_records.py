@@ -50,7 +50,7 @@ class RunRecord(_Record):
         status: Where it stands.
         reason: Code of docs/cli.md, or "".
         message: Sentence for people, or "".
-        trigger: arrival, after, schedule or manual.
+        trigger: arrival, after, schedule, manual or backfill.
         attempt: 1, or more if arrivals of a failed run were taken again.
         started_at: UTC text.
         ended_at: UTC text, None while it runs.

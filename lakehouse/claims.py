@@ -4,7 +4,7 @@ Items of the control table (partition `pk`, sort `sk`):
 
 - `claim#<bucket>/<key>` / `<version id>`: who deals with a file version. CLAIMED while a batch is put together (until `claimed_until`,
   then it is free again), STARTED once its run was started, SKIPPED with a reason if it starts nothing.
-- `claim#after/<pipeline>` / `<execution ARN>`: the same for the success of an upstream run.
+- `claim#after/<pipeline>` / `<execution ARN>`: the same for the end of an upstream run that published (`lakehouse.held_ends` has those that wait).
 - `claim#schedule/<pipeline>` / `<moment>`: the same for a time of the pipeline's schedule.
 - `content#<domain>.<dataset>` / `<read as>:<digest>`: which file version holds these bytes, read in this way, so that the same bytes again
   are recognised. The same bytes read as another format are other rows.
@@ -27,7 +27,8 @@ from typing import Any, Literal
 from lakehouse.audit import TTL_DAYS, AuditTrail
 from lakehouse.audit_records import FILES_REJECTED, UNSUCCESSFUL
 from lakehouse.clock import Clock, from_text, to_text, utc_now
-from lakehouse.run_ids import moment_of
+from lakehouse.manifests import ManifestFile
+from lakehouse.run_ids import first_run_id, moment_of
 from lakehouse.state_table import Item, StateTable
 
 ClaimStatus = Literal["CLAIMED", "STARTED", "SKIPPED"]
@@ -40,6 +41,11 @@ AFTER = "after"
 
 SCHEDULE = "schedule"
 """Stands for the bucket in claims of scheduled times."""
+
+TAG = "etag:"
+"""Begins the identity of bytes that were not read: S3's entity tag follows, and the size."""
+
+_GZIP = ".gz"
 
 LOST_MINUTES = 15
 """A run that is not in the audit so long after it was decided upon never began: beginning is the first thing that it does."""
@@ -106,6 +112,26 @@ class Claim:
     def is_content(self) -> bool:
         """Whether its bytes count when others are judged: it was loaded, or held the same bytes as what was."""
         return self.digest is not None and (self.status != "SKIPPED" or self.reason == SAME_CONTENT)
+
+    def manifest_file(self) -> ManifestFile:
+        """The file version as manifests name it.
+
+        Raises:
+            ValueError: It is of no format, so no job reads it.
+        """
+        if not self.read_as:
+            raise ValueError(f"{self.uri} is of no format that a job reads: leave it out of manifests")
+        known: Any = self.read_as.removesuffix(_GZIP)
+        return ManifestFile(
+            bucket=self.bucket,
+            key=self.key,
+            version_id=self.version_id,
+            size=self.size,
+            sha256=None if self.digest is None or self.digest.startswith(TAG) else self.digest,
+            sequence=self.sequence,
+            format=known,
+            compression="gzip" if self.read_as.endswith(_GZIP) else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,10 +274,21 @@ class Claims:
     def launch(self, *, pipeline: str, run_id: str) -> Launch | None:
         """The decision to start a run, or None if there is none."""
         item = self._table.get(_launch_place(pipeline, run_id))
-        if item is None:
-            return None
-        held: dict[str, Any] = {"manifest": None, **{name: item[name] for name in _LAUNCH_FIELDS if name in item}}
-        return Launch(**held)
+        return None if item is None else _launch(item)
+
+    def newest_launch(self, *, pipeline: str) -> Launch | None:
+        """The newest decision to start a run of a pipeline, or None."""
+        found = self._table.query("#pk = :pk", {"pk": _launch_place(pipeline, "")["pk"]}, newest_first=True, page_size=1)
+        return next((_launch(item) for item in found), None)
+
+    def launches(self, *, pipeline: str, since: datetime) -> list[Launch]:
+        """Decisions to start runs of a pipeline whose batches were begun at or after a moment, the newest first."""
+        values = {"pk": _launch_place(pipeline, "")["pk"], "first": first_run_id(since)}
+        return [_launch(item) for item in self._table.query("#pk = :pk AND #sk >= :first", values, newest_first=True)]
+
+    def is_lost(self, launch: Launch) -> bool:
+        """Whether a run that the audit does not know was decided upon so long ago that it never began."""
+        return self._is_lost(from_text(launch.decided_at))
 
     def _is_rejected(self, claim: Claim) -> bool:
         outcome = self._audit.get_file(pipeline=claim.pipeline, run_id=claim.run_id, source=claim.uri, version=claim.version_id)
@@ -279,6 +316,11 @@ def _content_place(claim: Claim, dataset: str) -> dict[str, str]:
 
 def _launch_place(pipeline: str, run_id: str) -> dict[str, str]:
     return {"pk": f"launch#{pipeline}", "sk": run_id}
+
+
+def _launch(item: Item) -> Launch:
+    held: dict[str, Any] = {"manifest": None, **{name: item[name] for name in _LAUNCH_FIELDS if name in item}}
+    return Launch(**held)
 
 
 def _item(claim: Claim) -> Item:

@@ -45,6 +45,12 @@ class Arrivals(_Section):
 
     batch_seconds: int = Field(default=60, ge=0, le=300, description="Longest wait for more files before a run starts.")
     batch_size: int = Field(default=1000, ge=1, le=1000, description="Most events that one call of the arrival starter takes.")
+    follow_minutes: int = Field(
+        default=30,
+        ge=0,
+        le=1440,
+        description="Longest that a pipeline which follows others waits for those of them that are under way, once one has published.",
+    )
 
     @model_validator(mode="after")
     def _window_for_large_batches(self) -> Arrivals:
@@ -160,6 +166,8 @@ class Athena(_Section):
     scan_limit_mb: int = Field(
         default=10_000, ge=MIN_SCAN_LIMIT_MB, description=f"Most data that one query may read; Athena's floor is {MIN_SCAN_LIMIT_MB}."
     )
+    hourly_scan_mb: int = Field(default=100_000, ge=1, description="Data that all queries may read in an hour before somebody is told.")
+    failed_queries: int = Field(default=10, ge=1, description="Failed queries in five minutes of which somebody is told.")
 
 
 class Warehouse(_Section):

@@ -22,6 +22,11 @@ def new_run_id(moment: datetime | None = None) -> str:
     return str(uuid.UUID(int=number))
 
 
+def first_run_id(moment: datetime) -> str:
+    """The least id that a run may have that begins at a moment: ids of earlier milliseconds sort before it, all others after it."""
+    return str(uuid.UUID(int=(int(moment.timestamp() * 1000) & (1 << 48) - 1) << 80))
+
+
 def moment_of(run_id: str) -> datetime:
     """When an id was made, to the millisecond.
 

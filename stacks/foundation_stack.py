@@ -6,7 +6,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from constructs_lib.catalog import AthenaWorkgroup
-from constructs_lib.observability import AlertTopics
+from constructs_lib.observability import AlertTopics, WorkgroupAlarms
 from constructs_lib.orchestration import RunTables
 from constructs_lib.security import DataKeys
 from constructs_lib.storage import DataLake, RawLifecycle, Transition
@@ -43,7 +43,7 @@ class FoundationStack(PlatformStack):
             logs_days=environment.lifecycle.logs_expire_days,
             removal_policy=self.removal_policy,
         )
-        AthenaWorkgroup(
+        workgroup = AthenaWorkgroup(
             self,
             "Workgroup",
             name=names.workgroup,
@@ -59,7 +59,16 @@ class FoundationStack(PlatformStack):
             is_deletion_protected=environment.termination_protection,
             removal_policy=self.removal_policy,
         )
-        AlertTopics(self, "Alerts", names=names, key=keys.messaging, emails=environment.alerts.emails)
+        topics = AlertTopics(self, "Alerts", names=names, key=keys.messaging, emails=environment.alerts.emails)
+        WorkgroupAlarms(
+            self,
+            "WorkgroupAlarms",
+            names=names,
+            workgroup=workgroup,
+            topics=topics.by_name,
+            hourly_scan_mb=environment.athena.hourly_scan_mb,
+            failed_queries=environment.athena.failed_queries,
+        )
         for domain in KEYS:
             key = getattr(keys, domain)
             ssm.CfnParameter(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs_lib.arns import queue_arn
 from constructs_lib.catalog import CatalogGrants, SavedQueries
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
+from constructs_lib.catalog.saved_queries import SavedQueriesGrants
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.observability import AlertTopicNames, FunctionAlarms, OperatorRole
 from constructs_lib.orchestration import ClusterEnder, Notifier, RunBackstop, RunRecorder, RunTableNames
@@ -94,23 +96,31 @@ class OperationsStack(PlatformStack):
         )
         if queries:
             SavedQueries(self, "Queries", workgroup=names.workgroup, queries=queries, database_prefix=names.database_prefix)
-        self._operator(tables, lake, contracts, pipelines)
+        role = self._operator(tables, lake, contracts, pipelines)
+        if any(query.parameters for query in queries):
+            SavedQueriesGrants(names.workgroup).execute(role)
 
     def _operator(
         self, tables: RunTableNames, lake: LakeBuckets, contracts: Mapping[str, CompiledContract], pipelines: Sequence[PipelineSpec]
-    ) -> None:
+    ) -> iam.Role:
         names = self.names
         role = OperatorRole(self, "Operator", names=names, pipelines=[spec.name for spec in pipelines]).role
         for spec in pipelines:
             machine = PipelineGrants(names.state_machine(spec.name))
             machine.watch(role)
+            machine.start(role)
             if isinstance(spec.trigger, Arrival):
                 lake.grants.put(role, "raw", prefix=names.raw_prefix(spec.trigger.dataset))
-            else:
-                machine.start(role)
-            if spec.uses("emr"):
-                lake.grants.list(role, "logs", prefix=f"emr/{spec.name}/")
-                lake.grants.read(role, "logs", prefix=f"emr/{spec.name}/")
+        domains = sorted({spec.trigger.dataset.partition(".")[0] for spec in pipelines if isinstance(spec.trigger, Arrival)})
+        # By domain: a policy has no room for each dataset of a large environment.
+        for domain in domains:
+            lake.grants.put(role, "logs", prefix=f"manifests/{domain}/")
+        if domains:
+            lake.grants.list_versions(role, "raw", prefixes=[f"{domain}/" for domain in domains])
+        if any(spec.uses("emr") for spec in pipelines):
+            # Logs of steps on clusters lie in S3.
+            lake.grants.list(role, "logs", prefix="emr/")
+            lake.grants.read(role, "logs", prefix="emr/")
         queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
         if queues:
             allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])
@@ -122,3 +132,4 @@ class OperationsStack(PlatformStack):
         databases = sorted({d.dataset.database(names.database_prefix) for contract in contracts.values() for d in tables_of(contract)})
         if databases:
             CatalogGrants(lake, databases).query(role)
+        return role

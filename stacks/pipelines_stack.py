@@ -337,7 +337,8 @@ class PipelinesStack(PlatformStack):
 
     def _trigger(self, spec: PipelineSpec) -> Trigger:
         if isinstance(spec.trigger, After):
-            return AfterPipelines(machines=tuple(self.names.state_machine(name) for name in spec.trigger.pipelines))
+            wait_minutes = self.environment_config.arrivals.follow_minutes
+            return AfterPipelines(names=self.names, pipelines=spec.trigger.pipelines, wait_minutes=wait_minutes)
         if isinstance(spec.trigger, Schedule):
             is_enabled = self.environment_config.schedules.enabled
             return OnSchedule(expression=spec.trigger.expression, time_zone=spec.trigger.time_zone, is_enabled=is_enabled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from constructs_lib.permissions import gathered
 from lakehouse.environments import Environment
 from stacks.catalog_stack import CatalogStack, tables_by_domain
 from stacks.compute_stack import ComputeStack
@@ -17,6 +18,7 @@ from stacks.sources_stack import SourcesStack
 from stacks.warehouse_stack import WarehouseStack
 
 
+@gathered()
 def build(scope: Construct, *, environment: Environment, project: Project, allow_destroy: bool = False) -> list[PlatformStack]:
     """Put every stack of an environment into an app.
 

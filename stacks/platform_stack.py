@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, DefaultStackSynthesizer, RemovalPolicy, Stack, Tags
+from weakref import WeakKeyDictionary
+
+from aws_cdk import DefaultStackSynthesizer, RemovalPolicy, Stack, Tags
 from aws_cdk import Environment as CdkEnvironment
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from constructs_lib.arns import ACCOUNT, REGION
 from lakehouse.environments import Environment
 from lakehouse.naming import Names
 
 KEYS = ("lake", "logs", "messaging", "secrets")
 """Customer keys, by the names under which Parameter Store knows them."""
+
+_TAGGED: WeakKeyDictionary[Construct, dict[str, str]] = WeakKeyDictionary()
+"""Tags of each app: those of its first stack."""
 
 
 class PlatformStack(Stack):
@@ -45,10 +51,9 @@ class PlatformStack(Stack):
             termination_protection=environment.termination_protection,
         )
         self.environment_config = environment
-        self.names: Names = environment.names(account=Aws.ACCOUNT_ID, region=Aws.REGION)
+        self.names: Names = environment.names(account=ACCOUNT, region=REGION)
         self.removal_policy = removal_policy(environment, allow_destroy=allow_destroy)
-        for name, value in {**environment.tags, "environment": environment.env, "project": environment.project}.items():
-            Tags.of(self).add(name, value)
+        _tag(scope, self, {**environment.tags, "environment": environment.env, "project": environment.project})
         if environment.permissions_boundary is not None:
             boundary = iam.ManagedPolicy.from_managed_policy_name(self, "PermissionsBoundary", environment.permissions_boundary)
             iam.PermissionsBoundary.of(self).apply(boundary)
@@ -60,6 +65,16 @@ class PlatformStack(Stack):
     def key(self, domain: str) -> kms.IKey:
         """A customer key that the foundation made."""
         return kms.Key.from_key_arn(self, f"{domain.capitalize()}Key", self.key_arn(domain))
+
+
+def _tag(scope: Construct, stack: Stack, tags: dict[str, str]) -> None:
+    """Tag a stack; all stacks of an app at once if they are of one environment, as each tag is two calls into the CDK."""
+    known = _TAGGED.setdefault(scope, tags)
+    if known == tags and known is not tags:
+        return
+    target = Tags.of(scope if known is tags else stack)
+    for name, value in tags.items():
+        target.add(name, value)
 
 
 def of_domain(tier: str, domain: str) -> str:

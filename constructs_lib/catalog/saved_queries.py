@@ -22,6 +22,9 @@ READ = (
 )
 """What finding and running kept queries takes, besides the workgroup's `run_queries`."""
 
+EXECUTE = ("athena:GetPreparedStatement",)
+"""What `EXECUTE` takes."""
+
 
 class SavedQueries(Construct):
     """Queries that a workgroup keeps: those with question marks as prepared statements, the others as named queries.
@@ -71,6 +74,10 @@ class SavedQueriesGrants:
 
     def __init__(self, workgroup: str) -> None:
         self._workgroup = workgroup
+
+    def execute(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it run the prepared ones by name, with `EXECUTE`; the workgroup's `run_queries` and the tables' `query` give the rest."""
+        return allow(grantee, actions=EXECUTE, resources=[workgroup_arn(self._workgroup)])
 
     def read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let it find and run them; the workgroup's `run_queries` and the tables' `query` give the rest."""

@@ -28,6 +28,7 @@ class OptimizerRole(Construct):
 
     Attributes:
         role: The role.
+        role_arn: Its ARN.
         grant: Its permissions, for what has to come after them.
     """
 
@@ -44,6 +45,7 @@ class OptimizerRole(Construct):
             assumed_by=service_principal("glue.amazonaws.com", conditions=service_principal_conditions(account=ACCOUNT)),
             description="Compacts tables, expires snapshots and deletes orphan files",
         )
+        self.role_arn = self.role.role_arn
         for table in tables:
             table.grants.write(self.role)
             table.lake.grants.list(self.role, table.dataset.zone, prefix=table.prefix)
@@ -82,7 +84,6 @@ class TableOptimizers(Construct):
         require_range(keep_snapshots_days, name="keep_snapshots_days", at_least=1)
         require_range(keep_snapshots, name="keep_snapshots", at_least=1)
         require_range(orphan_files_after_days, name="orphan_files_after_days", at_least=1, why="a commit under way may own a younger file")
-        role_arn = role.role.role_arn
         configurations = {
             "Compaction": ("compaction", {}),
             "Retention": (
@@ -110,14 +111,14 @@ class TableOptimizers(Construct):
             ),
         }
         for optimizer_id, (kind, configuration) in configurations.items():
-            optimizer = glue.CfnTableOptimizer(
+            glue.CfnTableOptimizer(
                 self,
                 optimizer_id,
                 catalog_id=ACCOUNT,
                 database_name=table.database_name,
                 table_name=table.table_name,
                 type=kind,
-                table_optimizer_configuration={"enabled": True, "roleArn": role_arn, **configuration},
+                table_optimizer_configuration={"enabled": True, "roleArn": role.role_arn, **configuration},
             )
-            optimizer.node.add_dependency(table.resource)
-            role.grant.apply_before(optimizer)
+        self.node.add_dependency(table.resource)
+        role.grant.apply_before(self)

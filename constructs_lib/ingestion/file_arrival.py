@@ -23,6 +23,7 @@ from constructs_lib.functions import PlatformFunction
 from constructs_lib.orchestration.run_tables import RunTableNames
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from constructs_lib.security.data_keys import READ, USE
+from constructs_lib.signals import Signal
 from constructs_lib.storage.data_lake import LakeBuckets
 from lakehouse.contracts.model import Source
 from lakehouse.naming import Names
@@ -30,9 +31,10 @@ from lakehouse.schedules import InvalidScheduleError, check_schedule, check_time
 
 MAX_BATCH_SECONDS = 300
 MAX_BATCH_SIZE = 10_000
-MAX_RECEIVES = 3
+MAX_RECEIVES = 5
 DEAD_LETTER_DAYS = 14
 STARTER_TIMEOUT_SECONDS = 120
+MAX_WAIT_MINUTES = 24 * 60
 MAX_SCHEDULE_NAME = 64
 SCHEDULE_GROUP = "default"
 """Every account has this group; it is what Scheduler names as its source when it takes a schedule's role."""
@@ -78,11 +80,11 @@ class Trigger(Protocol):
         """Make what puts messages into the queue."""
         ...
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, arrivals: Arrivals) -> dict[str, str]:
         """What the starter has to know."""
         ...
 
-    def grant(self, starter: iam.IGrantable, tables: RunTableNames) -> None:
+    def grant(self, starter: iam.IGrantable, *, tables: RunTableNames, arrivals: Arrivals) -> None:
         """What the starter has to be allowed."""
         ...
 
@@ -133,7 +135,7 @@ class FilesLanded:
             "detail": {"bucket": {"name": [self.lake.bucket_name("raw")]}, "object": {"key": [{"prefix": self.prefix}]}},
         }
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, arrivals: Arrivals) -> dict[str, str]:  # noqa: ARG002 - as in Trigger
         """Dataset, its formats, and where files land and manifests go."""
         return {
             "DATASET": self.contract_id,
@@ -142,7 +144,7 @@ class FilesLanded:
             "SOURCE_FORMATS": ",".join(self.formats),
         }
 
-    def grant(self, starter: iam.IGrantable, tables: RunTableNames) -> None:
+    def grant(self, starter: iam.IGrantable, *, tables: RunTableNames, arrivals: Arrivals) -> None:  # noqa: ARG002 - as in Trigger
         """Reading the files, to tell one content from another, writing the manifest, and recording files that are skipped."""
         tables.grants.use(starter, "audit", actions=("GetItem", "PutItem"))
         tables.grants.use(starter, "control", actions=("GetItem", "PutItem", "Query", "UpdateItem"))
@@ -155,22 +157,31 @@ class FilesLanded:
 class AfterPipelines:
     """Runs of other pipelines publish: they succeed, or fail only because some of their files were rejected.
 
+    What they publish is followed by one run once none of them is under way.
+
     Attributes:
-        machines: Names of their state machines.
+        names: Names of the environment, which the pipelines belong to as well.
+        pipelines: The pipelines.
+        wait_minutes: Longest that what is published waits for upstream runs that are under way; 0 = it does not.
         kind: Word for it in runs.
     """
 
-    machines: tuple[str, ...]
+    names: Names
+    pipelines: tuple[str, ...]
+    wait_minutes: int = 30
     kind: str = "after"
 
     def __post_init__(self) -> None:
         """
         Raises:
-            InvalidProps: There is no machine to wait for.
+            InvalidProps: There is no pipeline to follow, or the wait is out of its range.
         """
         require(
-            bool(self.machines),
-            "machines is empty, and EventBridge takes no empty list: name the state machines whose success starts the pipeline",
+            bool(self.pipelines),
+            "pipelines is empty, and EventBridge takes no empty list: name the pipelines whose runs are followed",
+        )
+        require_range(
+            self.wait_minutes, name="wait_minutes", at_least=0, at_most=MAX_WAIT_MINUTES, why="a day, the longest that a run takes"
         )
 
     def bind(self, scope: Construct, *, names: Names, pipeline: str, arrivals: Arrivals) -> None:
@@ -178,21 +189,28 @@ class AfterPipelines:
         _rule(scope, self, self.event_pattern(), names=names, pipeline=pipeline, arrivals=arrivals)
 
     def event_pattern(self) -> dict[str, Any]:
-        """Executions of those machines that ended; of one that failed the audit tells the starter whether it published."""
+        """Executions of those machines that ended, in whatever way: the last one to end lets go what the others published."""
+        machines = [state_machine_arn(self.names.state_machine(name)) for name in self.pipelines]
         return {
             "source": ["aws.states"],
             "detail-type": ["Step Functions Execution Status Change"],
-            "detail": {"status": ["SUCCEEDED", "FAILED"], "stateMachineArn": [state_machine_arn(name) for name in self.machines]},
+            "detail": {"status": ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": machines},
         }
 
-    def environment(self) -> dict[str, str]:
-        """Nothing besides the kind."""
-        return {}
+    def environment(self, arrivals: Arrivals) -> dict[str, str]:
+        """The pipelines, how long to wait for them, and where reminders go."""
+        return {
+            "QUEUE": arrivals.queue_name,
+            "UPSTREAM": ",".join(self.pipelines),
+            "WAIT_MINUTES": str(self.wait_minutes),
+        }
 
-    def grant(self, starter: iam.IGrantable, tables: RunTableNames) -> None:
-        """Claiming ends of runs, and looking up which runs have begun and how they ended."""
-        tables.grants.use(starter, "audit", actions=("GetItem",))
-        tables.grants.use(starter, "control", actions=("GetItem", "PutItem", "UpdateItem"))
+    def grant(self, starter: iam.IGrantable, *, tables: RunTableNames, arrivals: Arrivals) -> None:
+        """Claiming ends of runs, putting down those that wait, looking up which runs have begun and how they ended, and reminding itself."""
+        tables.grants.use(starter, "audit", actions=("GetItem",), indexes=("by_status",))
+        tables.grants.use(starter, "control", actions=("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"))
+        allow(starter, actions=["sqs:GetQueueUrl", "sqs:SendMessage"], resources=[queue_arn(arrivals.queue_name)])
+        allow(starter, actions=["kms:GenerateDataKey"], resources=[key_arn(arrivals.message_key)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,11 +282,11 @@ class OnSchedule:
         grant.apply_before(schedule)
         schedule.node.add_dependency(arrivals.queue, arrivals.dead_letters)
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, arrivals: Arrivals) -> dict[str, str]:  # noqa: ARG002 - as in Trigger
         """Nothing besides the kind."""
         return {}
 
-    def grant(self, starter: iam.IGrantable, tables: RunTableNames) -> None:
+    def grant(self, starter: iam.IGrantable, *, tables: RunTableNames, arrivals: Arrivals) -> None:  # noqa: ARG002 - as in Trigger
         """Claiming times, and looking up which runs have begun and how they ended."""
         tables.grants.use(starter, "audit", actions=("GetItem",))
         tables.grants.use(starter, "control", actions=("GetItem", "PutItem", "UpdateItem"))
@@ -281,6 +299,9 @@ class FileArrival(Construct):
         queue: Queue that collects events.
         dead_letters: Queue of events that could not start a run, kept for two weeks.
         starter: The function.
+        dead_letters_signal: Events that could not start a run and wait for a person, for alarms.
+        oldest_arrival_signal: Age of the event that has waited longest, in seconds, for alarms.
+        starter_errors_signal: Calls of the function that failed, for alarms.
         grants: Permissions on the queues.
     """
 
@@ -343,6 +364,13 @@ class FileArrival(Construct):
             # Lambda asks for six times the function's timeout, so that a batch is not handed out twice while it is at work.
             visibility_timeout=Duration.seconds(6 * STARTER_TIMEOUT_SECONDS + batch_seconds),
         )
+        arrivals = Arrivals(
+            queue=self.queue,
+            queue_name=queue_name,
+            dead_letters=self.dead_letters,
+            dead_letter_name=dead_letter_name,
+            message_key=message_key,
+        )
         self.starter = PlatformFunction(
             self,
             "Starter",
@@ -360,14 +388,14 @@ class FileArrival(Construct):
                 "MACHINE_ARN": state_machine_arn(names.state_machine(pipeline)),
                 "PIPELINE": pipeline,
                 "TRIGGER": trigger.kind,
-                **trigger.environment(),
+                **trigger.environment(arrivals),
             },
             timeout_seconds=STARTER_TIMEOUT_SECONDS,
             memory_mb=512,
             log_retention_days=log_retention_days,
             removal_policy=removal_policy,
         )
-        grant = self._grant(names.state_machine(pipeline), queue_name, trigger, tables, message_key)
+        grant = self._grant(names.state_machine(pipeline), trigger, tables, arrivals)
         source = lambda_.CfnEventSourceMapping(
             self,
             "Source",
@@ -381,42 +409,33 @@ class FileArrival(Construct):
         grant.apply_before(source)
         source.add_resource_dependency(self.starter.resource)
         source.node.add_dependency(self.queue)
-        arrivals = Arrivals(
-            queue=self.queue,
-            queue_name=queue_name,
-            dead_letters=self.dead_letters,
-            dead_letter_name=dead_letter_name,
-            message_key=message_key,
-        )
         trigger.bind(self, names=names, pipeline=pipeline, arrivals=arrivals)
-        self._queue_name, self._dead_letter_name = queue_name, dead_letter_name
+        self.dead_letters_signal = _of_queue(dead_letter_name, "ApproximateNumberOfMessagesVisible")
+        self.oldest_arrival_signal = _of_queue(queue_name, "ApproximateAgeOfOldestMessage")
+        self.starter_errors_signal = Signal(
+            namespace="AWS/Lambda", name="Errors", dimensions={"FunctionName": self.starter.function_name}, statistic="Sum"
+        )
         self.grants = FileArrivalGrants(queue_name, dead_letter_name)
 
     def metric_dead_letters(self) -> cloudwatch.Metric:
         """Events that could not start a run and wait for a person."""
-        return _queue_metric(self._dead_letter_name, "ApproximateNumberOfMessagesVisible", "Maximum")
+        return self.dead_letters_signal.metric()
 
     def metric_oldest_arrival_seconds(self) -> cloudwatch.Metric:
         """Age of the event that has waited longest, in seconds."""
-        return _queue_metric(self._queue_name, "ApproximateAgeOfOldestMessage", "Maximum")
+        return self.oldest_arrival_signal.metric()
 
     def metric_starter_errors(self) -> cloudwatch.Metric:
         """Calls of the function that failed."""
-        return cloudwatch.Metric(
-            namespace="AWS/Lambda",
-            metric_name="Errors",
-            dimensions_map={"FunctionName": self.starter.function_name},
-            statistic="Sum",
-            period=Duration.minutes(5),
-        )
+        return self.starter_errors_signal.metric()
 
-    def _grant(self, machine: str, queue_name: str, trigger: Trigger, tables: RunTableNames, message_key: kms.IKey) -> iam.Grant:
+    def _grant(self, machine: str, trigger: Trigger, tables: RunTableNames, arrivals: Arrivals) -> iam.Grant:
         role = self.starter.role
         grant = allow(
-            role, actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], resources=[queue_arn(queue_name)]
+            role, actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], resources=[queue_arn(arrivals.queue_name)]
         )
-        allow(role, actions=READ, resources=[key_arn(message_key)])
-        trigger.grant(role, tables)
+        allow(role, actions=READ, resources=[key_arn(arrivals.message_key)])
+        trigger.grant(role, tables=tables, arrivals=arrivals)
         allow(role, actions=["states:StartExecution"], resources=[state_machine_arn(machine)])
         return grant
 
@@ -452,11 +471,5 @@ def _rule_statement(queue_name: str, rule_name: str) -> iam.PolicyStatement:
     )
 
 
-def _queue_metric(queue_name: str, metric_name: str, statistic: str) -> cloudwatch.Metric:
-    return cloudwatch.Metric(
-        namespace="AWS/SQS",
-        metric_name=metric_name,
-        dimensions_map={"QueueName": queue_name},
-        statistic=statistic,
-        period=Duration.minutes(5),
-    )
+def _of_queue(queue_name: str, metric: str) -> Signal:
+    return Signal(namespace="AWS/SQS", name=metric, dimensions={"QueueName": queue_name}, statistic="Maximum")

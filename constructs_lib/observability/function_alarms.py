@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from constructs_lib.observability.alert_topics import AlertTopicNames
 from constructs_lib.observability.watching import Watch, alarm
+from constructs_lib.signals import Signal
 from lakehouse.naming import Names
 
 LAST_TRY = 3
@@ -41,21 +40,15 @@ class FunctionAlarms(Construct):
 def _watches(names: Names, *, purpose: str, function: str) -> dict[str, Watch]:
     id_ = "".join(part.capitalize() for part in purpose.split("-"))
 
-    def errors(minutes: int) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace="AWS/Lambda",
-            metric_name="Errors",
-            dimensions_map={"FunctionName": function},
-            statistic="Sum",
-            period=Duration.minutes(minutes),
-        )
+    def errors(minutes: int) -> Signal:
+        return Signal(namespace="AWS/Lambda", name="Errors", dimensions={"FunctionName": function}, statistic="Sum", minutes=minutes)
 
     return {
         purpose: Watch(
             id=id_,
             name=f"{names.prefix}-{purpose}-errors",
             severity="warning",
-            metric=errors(5),
+            signal=errors(5),
             threshold=1,
             text=f"The function {function} fails; its calls are tried again. Next: lake status --env {names.env}, then read its log group.",
         ),
@@ -63,7 +56,7 @@ def _watches(names: Names, *, purpose: str, function: str) -> dict[str, Watch]:
             id=f"{id_}KeepsFailing",
             name=f"{names.prefix}-{purpose}-keeps-failing",
             severity="critical",
-            metric=errors(10),
+            signal=errors(10),
             threshold=LAST_TRY,
             text=f"The function {function} failed {LAST_TRY} times, after which nobody calls it again: the end of a run may be unrecorded or untold. "
             f"Next: lake runs --env {names.env}, then read its log group.",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from constructs_lib.checks import require_range
 from constructs_lib.observability.alert_topics import AlertTopicNames
 from constructs_lib.observability.watching import Watch, alarm
+from constructs_lib.signals import Signal
 from lakehouse.metrics import ENVIRONMENT, PIPELINE, ROWS_QUARANTINED, RUNS_FAILED, RUNS_TIMED_OUT, Metric
 from lakehouse.naming import METRICS_NAMESPACE, Names
 
@@ -18,15 +17,18 @@ from lakehouse.naming import METRICS_NAMESPACE, Names
 class WatchedArrival(Protocol):
     """What starts a pipeline, as far as alarms care."""
 
-    def metric_dead_letters(self) -> cloudwatch.Metric:
+    @property
+    def dead_letters_signal(self) -> Signal:
         """Events that could not start a run."""
         ...
 
-    def metric_oldest_arrival_seconds(self) -> cloudwatch.Metric:
-        """Age of the event that has waited longest."""
+    @property
+    def oldest_arrival_signal(self) -> Signal:
+        """Age of the event that has waited longest, in seconds."""
         ...
 
-    def metric_starter_errors(self) -> cloudwatch.Metric:
+    @property
+    def starter_errors_signal(self) -> Signal:
         """Failed calls of the function that starts runs."""
         ...
 
@@ -63,21 +65,16 @@ class PipelineAlarms(Construct):
         require_range(max_wait_minutes, name="max_wait_minutes", at_least=1)
         require_range(max_quarantined_rows, name="max_quarantined_rows", at_least=0)
 
-        def run_metric(metric: Metric) -> cloudwatch.Metric:
-            return cloudwatch.Metric(
-                namespace=METRICS_NAMESPACE,
-                metric_name=metric.name,
-                dimensions_map={ENVIRONMENT: names.env, PIPELINE: pipeline},
-                statistic="Sum",
-                period=Duration.minutes(5),
-            )
+        def of_runs(metric: Metric) -> Signal:
+            dimensions = {ENVIRONMENT: names.env, PIPELINE: pipeline}
+            return Signal(namespace=METRICS_NAMESPACE, name=metric.name, dimensions=dimensions, statistic="Sum")
 
         watches = [
             Watch(
                 id="RunFailed",
                 name=f"{names.prefix}-{pipeline}-run-failed",
                 severity="critical",
-                metric=run_metric(RUNS_FAILED),
+                signal=of_runs(RUNS_FAILED),
                 threshold=1,
                 text=f"A run of {pipeline} failed. Next: lake runs --env {names.env}, then lake show RUN.",
             ),
@@ -85,7 +82,7 @@ class PipelineAlarms(Construct):
                 id="RunTimedOut",
                 name=f"{names.prefix}-{pipeline}-run-timed-out",
                 severity="critical",
-                metric=run_metric(RUNS_TIMED_OUT),
+                signal=of_runs(RUNS_TIMED_OUT),
                 threshold=1,
                 text=f"A run of {pipeline} took too long and was stopped. Next: lake runs --env {names.env}, then lake logs RUN.",
             ),
@@ -93,7 +90,7 @@ class PipelineAlarms(Construct):
                 id="Quarantine",
                 name=f"{names.prefix}-{pipeline}-quarantine",
                 severity="warning",
-                metric=run_metric(ROWS_QUARANTINED),
+                signal=of_runs(ROWS_QUARANTINED),
                 threshold=max_quarantined_rows + 1,
                 text=f"{pipeline} put rows into quarantine. Next: lake quarantine DATASET --env {names.env}.",
             ),
@@ -104,7 +101,7 @@ class PipelineAlarms(Construct):
                     id="DeadLetters",
                     name=f"{names.prefix}-{pipeline}-dead-letters",
                     severity="critical",
-                    metric=arrival.metric_dead_letters(),
+                    signal=arrival.dead_letters_signal,
                     threshold=1,
                     text=f"An arrival could not start {pipeline} and went to the dead letters. Next: lake status --env {names.env}.",
                 ),
@@ -112,7 +109,7 @@ class PipelineAlarms(Construct):
                     id="ArrivalsWait",
                     name=f"{names.prefix}-{pipeline}-arrivals-wait",
                     severity="warning",
-                    metric=arrival.metric_oldest_arrival_seconds(),
+                    signal=arrival.oldest_arrival_signal,
                     threshold=max_wait_minutes * 60,
                     text=f"Arrivals of {pipeline} have waited for over {max_wait_minutes} minutes. Next: lake status --env {names.env}.",
                 ),
@@ -120,7 +117,7 @@ class PipelineAlarms(Construct):
                     id="StarterErrors",
                     name=f"{names.prefix}-{pipeline}-starter-errors",
                     severity="warning",
-                    metric=arrival.metric_starter_errors(),
+                    signal=arrival.starter_errors_signal,
                     threshold=1,
                     text=f"The function that starts {pipeline} fails; its arrivals are tried again. Next: lake status --env {names.env}.",
                 ),

@@ -8,6 +8,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from constructs_lib.observability.alert_topics import AlertTopicNames
+from constructs_lib.signals import Signal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class Watch:
         id: Construct id of the alarm.
         name: Name of the alarm.
         severity: Which topic is told.
-        metric: What is watched.
+        signal: What is watched.
         threshold: Least value that raises the alarm.
         text: What has happened and what to do next.
     """
@@ -26,12 +27,12 @@ class Watch:
     id: str
     name: str
     severity: str
-    metric: cloudwatch.Metric
+    signal: Signal
     threshold: float
     text: str
 
 
-def alarm(scope: Construct, watch: Watch, topics: AlertTopicNames) -> cloudwatch.Alarm:
+def alarm(scope: Construct, watch: Watch, topics: AlertTopicNames) -> cloudwatch.CfnAlarm:
     """An alarm that tells a topic once a period is too high; no data is no alarm.
 
     Args:
@@ -39,19 +40,21 @@ def alarm(scope: Construct, watch: Watch, topics: AlertTopicNames) -> cloudwatch
         watch: What is watched.
         topics: Topics of alerts.
     """
-    made = cloudwatch.Alarm(
-        scope,
-        watch.id,
-        alarm_name=watch.name,
+    signal = watch.signal
+    # The L2 alarm is six calls into the CDK: metric, period, alarm, and three for its action, as an SnsAction wants the topic as a construct.
+    return cloudwatch.CfnAlarm(
+        Construct(scope, watch.id),
+        "Resource",
+        alarm_actions=[topics.arn(watch.severity)],
         alarm_description=watch.text,
-        metric=watch.metric,
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-        threshold=watch.threshold,
+        alarm_name=watch.name,
+        comparison_operator="GreaterThanOrEqualToThreshold",
+        dimensions=[{"name": name, "value": value} for name, value in sorted(signal.dimensions.items())],
         evaluation_periods=1,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        metric_name=signal.name,
+        namespace=signal.namespace,
+        period=signal.minutes * 60,
+        statistic=signal.statistic,
+        threshold=watch.threshold,
+        treat_missing_data="notBreaching",
     )
-    resource = made.node.default_child
-    assert isinstance(resource, cloudwatch.CfnAlarm)
-    # An SnsAction wants the topic as a construct; its ARN is all that the alarm needs.
-    resource.alarm_actions = [topics.arn(watch.severity)]
-    return made

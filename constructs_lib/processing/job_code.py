@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
@@ -80,11 +81,13 @@ class CodeAssets(Construct):
     def of(cls, scope: Construct) -> CodeAssets:
         """The one of the stack that a construct belongs to."""
         stack = Stack.of(scope)
-        existing = stack.node.try_find_child(_ID)
+        existing = _OF_STACK.get(stack)
         if existing is None:
-            return cls(stack, _ID)
-        require(isinstance(existing, cls), f"the id {_ID!r} belongs to the code of jobs: give your own construct another id")
-        return cast("CodeAssets", existing)
+            require(
+                stack.node.try_find_child(_ID) is None, f"the id {_ID!r} belongs to the code of jobs: give your own construct another id"
+            )
+            existing = _OF_STACK[stack] = cls(stack, _ID)
+        return existing
 
     def __init__(self, scope: Construct, id: str) -> None:
         """Start with no file; `of` is the way to get one."""
@@ -127,6 +130,10 @@ class CodeAssets(Construct):
         """
         require(address in self._arns, f"{address} is no code of this stack: take the address from CodeAssets.of(...).file or .text")
         return self._arns[address]
+
+
+_OF_STACK: WeakKeyDictionary[Stack, CodeAssets] = WeakKeyDictionary()
+"""The code of each stack."""
 
 
 class CodeAssetsGrants:

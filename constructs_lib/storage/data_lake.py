@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,8 +130,10 @@ class DataLake(Construct):
                 removal_policy=removal_policy,
                 versioned=True,
             )
-            for statement in _encryption_denies(self.by_name.bucket_arn(zone), self.by_name.key_arn):
-                bucket.add_to_resource_policy(iam.PolicyStatement.from_json(statement))
+            policy = bucket.policy
+            assert policy is not None  # enforce_ssl made it
+            denies = _encryption_denies(self.by_name.bucket_arn(zone), self.by_name.key_arn)
+            policy.document.add_statements(*map(iam.PolicyStatement.from_json, denies))
             if access_logs is None:
                 acknowledge(bucket, "AwsSolutions-S1", reason=_NO_ACCESS_LOGS)
             else:
@@ -184,6 +186,11 @@ class DataLakeGrants:
         """Let it list objects under a prefix."""
         conditions = {"StringLike": {"s3:prefix": [f"{prefix}*"]}}
         return allow(grantee, actions=["s3:ListBucket"], resources=[self._lake.bucket_arn(zone)], conditions=conditions)
+
+    def list_versions(self, grantee: iam.IGrantable, zone: str, *, prefixes: Sequence[str]) -> iam.Grant:
+        """Let it list the versions of objects under some prefixes."""
+        conditions = {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}}
+        return allow(grantee, actions=["s3:ListBucketVersions"], resources=[self._lake.bucket_arn(zone)], conditions=conditions)
 
     def tell_missing(self, grantee: iam.IGrantable, zone: str) -> iam.Grant:
         """Let it tell a missing object from a forbidden one: S3 answers 403 for both to whoever may not list the bucket."""

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from aws_cdk import CustomResource
 from constructs import Construct
 
+from constructs_lib.permissions import wait_for_permissions
 from constructs_lib.warehouse.redshift_serverless import RedshiftServerless
 from constructs_lib.warehouse.schema_function import WarehouseSchemaFunction
 from lakehouse.warehouse.migrations import Migration, check
@@ -60,4 +61,5 @@ class WarehouseSchema(Construct):
                 "SpectrumRole": warehouse.spectrum_role.role_arn,
             },
         )
-        self.resource.node.add_dependency(function, warehouse.workgroup, warehouse.spectrum_role.node.find_child("DefaultPolicy"))
+        self.resource.node.add_dependency(function, warehouse.workgroup)
+        wait_for_permissions(self.resource, warehouse.spectrum_role)

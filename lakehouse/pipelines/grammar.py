@@ -78,7 +78,7 @@ TRIGGER_KEYS = (
         type=list,
         form="[pipeline, …]",
         required=False,
-        meaning="A run of any of these pipelines that has published starts it: one that succeeded, or failed only because of rejected files beside good ones; runs that end close together start one.",
+        meaning="What runs of these pipelines have published starts it: runs that succeeded, or failed only because of rejected files beside good ones. It starts once none of them is under way, one run for all of it, and after `arrivals.follow_minutes` in any case.",
     ),
     Key(
         name="schedule",

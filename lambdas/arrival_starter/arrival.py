@@ -22,7 +22,7 @@ GZIP_SUFFIX = ".gz"
 """May follow the end of a text file's name; Parquet compresses inside."""
 
 _DAY = re.compile(r"year=(\d{4})/month=(\d{2})/day=(\d{2})/")
-_UPSTREAM_ENDS = ("SUCCEEDED", "FAILED")
+_UPSTREAM_ENDS = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 _UPSTREAM_SKIPPED = "SKIPPED"
 _RESULT = "result"
 """Key of the output of a state machine that holds what its run came to."""
@@ -110,15 +110,19 @@ class UpstreamEnd:
         pipeline: Pipeline that it starts.
         execution_arn: The execution that ended.
         ended_at: When, as the event says.
+        status: SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
         is_skipped: Whether it had nothing to do, so that nothing follows from it.
-        failed: Pipeline and run of an execution that failed: the audit knows whether it published what was good; None if it succeeded.
+        upstream: Pipeline of the execution, "" if the event leaves its input out.
+        run_id: Its run, "" if the event leaves its input out: the audit knows whether it published, and when it ended.
     """
 
     pipeline: str
     execution_arn: str
     ended_at: str
+    status: str
     is_skipped: bool
-    failed: tuple[str, str] | None = None
+    upstream: str = ""
+    run_id: str = ""
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -150,12 +154,15 @@ class UpstreamEnd:
             )
         if detail.get("stateMachineArn") == machine_arn:
             raise RefusedEventError(f"{pipeline} would start itself for ever: take it out of its own `after`")
+        upstream, run_id = _run_of(detail.get("input"))
         return cls(
             pipeline=pipeline,
             execution_arn=detail["executionArn"],
             ended_at=event.get("time", ""),
+            status=detail["status"],
             is_skipped=_status_of(detail.get("output")) == _UPSTREAM_SKIPPED,
-            failed=_run_of(detail.get("input")) if detail["status"] == "FAILED" else None,
+            upstream=upstream,
+            run_id=run_id,
         )
 
 
@@ -204,8 +211,48 @@ class ScheduledTime:
         return cls(pipeline=pipeline, scheduled_at=to_text(moment))
 
 
-Arrival = FileArrival | UpstreamEnd | ScheduledTime
-"""Whatever can start a run."""
+@dataclass(frozen=True, kw_only=True)
+class Reminder:
+    """What the starter of a pipeline that follows others sends itself while it lets ends wait.
+
+    Attributes:
+        pipeline: Pipeline that follows.
+        remind_at: When it was to come, UTC text.
+    """
+
+    pipeline: str
+    remind_at: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What tells it from every other arrival."""
+        return "reminder", self.pipeline, self.remind_at
+
+    @property
+    def order(self) -> str:
+        """Of two arrivals the larger is the later."""
+        return self.remind_at
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any], *, pipeline: str) -> Reminder:
+        """Read the message: `{"pipeline": …, "remind_at": …}`.
+
+        Args:
+            event: The message.
+            pipeline: Pipeline of this function.
+
+        Raises:
+            RefusedEventError: It is of another pipeline.
+        """
+        if event.get("pipeline") != pipeline:
+            raise RefusedEventError(
+                f"expected a reminder of {pipeline}, got one of {event.get('pipeline')!r}: it was sent to the wrong queue"
+            )
+        return cls(pipeline=pipeline, remind_at=str(event["remind_at"]))
+
+
+Arrival = FileArrival | UpstreamEnd | ScheduledTime | Reminder
+"""Whatever can start a run, or remind of one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from lakehouse.claims import TAG
 from lakehouse.errors import TerminalError
 from lambdas.arrival_starter.arrival import FileArrival
 
 PIECE_BYTES = 1024 * 1024
 """Read at a time, so that memory does not grow with the file."""
 
-_TAG = "etag:"
 _GONE = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
 _FORBIDDEN = frozenset({"403", "AccessDenied"})
 _ARCHIVED = "InvalidObjectState"
@@ -62,7 +62,7 @@ def content_of(client: Any, arrival: FileArrival, *, has_time: Callable[[], bool
             return Content(size=size, digest=digest, sha256=digest)
         digest = _read(client, version, has_time) if has_time() else None
         if digest is None:
-            return Content(size=size, digest=f"{_TAG}{head['ETag'].strip(chr(34))}/{size}", sha256=None)
+            return Content(size=size, digest=f"{TAG}{head['ETag'].strip(chr(34))}/{size}", sha256=None)
     except client.exceptions.ClientError as error:
         code = error.response["Error"]["Code"]
         if code in _GONE or code == _ARCHIVED:
@@ -74,11 +74,6 @@ def content_of(client: Any, arrival: FileArrival, *, has_time: Callable[[], bool
             ) from error
         raise
     return Content(size=size, digest=digest, sha256=digest)
-
-
-def is_sha256(digest: str | None) -> bool:
-    """Whether a digest is a SHA-256, not an entity tag."""
-    return digest is not None and not digest.startswith(_TAG)
 
 
 def _read(client: Any, version: dict[str, str], has_time: Callable[[], bool]) -> str | None:

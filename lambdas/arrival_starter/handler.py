@@ -1,12 +1,15 @@
 """Starts runs: the files of a dataset that arrive, upstream runs that succeed, or times of a schedule become one run a batch of messages.
 
 Environment: LAKEHOUSE_ENV, LAKEHOUSE_PROJECT, PIPELINE, MACHINE_ARN, AUDIT_TABLE, CONTROL_TABLE, TRIGGER (`arrival`, `after` or `schedule`),
-AUDIT_TTL_DAYS (optional, 90); with TRIGGER=arrival also RAW_BUCKET, LOGS_BUCKET, DATASET (`<domain>.<dataset>`), SOURCE_FORMATS (`csv,json,parquet`).
+AUDIT_TTL_DAYS (optional, 90); with TRIGGER=arrival also RAW_BUCKET, LOGS_BUCKET, DATASET (`<domain>.<dataset>`), SOURCE_FORMATS (`csv,json,parquet`);
+with TRIGGER=after also UPSTREAM (`orders,customer`), WAIT_MINUTES, QUEUE (its name).
 
 Actions (besides the event source mapping's sqs:ReceiveMessage, DeleteMessage, GetQueueAttributes, and writing its log):
 
-- dynamodb:GetItem, PutItem, UpdateItem, Query on the control table (Query and skipped files only with TRIGGER=arrival)
+- dynamodb:GetItem, PutItem, UpdateItem, Query on the control table (Query not with TRIGGER=schedule)
 - dynamodb:GetItem, PutItem on the audit table (PutItem only with TRIGGER=arrival)
+- with TRIGGER=after: dynamodb:DeleteItem on the control table, dynamodb:Query on the audit's index by_status, sqs:GetQueueUrl and SendMessage on its own queue,
+  kms:GenerateDataKey and Decrypt on the queue's key
 - kms:Decrypt (and GenerateDataKey as DynamoDB asks) on the key of the run tables, if it is a customer key
 - states:StartExecution on MACHINE_ARN
 - with TRIGGER=arrival: s3:GetObjectVersion on `<raw bucket>/<domain>/<dataset>/*`, kms:Decrypt on its key; s3:ListBucket on the raw bucket (without
@@ -30,8 +33,11 @@ from lakehouse.audit import TTL_DAYS, AuditTrail
 from lakehouse.aws import client
 from lakehouse.claims import Claims
 from lakehouse.clock import utc_now
+from lakehouse.held_ends import HeldEnds
+from lakehouse.leases import Leases
 from lakehouse.manifests import ManifestStore
-from lambdas.arrival_starter.judging import FileJudge, Judge, ScheduleJudge, UpstreamJudge
+from lambdas.arrival_starter.following import UpstreamJudge
+from lambdas.arrival_starter.judging import FileJudge, Judge, ScheduleJudge
 from lambdas.arrival_starter.launcher import Launcher
 from lambdas.arrival_starter.starter import Message, Starter
 
@@ -53,7 +59,18 @@ def judge(claims: Claims, audit: AuditTrail) -> Judge:
     if environ["TRIGGER"] == "schedule":
         return ScheduleJudge(claims=claims, audit=audit, pipeline=environ["PIPELINE"])
     if environ["TRIGGER"] == "after":
-        return UpstreamJudge(claims=claims, audit=audit, pipeline=environ["PIPELINE"], machine_arn=environ["MACHINE_ARN"])
+        return UpstreamJudge(
+            claims=claims,
+            audit=audit,
+            held=HeldEnds(client=client("dynamodb"), table=environ["CONTROL_TABLE"]),
+            leases=Leases(client=client("dynamodb"), table=environ["CONTROL_TABLE"]),
+            sqs=client("sqs"),
+            queue=environ["QUEUE"],
+            pipeline=environ["PIPELINE"],
+            machine_arn=environ["MACHINE_ARN"],
+            upstream=environ["UPSTREAM"].split(","),
+            wait_minutes=int(environ["WAIT_MINUTES"]),
+        )
     return FileJudge(
         claims=claims,
         audit=audit,

@@ -17,11 +17,11 @@ from lakehouse.audit import AuditTrail
 from lakehouse.claims import SAME_CONTENT, Claim, Claims, Launch, Standing
 from lakehouse.clock import Clock, to_text, utc_now
 from lakehouse.errors import TransientError
-from lakehouse.manifests import Compression, Format, Manifest, ManifestFile, ManifestStore, batch_id_of
+from lakehouse.manifests import Compression, Format, Manifest, ManifestStore, batch_id_of
 from lakehouse.naming import Names
 from lakehouse.run_ids import new_run_id
-from lambdas.arrival_starter.arrival import Arrival, FileArrival, ScheduledTime, Skip, UpstreamEnd, format_of, skip_of
-from lambdas.arrival_starter.content import content_of, is_sha256
+from lambdas.arrival_starter.arrival import Arrival, FileArrival, ScheduledTime, Skip, format_of, skip_of
+from lambdas.arrival_starter.content import content_of
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,18 @@ class Judge(ABC):
 
         Raises:
             RefusedEventError: The event is not meant for this function.
+        """
+
+    def due(self, arrivals: Mapping[Arrival, list[str]], batch: Batch) -> Mapping[Arrival, list[str]]:  # noqa: ARG002 - for those who wait
+        """Arrivals that are judged now, each with the ids of the messages that answer for it; all of them, unless a judge lets some wait."""
+        return arrivals
+
+    def close(self, batch: Batch, settled: Collection[Arrival]) -> None:  # noqa: B027 - most judges keep nothing
+        """Told at the end of a batch what became of the arrivals that were due.
+
+        Args:
+            batch: The batch.
+            settled: Arrivals that need not be judged again.
         """
 
     @abstractmethod
@@ -141,25 +153,15 @@ class Judge(ABC):
         )
 
 
-class _EventJudge(Judge):
+class EventJudge(Judge):
     """Judges arrivals that bring no files: all of a batch start one run, which has no manifest."""
 
     trigger: ClassVar[str]
     """Word for it in runs."""
 
-    def judge(self, arrival: UpstreamEnd | ScheduledTime, batch: Batch) -> Verdict:
+    def judge(self, arrival: Arrival, batch: Batch) -> Verdict:
         """Take the claim of what happened."""
-        bucket, key, version_id = arrival.place
-        wanted = Claim(
-            bucket=bucket,
-            key=key,
-            version_id=version_id,
-            run_id=batch.run_id,
-            pipeline=batch.pipeline,
-            sequence=arrival.order,
-            claimed_until=batch.until,
-        )
-        return self._take(wanted)
+        return self._take(self._wanted(arrival, batch))
 
     def launch(self, batch: Batch, claims: Sequence[Claim]) -> Launch:
         """One run for all of them."""
@@ -174,8 +176,20 @@ class _EventJudge(Judge):
             decided_at=to_text(self._clock()),
         )
 
+    def _wanted(self, arrival: Arrival, batch: Batch) -> Claim:
+        bucket, key, version_id = arrival.place
+        return Claim(
+            bucket=bucket,
+            key=key,
+            version_id=version_id,
+            run_id=batch.run_id,
+            pipeline=batch.pipeline,
+            sequence=arrival.order,
+            claimed_until=batch.until,
+        )
 
-class ScheduleJudge(_EventJudge):
+
+class ScheduleJudge(EventJudge):
     """Judges times of a pipeline's schedule: each starts a run, and those that were held up together start one."""
 
     trigger = "schedule"
@@ -194,39 +208,6 @@ class ScheduleJudge(_EventJudge):
     def read(self, event: Mapping[str, Any]) -> ScheduledTime:
         """The time that a message of the schedule tells of."""
         return ScheduledTime.from_event(event, pipeline=self._pipeline)
-
-
-class UpstreamJudge(_EventJudge):
-    """Judges ends of upstream runs: all of a batch that published something start one run."""
-
-    trigger = "after"
-
-    def __init__(self, *, claims: Claims, audit: AuditTrail, pipeline: str, machine_arn: str, clock: Clock = utc_now) -> None:
-        """
-        Args:
-            claims: The control table.
-            audit: The audit.
-            pipeline: Pipeline that is started.
-            machine_arn: Its state machine.
-            clock: Gives the present moment.
-        """
-        super().__init__(claims=claims, audit=audit, clock=clock)
-        self._pipeline = pipeline
-        self._machine_arn = machine_arn
-
-    def read(self, event: Mapping[str, Any]) -> UpstreamEnd:
-        """The end that an event of Step Functions tells of."""
-        return UpstreamEnd.from_event(event, pipeline=self._pipeline, machine_arn=self._machine_arn)
-
-    def judge(self, arrival: UpstreamEnd | ScheduledTime, batch: Batch) -> Verdict:
-        """Take the claim of an upstream run's end, unless the run published nothing."""
-        if isinstance(arrival, UpstreamEnd) and (arrival.is_skipped or (arrival.failed and not self._has_published(*arrival.failed))):
-            return NOTHING
-        return super().judge(arrival, batch)
-
-    def _has_published(self, pipeline: str, run_id: str) -> bool:
-        run = self._audit.get_run(run_id, pipeline=pipeline) if pipeline and run_id else None
-        return run is not None and run.has_published
 
 
 class FileJudge(Judge):
@@ -291,7 +272,7 @@ class FileJudge(Judge):
 
     def launch(self, batch: Batch, claims: Sequence[Claim]) -> Launch:
         """One run for all the files, once their manifest is written."""
-        manifest = Manifest.of(dataset=self._dataset, pipeline=batch.pipeline, files=map(self._manifest_file, claims))
+        manifest = Manifest.of(dataset=self._dataset, pipeline=batch.pipeline, files=[claim.manifest_file() for claim in claims])
         return Launch(
             run_id=batch.run_id,
             pipeline=batch.pipeline,
@@ -301,20 +282,6 @@ class FileJudge(Judge):
             batch_id=manifest.batch_id,
             files=len(manifest.files),
             decided_at=to_text(self._clock()),
-        )
-
-    def _manifest_file(self, claim: Claim) -> ManifestFile:
-        read_as = format_of(claim.key, self._formats)
-        assert read_as is not None  # the rules leave other files aside before they are claimed
-        return ManifestFile(
-            bucket=claim.bucket,
-            key=claim.key,
-            version_id=claim.version_id,
-            size=claim.size,
-            sha256=claim.digest if is_sha256(claim.digest) else None,
-            sequence=claim.sequence,
-            format=read_as[0],
-            compression=read_as[1],
         )
 
     def _leave_aside(self, wanted: Claim, skip: Skip) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -81,9 +81,13 @@ class Starter:
             arrival = failures.attempt([message.id], lambda body=message.body: self._read(body))
             if arrival is not None:
                 arrivals.setdefault(arrival, []).append(message.id)
-        verdicts = self._verdicts(arrivals, batch, deadline=deadline, failures=failures)
-        self._start_new(verdicts, arrivals, batch, failures)
-        self._start_decided(verdicts, arrivals, failures)
+        read = [id_ for ids in arrivals.values() for id_ in ids]
+        due = failures.attempt(read, lambda: self._judge.due(arrivals, batch)) or {}
+        verdicts = self._verdicts(due, batch, deadline=deadline, failures=failures)
+        self._start_new(verdicts, due, batch, failures)
+        self._start_decided(verdicts, due, failures)
+        settled = [arrival for arrival in verdicts if failures.spared(due[arrival])]
+        failures.attempt(read, lambda: self._judge.close(batch, settled))
         return failures.ids
 
     def _read(self, body: str) -> Arrival | None:
@@ -94,7 +98,7 @@ class Starter:
         return self._judge.read(event)
 
     def _verdicts(
-        self, arrivals: dict[Arrival, list[str]], batch: Batch, *, deadline: datetime, failures: _Failures
+        self, arrivals: Mapping[Arrival, list[str]], batch: Batch, *, deadline: datetime, failures: _Failures
     ) -> dict[Arrival, Verdict]:
         files: dict[tuple[str, str], list[Arrival]] = {}
         for arrival in sorted(arrivals, key=lambda arrival: arrival.order):
@@ -113,7 +117,9 @@ class Starter:
             judged = [pair for pairs in pool.map(judge_file, files.values()) for pair in pairs]
         return {arrival: verdict for arrival, verdict in judged if verdict is not None}
 
-    def _start_new(self, verdicts: dict[Arrival, Verdict], arrivals: dict[Arrival, list[str]], batch: Batch, failures: _Failures) -> None:
+    def _start_new(
+        self, verdicts: dict[Arrival, Verdict], arrivals: Mapping[Arrival, list[str]], batch: Batch, failures: _Failures
+    ) -> None:
         claims = {(claim.bucket, claim.key, claim.version_id): claim for verdict in verdicts.values() for claim in verdict.taken}
         if not claims:
             return
@@ -128,7 +134,7 @@ class Starter:
 
         failures.attempt(ids, launch)
 
-    def _start_decided(self, verdicts: dict[Arrival, Verdict], arrivals: dict[Arrival, list[str]], failures: _Failures) -> None:
+    def _start_decided(self, verdicts: dict[Arrival, Verdict], arrivals: Mapping[Arrival, list[str]], failures: _Failures) -> None:
         decided: dict[str, tuple[Launch, list[Claim], list[str]]] = {}
         for arrival, verdict in verdicts.items():
             if verdict.resumed is not None:
@@ -154,6 +160,10 @@ class _Failures:
     @property
     def ids(self) -> list[str]:
         return list(self._ids)
+
+    def spared(self, ids: Sequence[str]) -> bool:
+        """Whether none of some messages has failed."""
+        return self._ids.keys().isdisjoint(ids)
 
     def attempt(self, ids: Sequence[str], work: Callable[[], Any]) -> Any:
         """Do some work for some messages; what it raises fails them, and no others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lakehouse.audit_records import RunRecord, RunTrail
+from lakehouse.audit_records import UNSUCCESSFUL, RunRecord, RunTrail
 
 MAX_SUBJECT = 99
 """SNS takes fewer than 100 characters."""
@@ -24,13 +24,13 @@ class Notice:
 
 
 def notice_of(trail: RunTrail, *, project: str, env: str) -> Notice:
-    """Put a failed run in words."""
+    """Put a run in words whose execution failed, be it that it had ended well before."""
     run = trail.run
-    verdict = "ran out of time" if run.status == "TIMED_OUT" else "failed"
+    verdict = _verdict(run)
     lines = [
         f"Pipeline {run.pipeline} {verdict} in {project}/{env}.",
         "",
-        f"Why:     {run.reason or 'unknown'}: {_cut(run.message) or 'nothing was said'}",
+        _why(run),
         f"Run:     {run.run_id} (attempt {run.attempt}, started by {run.trigger or 'unknown'})",
         f"When:    {run.started_at} to {run.ended_at}",
         *_rows(run),
@@ -43,8 +43,22 @@ def notice_of(trail: RunTrail, *, project: str, env: str) -> Notice:
         f"  lake logs {run.run_id} --env {env}    what the jobs said",
         *_advice(run, env),
     ]
-    subject = f"[{project}/{env}] {run.pipeline} {verdict}: {run.reason or 'unknown'}"
+    subject = f"[{project}/{env}] {run.pipeline} {verdict}: {run.reason or ('unknown' if run.status in UNSUCCESSFUL else run.status)}"
     return Notice(subject=subject[:MAX_SUBJECT], text="\n".join(lines))
+
+
+def _verdict(run: RunRecord) -> str:
+    if run.status not in UNSUCCESSFUL:
+        return "failed after its end"
+    return "ran out of time" if run.status == "TIMED_OUT" else "failed"
+
+
+def _why(run: RunRecord) -> str:
+    if run.status in UNSUCCESSFUL:
+        return f"Why:     {run.reason or 'unknown'}: {_cut(run.message) or 'nothing was said'}"
+    return (
+        f"Why:     the run ended {run.status} and what it brought stays, but its execution failed: see the warnings, or {run.execution_arn}"
+    )
 
 
 def _rows(run: RunRecord) -> list[str]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from lakehouse.audit import AuditTrail, UnknownRunError
-from lakehouse.audit_records import UNSUCCESSFUL
 from lakehouse.errors import TerminalError, TransientError
 from lambdas.notifier.message import Notice, notice_of
 from lambdas.notifier.stray import StrayExecution, notice_of_stray
@@ -64,8 +63,9 @@ class Notifier:
         self._env = env
 
     def notify(self, request: Wish | StrayExecution) -> bool:
-        """Publish one message of a failed run, or of an execution that is no run.
+        """Publish one message of a run whose execution failed, or of an execution that is no run.
 
+        Only executions that failed ask: if the audit says that the run ended well, its execution failed afterwards, and people are told so.
         A message of a run is published twice only if this function dies between publishing and noting it: better twice than never. That of an
         execution without a run is published as often as its event comes, which is once unless EventBridge repeats it.
 
@@ -92,7 +92,7 @@ class Notifier:
         run = trail.run
         if not run.is_ended:
             raise TransientError(f"run {wish.run_id} of {wish.pipeline} is still {run.status} in the audit: trying again later")
-        if run.status not in UNSUCCESSFUL or run.notified_at is not None:
+        if run.notified_at is not None:
             return False
         if not self._audit.begin_notification(pipeline=run.pipeline, run_id=run.run_id):
             raise TransientError(f"another is telling people of run {wish.run_id} at this moment: looking again later")

@@ -45,11 +45,13 @@ class Failure:
         status: FAILED or TIMED_OUT.
         reason: Code of docs/cli.md.
         message: Sentence for people.
+        is_told: Whether the message says what happened, and not only that nobody could say it.
     """
 
     status: Status
     reason: str
     message: str
+    is_told: bool = True
 
 
 def failure_of(*, step: str, error: str, cause: str) -> Failure:

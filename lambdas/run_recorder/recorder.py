@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lakehouse.audit import AuditTrail, UnknownRunError
-from lakehouse.audit_records import RunRecord, RunTrail
+from lakehouse.audit_records import UNSUCCESSFUL, RunRecord, RunTrail
 from lakehouse.clock import Clock, from_text, utc_now
 from lakehouse.leases import Holder, Leases
 from lakehouse.lineage import Edge, Lineage
@@ -205,6 +205,10 @@ class Recorder:
         )
         if run.status == failure.status:
             self._audit.fail_running_steps(pipeline=pipeline, run_id=run_id, status=failure.status, message=failure.message)
+        elif run.status not in UNSUCCESSFUL and failure.is_told:
+            # What it brought is published, so it stays as it ended; but somebody must learn why its execution did not end so.
+            warning = f"the run had ended {run.status} when its execution failed: {failure.message}"
+            self._audit.warn(pipeline=pipeline, run_id=run_id, warning=warning)
         return self._close(run)
 
     def _ended(self, event: EndingEvent) -> dict[str, Any]:
@@ -218,7 +222,7 @@ class Recorder:
             # It says that the audit knows why. If the audit still says RUNNING, what it should have been told was lost.
             arn = event.start.execution_arn
             message = f"the machine could not record why it failed: look at the steps of the run and at the history of execution {arn}"
-            failure = Failure(status="FAILED", reason="job_failed", message=message)
+            failure = Failure(status="FAILED", reason="job_failed", message=message, is_told=False)
         else:
             failure = failure_of(step="", error=event.error, cause=event.cause)
         return self._fail(pipeline=event.start.pipeline, run_id=event.start.run_id, failure=failure)

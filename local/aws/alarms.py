@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.aws import guard, key_use, message_keys, metric_math, metrics, seam
+from local.aws import guard, message_keys, metric_math, metrics, seam
 
 TICK_SECONDS = 5.0
 """How often alarms are looked at; AWS does each minute."""
@@ -192,9 +192,7 @@ def _refused(alarm: dict[str, Any], topic: str) -> bool:
     denied = None
     if not _has_default_policy(topic):  # the default policy admits the owner's own alarms
         denied = guard.authorize_service(PRINCIPAL, action="sns:Publish", resource=topic, source_arn=arn, via=via)
-    denied = denied or key_use.ask_for_service(
-        PRINCIPAL, key_id=message_keys.topic_key(topic), actions=key_use.WRITE, source_arn=arn, via=via
-    )
+    denied = denied or message_keys.denied_to_service(PRINCIPAL, topic, source=arn, via=via)
     if denied:
         _cloudwatch.logger.warning("CloudWatch: %s", denied)
     return denied is not None

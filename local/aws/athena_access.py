@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from local.aws import caller_objects, door, guard, key_use, seam
+from local.aws import caller_objects, door, guard, object_keys, seam
 from local.aws.athena_sql import TableName
 from local.aws.athena_statements import Statement
 from local.aws.caller_objects import HOST, NoSuchObjectError, RefusedError, split
@@ -184,8 +184,7 @@ class Caller:
         """
         path = f"/{bucket}/{key}"
         denied = door.authorize_request(self._key, scope="s3", headers=HOST, method="PUT", path=path, via=self._via)
-        default = (_s3._bucket_default_sse_headers(bucket) or {}).get("x-amz-server-side-encryption-aws-kms-key-id", "")
-        denied = denied or key_use.ask(self._key, key_id=default, actions=("kms:GenerateDataKey",), service="s3")
+        denied = denied or object_keys.denied_write(self._key, bucket, key)
         if denied:
             raise AccessRefusedError(f"Permission denied on S3 path: s3://{bucket}/{key.rsplit('/', 1)[0]}. {denied}")
 

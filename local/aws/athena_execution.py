@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from local.aws import athena_files, athena_prepared, athena_results, athena_reuse, seam
+from local.aws import athena_files, athena_metrics, athena_prepared, athena_results, athena_reuse, seam
 from local.aws.athena_access import AccessRefusedError, Caller
 from local.aws.athena_outputs import Execute, Files, TableAs, iceberg_sql, prepared
 from local.aws.athena_sql import StatementError, TableName, first_word, quoted
@@ -361,6 +361,7 @@ class Execution:
             )
             self._record["Status"] = {**status, "CompletionDateTime": time.time(), **({"AthenaError": error} if error else {})}
             self._set(state, reason)
+        athena_metrics.publish(self._record)
 
 
 def result_rows(execution: Mapping[str, Any], caller: Caller) -> list[list[str | None]]:

@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from local.aws import guard, key_use, message_keys, recorder, seam
+from local.aws import guard, key_use, message_keys, seam
 
 ACTIONS = {
     "lambda": "lambda:InvokeFunction", "sqs": "sqs:SendMessage", "sns": "sns:Publish", "states": "states:StartExecution",
@@ -37,6 +37,7 @@ def register() -> None:
     seam.replace("services.sns._deliver_to_sqs", _deliver_to_sqs)
     seam.replace("services.sns._deliver_to_lambda", _deliver_to_lambda)
     seam.replace("services.sns.topic_policy_allows", _topic_policy_allows)
+    seam.replace("services.sqs.queue_policy_allows", _queue_policy_allows)
     seam.replace("services.s3._deliver_event_to_lambda", _deliver_event_to_lambda)
     seam.replace("services.s3._validate_notification_configs", _validate_notification_configs)
     seam.original("services.cloudwatch._store_datum")
@@ -73,16 +74,15 @@ def schedule_group_arn(group: str) -> str:
     return f"arn:aws:scheduler:{_responses.get_region()}:{_responses.get_account_id()}:schedule-group/{group}"
 
 
-def _role_denied(role: str, *, principal: str, arn: str, source: str, via: str) -> guard.Denied | None:
+def _role_denied(role: str, *, principal: str, arn: str, source: str, via: str, session: str = "") -> guard.Denied | None:
     """Whether a role that the target was given may do what a delivery does, the key of an encrypted queue or topic included."""
     service = _arn.parse_arn(arn).service
     try:
-        key = guard.role_session(role, principal, _responses.new_uuid().replace("-", ""), source_arn=source)
+        key = guard.role_session(role, principal, session or _responses.new_uuid().replace("-", ""), source_arn=source)
     except guard.Denied as denied:
         return denied
-    denied = guard.authorize(key, action=ACTIONS[service], resource=arn, via=via)
-    key_id = {"sqs": message_keys.queue_key, "sns": message_keys.topic_key}.get(service, lambda _: "")(arn)
-    return denied or (key_use.ask(key, key_id=key_id, actions=key_use.WRITE, service=service) if key_id else None)
+    refused = guard.authorize(key, action=ACTIONS.get(service, f"{service}:Send"), resource=arn, via=via)
+    return refused or message_keys.denied(key, arn, key_use.WRITE, via=f"{service}>{via}")
 
 
 def _payload_denied(target: dict[str, Any], schedule: dict[str, Any], origin: str, *, via: str) -> guard.Denied | None:
@@ -94,11 +94,7 @@ def _payload_denied(target: dict[str, Any], schedule: dict[str, Any], origin: st
         key = guard.role_session(target.get("RoleArn", ""), "scheduler.amazonaws.com", "payload", source_arn=origin)
     except guard.Denied as denied:
         return denied
-    token = recorder.via.set(via)
-    try:
-        return key_use.ask(key, key_id=key_id, actions=key_use.READ, service="scheduler")
-    finally:
-        recorder.via.reset(token)
+    return key_use.ask(key, key_id=key_id, actions=key_use.READ, service="scheduler", via=f"scheduler>{via}")
 
 
 def _event_denied(target: dict[str, Any], *, source: str, principal: str, via: str) -> guard.Denied | None:
@@ -117,13 +113,15 @@ def _event_denied(target: dict[str, Any], *, source: str, principal: str, via: s
     if service not in BY_POLICY or principal.startswith("scheduler"):
         return guard.Denied(principal=principal, action=action, resource=arn, reason="because the target has no role")
     denied = guard.authorize_service(principal, action=action, resource=arn, source_arn=source, via=via)
-    return denied or _key_denied(service, arn, principal=principal, source=source, via=via)
+    return denied or message_keys.denied_to_service(principal, arn, source=source, via=via)
 
 
-def _key_denied(service: str, arn: str, *, principal: str, source: str, via: str) -> guard.Denied | None:
-    """Whether the key of an encrypted queue or topic lets the source's service use it."""
-    key = {"sqs": message_keys.queue_key, "sns": message_keys.topic_key}.get(service, lambda _: "")(arn)
-    return key_use.ask_for_service(principal, key_id=key, actions=key_use.WRITE, source_arn=source, via=via)
+def _denied_to_queue(principal: str, queue: str, *, source: str, via: str, account: str = "") -> guard.Denied | None:
+    """Whether a service may send into a queue: the queue's policy and the policy of its key must admit the service."""
+    denied = guard.authorize_service(
+        principal, action="sqs:SendMessage", resource=queue, source_arn=source, source_account=account, via=via
+    )
+    return denied or message_keys.denied_to_service(principal, queue, source=source, via=via)
 
 
 def _to_dead_letters(
@@ -137,8 +135,7 @@ def _to_dead_letters(
     refused = (
         _role_denied(target.get("RoleArn", ""), principal=principal, arn=queue, source=origin, via=via)
         if scheduler
-        else guard.authorize_service(principal, action="sqs:SendMessage", resource=queue, source_arn=source, via=via)
-        or _key_denied("sqs", queue, principal=principal, source=source, via=via)
+        else _denied_to_queue(principal, queue, source=source, via=via)
     )
     payload = target.get("Input") or json.dumps((view or _events._pattern_event_view(event)).event_with_detail())
     attributes = {
@@ -168,12 +165,11 @@ def _dispatch_to_lambda(arn: str, payload: str) -> None:
 
 
 def _route_async_failure(destination: str, function: str, event: Any, result: Any) -> Any:
-    """An event that failed for good goes to the function's dead letters, if the function's role may send there."""
+    """An event that failed for good goes to the function's dead letters, if the function's role may send there and use the key."""
     _, config, _ = _lambda._get_func_record_for_ref(function)
-    service = _arn.parse_arn(destination).service
-    denied = guard.authorize_role(
-        (config or {}).get("Role", ""), service="lambda.amazonaws.com", session=function, action=ACTIONS.get(service, f"{service}:Send"),
-        resource=destination, via=f"lambda:{function}",
+    denied = _role_denied(
+        (config or {}).get("Role", ""), principal="lambda.amazonaws.com", arn=destination, source="", via=f"lambda:{function}",
+        session=function,
     )  # fmt: skip
     if denied:
         _count("AWS/Lambda", "DeadLetterErrors", FunctionName=function)
@@ -186,10 +182,7 @@ def _route_async_failure(destination: str, function: str, event: Any, result: An
 
 
 def _deliver_to_sqs(endpoint: str, envelope: str, raw: bool, raw_message: str, *args: Any, topic_arn: str = "", **kwargs: Any) -> Any:  # noqa: FBT001
-    via = f"sns:{topic_arn}"
-    denied = guard.authorize_service(
-        "sns.amazonaws.com", action="sqs:SendMessage", resource=endpoint, source_arn=topic_arn, via=via
-    ) or _key_denied("sqs", endpoint, principal="sns.amazonaws.com", source=topic_arn, via=via)
+    denied = _denied_to_queue("sns.amazonaws.com", endpoint, source=topic_arn, via=f"sns:{topic_arn}")
     if denied:
         return _not_notified(topic_arn, endpoint, raw_message if raw else envelope, denied)
     return seam.original("services.sns._deliver_to_sqs")(endpoint, envelope, raw, raw_message, *args, topic_arn=topic_arn, **kwargs)
@@ -209,22 +202,34 @@ def _not_notified(topic_arn: str, endpoint: str, body: str, denied: guard.Denied
     subscriptions = (_sns._topic_by_arn_any_scope(topic_arn) or {}).get("subscriptions", [])
     attributes = next((s.get("attributes", {}) for s in subscriptions if s.get("endpoint") == endpoint), {})
     queue = json.loads(attributes.get("RedrivePolicy") or "{}").get("deadLetterTargetArn")
-    if queue and guard.authorize_service("sns.amazonaws.com", action="sqs:SendMessage", resource=queue, source_arn=topic_arn) is None:
-        send(queue, body, {})
-        _count("AWS/SNS", "NumberOfNotificationsRedrivenToDlq", TopicName=topic_arn.rsplit(":", 1)[-1])
+    if not queue:
+        return
+    refused = _denied_to_queue("sns.amazonaws.com", queue, source=topic_arn, via=f"sns:{topic_arn}")
+    sent = refused is None and send(queue, body, {})
+    metric = "NumberOfNotificationsRedrivenToDlq" if sent else "NumberOfNotificationsFailedToRedriveToDlq"
+    _count("AWS/SNS", metric, TopicName=topic_arn.rsplit(":", 1)[-1])
 
 
 def _topic_policy_allows(topic_arn: str, service: str, source_arn: str, source_account: str) -> bool:
     via = f"{service.split('.', maxsplit=1)[0]}:{source_arn}"
     denied = guard.authorize_service(
         service, action="sns:Publish", resource=topic_arn, source_arn=source_arn, source_account=source_account, via=via
-    ) or _key_denied("sns", topic_arn, principal=service, source=source_arn, via=via)
+    ) or message_keys.denied_to_service(service, topic_arn, source=source_arn, via=via)
     if denied:
         _sns.logger.warning("SNS: %s", denied)
     return denied is None
 
 
-# ---- S3 notifications straight to functions; queues and topics are asked by MiniStack ---------------------------------
+def _queue_policy_allows(queue_arn: str, service: str, source_arn: str, source_account: str) -> bool:
+    """Whether S3 or SNS may send into a queue; MiniStack asks for the queue's policy, not for its key."""
+    via = f"{service.split('.', maxsplit=1)[0]}:{source_arn}"
+    denied = _denied_to_queue(service, queue_arn, source=source_arn, via=via, account=source_account)
+    if denied:
+        _sqs.logger.warning("SQS: %s", denied)
+    return denied is None
+
+
+# ---- S3 notifications straight to functions; queues and topics are asked above ----------------------------------------
 
 
 def _deliver_event_to_lambda(arn: str, payload: dict[str, Any], bucket_region: str) -> Any:

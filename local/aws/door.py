@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +48,16 @@ class Request:
 Check = Callable[[Request], Response | None]
 """A check at the door: a response refuses the request, None lets it pass."""
 
+Right = Callable[[Request], guard.Denied | None]
+"""A further right that a request needs, such as that to a key; dry runs ask for it too."""
+
 _app = seam.module("app")
 _actions = seam.module("core.iam_actions")
 _router = seam.module("core.router")
 _responses = seam.module("core.responses")
 
 _checks: list[Check] = []
+_rights: list[tuple[Right, Callable[[Request, guard.Denied], Response]]] = []
 _dry: contextvars.ContextVar[bool] = contextvars.ContextVar("lake_dry", default=False)
 _wrapped: set[str] = set()
 
@@ -61,6 +65,16 @@ _wrapped: set[str] = set()
 def add_check(check: Check) -> None:
     """Run *check* on every authorised request, in the order of registration."""
     _checks.append(check)
+
+
+def add_right(right: Right, *, refuse: Callable[[Request, guard.Denied], Response]) -> None:
+    """Ask for *right* on every authorised request, dry runs included, after the checks.
+
+    Args:
+        right: Gives the denial, or None.
+        refuse: Puts a denial into the words of the request's service; `access_denied` does so for most.
+    """
+    _rights.append((right, refuse))
 
 
 def authorize_request(
@@ -134,24 +148,36 @@ def wrap(service: str, handler: Handler) -> Handler:
     """A service's handler behind the door; for services that other modules add."""
 
     async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Response:
-        if _dry.get():
-            return 299, {}, b""
         key = _router.extract_access_key_id(headers, query)
-        guard.caller.set(key)
         params = _app._routing_params(method, path, headers, body, query)
         action = _actions.extract_iam_action(service, method, path, headers, body, params) or ""
         request = Request(
             service=service, action=action, operation=action.partition(":")[2], method=method, path=path,
             headers=headers, body=body, query=query, key=key,
         )  # fmt: skip
+        if _dry.get():
+            denials = guard.denials.get()
+            if denials is not None:
+                denials.extend(denied for _, denied in _missing_rights(request))
+            return 299, {}, b""
+        guard.caller.set(key)
         for check in _checks:
             refused = check(request)
             if refused is not None:
                 return refused
+        for refuse, denied in _missing_rights(request):
+            return refuse(request, denied)
         return await handler(method, path, headers, body, query)
 
     _wrapped.add(service)
     return handle
+
+
+def _missing_rights(request: Request) -> Iterator[tuple[Callable[[Request, guard.Denied], Response], guard.Denied]]:
+    for right, refuse in _rights:
+        denied = right(request)
+        if denied is not None:
+            yield refuse, denied
 
 
 def register() -> None:

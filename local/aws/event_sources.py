@@ -40,21 +40,17 @@ def denied_action(function: str, queue_arn: str) -> guard.Denied | None:
     _, config, _ = _lambda._get_func_record_for_ref(function)
     if not config:
         return None
-    name = config["FunctionName"]
-    calls = [(action, queue_arn) for action in ACTIONS]
-    key_id = message_keys.queue_key(queue_arn)
-    if key_id and (broken := key_use.unusable(key_id, principal=config.get("Role", ""), action="kms:Decrypt")):
-        return broken
-    if key := key_use.key_arn(key_id):
-        calls.append(("kms:Decrypt", key))
-    for action, resource in calls:
-        denied = guard.authorize_role(
-            config.get("Role", ""), service=SERVICE, session=name, action=action, resource=resource,
-            context=key_use.via_service("sqs") if action.startswith("kms:") else None,
-            via=f"lambda:poll:{name}", source_arn=config.get("FunctionArn", ""),
-        )  # fmt: skip
-        if denied:
-            return denied
+    name, via = config["FunctionName"], f"lambda:poll:{config['FunctionName']}"
+    try:
+        caller = guard.role_session(config.get("Role", ""), SERVICE, name, source_arn=config.get("FunctionArn", ""))
+    except guard.Denied as denied:
+        return denied
+    for action in ACTIONS:
+        if refused := guard.authorize(caller, action=action, resource=queue_arn, via=via):
+            return refused
+    for key in message_keys.keys_to_read(queue_arn):
+        if refused := message_keys.denied(caller, queue_arn, key_use.READ, key_id=key, via=via):
+            return refused
     return None
 
 

@@ -28,6 +28,10 @@ _responses = seam.module("core.responses")
 _iam = seam.module("services.iam")
 _sts = seam.module("services.sts")
 
+Grants = Callable[[str, str, str, Mapping[str, Any]], bool]
+"""Whether something else than a policy gives a right: (access key, action, resource, condition keys)."""
+
+_grants: dict[str, Grants] = {}
 _last_result: contextvars.ContextVar[Any] = contextvars.ContextVar("lake_last_result", default=None)
 _last_denied: contextvars.ContextVar[Denied | None] = contextvars.ContextVar("lake_last_denied", default=None)
 _sessions: dict[tuple[str, str, str], str] = {}
@@ -257,6 +261,40 @@ def is_root(key: str) -> bool:
     return bool(_evaluator.is_root_access_key(key))
 
 
+def add_grants(service: str, grants: Grants) -> None:
+    """Let *grants* give the rights of a service that no policy gives, where none denies them.
+
+    Args:
+        service: IAM's name of the service, such as `kms`.
+        grants: Says whether a right is granted; boundaries and session policies are asked besides.
+    """
+    _grants[service] = grants
+
+
+def identity_allows(key: str, *, action: str, resource: str, context: Mapping[str, Any], limits_only: bool = False) -> bool:
+    """Whether a caller's own policies allow an action, within its boundary and its session's policies.
+
+    Args:
+        key: Access key.
+        action: IAM action.
+        resource: ARN.
+        context: Condition keys.
+        limits_only: Whether only the boundary and the session's policies count.
+    """
+    principal = _evaluator.resolve_principal(key, _account_of(key))
+    if isinstance(principal, _evaluator.AuthError):
+        return False
+    if principal.policies is None:
+        return True
+    asked = _evaluator.EvalContext(
+        principal.arn, principal.type, principal.account, action, resource, _responses.get_region(), principal_keys=principal.keys,
+        service_context={name.lower(): value for name, value in context.items()},
+    )  # fmt: skip
+    layers = [*([] if limits_only else [principal.policies]), *principal.limits]
+    flat = [[statement for document in layer for statement in document] for layer in layers]
+    return all(_evaluator._first_match(asked, statements, "Allow") for statements in flat)
+
+
 def last_denial() -> Denied | None:
     """The latest denial of the request under way."""
     return _last_denied.get()
@@ -307,13 +345,16 @@ def _enforce(  # noqa: PLR0917 - MiniStack's signature
         access_key_id, iam_action, service, region, resource_arn=resource_arn, service_context=service_context
     )
     last, principal = _last_result.get(), principal_arn(key)
+    granted = getattr(result, "decision", "") == "ImplicitDeny" and _is_granted(key, iam_action, service, resource_arn, service_context)
     if isinstance(result, _evaluator.AuthError):
         recorder.record(principal=principal, action=iam_action, resource=resource_arn, decision="AuthError", reason=result.code)
-    elif result is None:
+    elif result is None or granted:
         recorder.record(
             principal=principal, action=iam_action, resource=resource_arn, decision="Allow",
-            sid=getattr(last, "matched_sid", ""), reason="" if last else "root or never denied", keys=service_context,
+            sid="" if granted else getattr(last, "matched_sid", ""),
+            reason="a grant" if granted else "" if last else "root or never denied", keys=service_context,
         )  # fmt: skip
+        return None
     else:
         denied = Denied(
             principal=principal, action=iam_action, resource=resource_arn,
@@ -328,6 +369,13 @@ def _enforce(  # noqa: PLR0917 - MiniStack's signature
         if found is not None:
             found.append(denied)
     return result
+
+
+def _is_granted(key: str, action: str, service: str, resource: str, context: Mapping[str, Any] | None) -> bool:
+    """Whether a grant gives what no policy gives; it does so within the boundary and the session's policies only."""
+    if service not in _grants or not _grants[service](key, action, resource, context or {}):
+        return False
+    return identity_allows(key, action=action, resource=resource, context=context or {}, limits_only=True)
 
 
 def _clause(key: str, action: str, service: str, region: str, resource: str, context: Mapping[str, Any] | None) -> str:  # noqa: PLR0917 - MiniStack's signature

@@ -42,7 +42,19 @@ def unusable(key_id: str, *, principal: str, action: str) -> guard.Denied | None
     return guard.Denied(principal=principal, action=action, resource=str(record["Arn"]) if record else key_id, reason=why)
 
 
-def ask(key: str, *, key_id: str, actions: Iterable[str], service: str, context: Mapping[str, Any] | None = None) -> guard.Denied | None:
+def refusal_kind(key_id: str) -> str:
+    """What SQS and SNS call the refusal of a key: `KmsDisabled`, `KMSNotFound`, else `KmsAccessDenied`."""
+    return "AccessDenied" if is_usable(key_id) else "Disabled" if key_arn(key_id) else "NotFound"
+
+
+def encryption_context(pairs: Mapping[str, str]) -> dict[str, Any]:
+    """Condition keys of an encryption context, such as that of the pair `aws:sqs:arn`."""
+    return {**{f"kms:EncryptionContext:{name}": value for name, value in pairs.items()}, "kms:EncryptionContextKeys": list(pairs)}
+
+
+def ask(
+    key: str, *, key_id: str, actions: Iterable[str], service: str, context: Mapping[str, Any] | None = None, via: str = ""
+) -> guard.Denied | None:
     """Whether a caller may use a resource's key through a service.
 
     Args:
@@ -51,6 +63,7 @@ def ask(key: str, *, key_id: str, actions: Iterable[str], service: str, context:
         actions: What is asked of KMS.
         service: Service that asks, such as `sqs`.
         context: More condition keys, such as an encryption context.
+        via: How the call came about, for the record; through the service, from what it is now, if left out.
     """
     actions = tuple(actions)
     if not key or not key_id:
@@ -62,13 +75,15 @@ def ask(key: str, *, key_id: str, actions: Iterable[str], service: str, context:
         return None
     keys = via_service(service) | dict(context or {})
     for action in actions:
-        denied = guard.authorize(key, action=action, resource=arn, context=keys, via=f"{service}>{recorder.via.get()}")
+        denied = guard.authorize(key, action=action, resource=arn, context=keys, via=via or f"{service}>{recorder.via.get()}")
         if denied:
             return denied
     return None
 
 
-def ask_for_service(principal: str, *, key_id: str, actions: Iterable[str], source_arn: str, via: str) -> guard.Denied | None:
+def ask_for_service(
+    principal: str, *, key_id: str, actions: Iterable[str], source_arn: str, via: str, context: Mapping[str, Any] | None = None
+) -> guard.Denied | None:
     """Whether a service principal may use a resource's key: only the key policy counts, and AWS managed keys admit no service."""
     actions = tuple(actions)
     if not key_id:
@@ -80,8 +95,9 @@ def ask_for_service(principal: str, *, key_id: str, actions: Iterable[str], sour
         return guard.Denied(
             principal=principal, action=actions[0], resource=key_id, reason="because an AWS managed key cannot be used by another service"
         )
+    keys = {name.lower(): value for name, value in (context or {}).items()}
     for action in actions:
-        denied = guard.authorize_service(principal, action=action, resource=arn, source_arn=source_arn, via=via)
+        denied = guard.authorize_service(principal, action=action, resource=arn, source_arn=source_arn, via=via, context=keys)
         if denied:
             return denied
     return None
@@ -90,6 +106,11 @@ def ask_for_service(principal: str, *, key_id: str, actions: Iterable[str], sour
 def via_service(service: str) -> dict[str, Any]:
     """Condition keys of a call that a service makes on a caller's behalf."""
     return {"kms:ViaService": f"{service}.{_responses.get_region()}.amazonaws.com", "kms:CallerAccount": _responses.get_account_id()}
+
+
+def for_resource(service: str) -> dict[str, Any]:
+    """Condition keys of a call that a service makes to take a key for a resource, such as CreateGrant for a table."""
+    return {**via_service(service), "kms:GrantIsForAWSResource": "true"}
 
 
 def register() -> None:

@@ -246,7 +246,7 @@ def _ask_key(call: Call, key: str, actions: tuple[str, ...], *, via: str) -> Non
             f"The specified KMS key [{key}] does not exist, is not enabled or you do not have permissions to access it.",
         )
     for action in actions if found else ():
-        call.require(action, found, context=key_use.via_service(via))
+        call.require(action, found, context=key_use.for_resource(via))
 
 
 def _first_password(call: Call) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from botocore.loaders import Loader
 
-from local.aws import door, guard, recorder, seam
+from local.aws import caller_objects, door, guard, key_use, recorder, seam
 
 SERVICE = "states.amazonaws.com"
 
@@ -29,6 +29,8 @@ class Integration:
         status: HTTP status of the denial.
         code: Error code of the denial.
         is_asked: Whether the call is asked of the role here; otherwise the integration itself asks.
+        key_error: Error name if the key of what is called is refused, with `{}` for the kind of refusal; as any denial if left out.
+        key_code: Error code of that, likewise.
     """
 
     scope: str
@@ -38,14 +40,18 @@ class Integration:
     status: int = 400
     code: str = "AccessDeniedException"
     is_asked: bool = True
+    key_error: str = ""
+    key_code: str = ""
 
 
 INTEGRATIONS: dict[str, Integration] = {
     "sqs:sendMessage": Integration(
-        scope="sqs", target="AmazonSQS.SendMessage", error="SQS.AmazonSQSException", sdk="AmazonSQS", status=403, code="AccessDenied"
+        scope="sqs", target="AmazonSQS.SendMessage", error="SQS.AmazonSQSException", sdk="AmazonSQS", status=403, code="AccessDenied",
+        key_error="SQS.AmazonSQSException", key_code="KMS.{}Exception",
     ),
     "sns:publish": Integration(
-        scope="sns", target="", error="SNS.AuthorizationErrorException", sdk="AmazonSNS", status=403, code="AuthorizationError"
+        scope="sns", target="", error="SNS.AuthorizationErrorException", sdk="AmazonSNS", status=403, code="AuthorizationError",
+        key_error="SNS.KMS{}Exception", key_code="KMS{}",
     ),
     "events:putEvents": Integration(
         scope="events", target="AWSEvents.PutEvents", error="EventBridge.AmazonEventBridgeException", sdk="AmazonEventBridge"
@@ -77,6 +83,8 @@ _MODELS = {
     "redshiftdata": "redshift-data",
 }
 _DENIAL_CODES = {"sns": "AuthorizationError", "ec2": "UnauthorizedOperation"}
+_KEY_ERRORS = frozenset({"sqs", "sns"})
+"""Services that have errors of their own for the refusal of a key."""
 
 _app = seam.module("app")
 _states = seam.module("services.stepfunctions")
@@ -253,10 +261,12 @@ def _function_arn(function: str, data: Any) -> str:
 
 
 def _fail_denied(denied: guard.Denied, integration: Integration) -> NoReturn:
+    error, code, status = integration.error, integration.code, integration.status
+    if integration.key_error and denied.action.startswith("kms:"):
+        kind = key_use.refusal_kind(denied.resource)
+        error, code, status = integration.key_error.format(kind), integration.key_code.format(kind), 400
     fail(
-        integration.error,
-        f"{denied} (Service: {integration.sdk}; Status Code: {integration.status}; Error Code: {integration.code}; "
-        f"Request ID: {uuid.uuid4()}; Proxy: null)",
+        error, f"{denied} (Service: {integration.sdk}; Status Code: {status}; Error Code: {code}; Request ID: {uuid.uuid4()}; Proxy: null)"
     )
 
 
@@ -283,6 +293,8 @@ def _call_service_handler_sync(  # noqa: PLR0917 - MiniStack's signature
     if denied:
         error, prefix = _sdk_error(service)
         status = 403 if service in _FORBIDDEN_STATUS else 400
+        if scope in _KEY_ERRORS and denied.action.startswith("kms:"):
+            error, status = f"{prefix}.Kms{key_use.refusal_kind(denied.resource)}Exception", 400
         fail(error, f"{denied} (Service: {prefix}, Status Code: {status}, Request ID: {uuid.uuid4()}) (SDK Attempt Count: 1)")
     return call(handler, method, path, {**headers, "authorization": door.authorization(key, scope)}, body, query, timeout)
 
@@ -304,8 +316,15 @@ def _sdk_error(service: str) -> tuple[str, str]:
 
 
 def _s3_object_text(bucket: str, key: str) -> Any:
-    _require_item_reader("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
-    return seam.original("services.stepfunctions._s3_object_text")(bucket, key)
+    """Text of an object, read as the role: the object, its bucket and its key have their say."""
+    if _execution.get() is None:
+        return seam.original("services.stepfunctions._s3_object_text")(bucket, key)
+    try:
+        return caller_objects.get(session_key(), bucket, key, via=recorder.via.get()).decode("utf-8")
+    except caller_objects.RefusedError as refused:
+        fail("States.ItemReaderFailed", str(refused))
+    except caller_objects.NoSuchObjectError:
+        fail("States.ItemReaderFailed", f"The specified key does not exist. (Bucket: {bucket}, Key: {key})")
 
 
 def _read_map_items(reader: dict[str, Any], effective: Any, context: Any) -> Any:

@@ -46,7 +46,7 @@ OPERATIONS: dict[str, set[str]] = {
         "ListAccountAliases",
     },
     "kms": {
-        "*Key", "ListKeys", "*Alias", "ListAliases", "Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey*", "GenerateRandom",
+        "*Key", "ListKeys", "*Alias", "ListAliases", "Encrypt", "Decrypt", "GenerateDataKey*", "GenerateRandom",
         "*KeyPolicy", "ListKeyPolicies", "*KeyRotation", "GetKeyRotationStatus", "ScheduleKeyDeletion", "CancelKeyDeletion", "*Grant",
         "ListGrants", "TagResource", "UntagResource", "ListResourceTags", "UpdateKeyDescription",
     },

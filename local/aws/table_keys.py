@@ -21,16 +21,17 @@ CACHE_SECONDS = 5.0
 """How long a caller's right holds; AWS keeps a table's key for a caller for five minutes."""
 
 _dynamodb = seam.module("services.dynamodb")
+_responses = seam.module("core.responses")
 
 _granted: dict[tuple[str, str, str], float] = {}
 
 
 def register() -> None:
     """Ask at the front door."""
-    door.add_check(_check)
+    door.add_right(_right, refuse=door.access_denied)
 
 
-def _check(request: door.Request) -> door.Response | None:
+def _right(request: door.Request) -> guard.Denied | None:
     if request.service != "dynamodb" or guard.is_root(request.key):
         return None
     operation = request.headers.get("x-amz-target", "").rsplit(".", 1)[-1]
@@ -40,10 +41,9 @@ def _check(request: door.Request) -> door.Response | None:
         key = _key(table)
         if not key or _granted.get((request.key, table, key), 0.0) > time.monotonic():
             continue
-        context = {"kms:EncryptionContext:aws:dynamodb:tableName": table}
-        denied = key_use.ask(request.key, key_id=key, actions=key_use.READ, service="dynamodb", context=context)
+        denied = key_use.ask(request.key, key_id=key, actions=key_use.READ, service="dynamodb", context=_context(table))
         if denied:
-            return door.access_denied(request, denied)
+            return denied
         _granted[request.key, table, key] = time.monotonic() + CACHE_SECONDS
     return None
 
@@ -56,6 +56,12 @@ def _tables(data: dict[str, Any]) -> Iterator[str]:
     for name in named:
         if name:
             yield str(name).rsplit("/", 1)[-1]
+
+
+def _context(table: str) -> dict[str, Any]:
+    """Condition keys of what DynamoDB binds a table's key to: the table's name and the account."""
+    pairs = {"aws:dynamodb:tableName": table, "aws:dynamodb:subscriberId": _responses.get_account_id()}
+    return key_use.encryption_context(pairs)
 
 
 def _key(table: str) -> str:

@@ -21,7 +21,7 @@ INTERFACE = {
     "deploy": ["--env"],
     "drop": ["DATASET", "FILE...", "--date", "--env"],
     "wait": ["--timeout", "--env"],
-    "run": ["PIPELINE...", "--timeout", "--json", "--env"],
+    "run": ["PIPELINE...", "--date", "--from", "--to", "--concurrency", "--again", "--timeout", "--json", "--env"],
     "runs": ["--json", "--env"],
     "show": ["RUN", "--json", "--env"],
     "logs": ["RUN", "--env"],

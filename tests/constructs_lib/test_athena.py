@@ -55,6 +55,12 @@ def test_a_query_with_question_marks_is_prepared_and_another_one_is_named(stack:
     ]
 
 
+def test_running_prepared_queries_takes_no_more_than_looking_one_up(stack: Stack, synth: Synth) -> None:
+    role = iam.Role(stack, "Analyst", assumed_by=account_principal())
+    SavedQueries(stack, "Queries", workgroup="team", queries=[PREPARED]).grants.execute(role)
+    assert actions(synth()) == {"athena:GetPreparedStatement"}
+
+
 def test_databases_carry_the_environments_prefix(stack: Stack, synth: Synth) -> None:
     SavedQueries(stack, "Queries", workgroup="team", queries=[NAMED], database_prefix="test_")
     (kept,) = of_type(synth(), "AWS::Athena::NamedQuery")

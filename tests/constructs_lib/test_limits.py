@@ -18,7 +18,7 @@ from constructs_lib.checks import InvalidProps
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.ingestion import AfterPipelines, FileArrival, FilesLanded
 from constructs_lib.log_group import LogGroup
-from constructs_lib.observability import AlertTopicNames, AlertTopics, PipelineAlarms
+from constructs_lib.observability import AlertTopicNames, AlertTopics, PipelineAlarms, WorkgroupAlarms
 from constructs_lib.orchestration import GlueStep, Pipeline, RunTableNames
 from constructs_lib.permissions import allow
 from constructs_lib.processing import (
@@ -342,7 +342,7 @@ def test_arrivals_are_collected_within_lambda_s_bounds(
             "Bad",
             names=names,
             pipeline="orders",
-            trigger=AfterPipelines(machines=("a",)),
+            trigger=AfterPipelines(names=names, pipelines=("a",)),
             tables=tables,
             message_key=key,
             log_key=key,
@@ -370,14 +370,25 @@ def test_rule_and_starter_look_into_the_same_folder(lake: LakeBuckets) -> None:
     assert trigger.event_pattern()["detail"]["object"] == {"key": [{"prefix": trigger.prefix}]}
     nothing = cast("Any", None)
     judge = FileJudge(
-        claims=nothing, audit=nothing, s3=nothing, manifests=nothing, bucket="raw", dataset=trigger.environment()["DATASET"], formats=()
+        claims=nothing,
+        audit=nothing,
+        s3=nothing,
+        manifests=nothing,
+        bucket="raw",
+        dataset=trigger.environment(nothing)["DATASET"],
+        formats=(),
     )
     assert judge._prefix == trigger.prefix
 
 
-def test_a_pipeline_that_follows_others_names_them() -> None:
-    with pytest.raises(InvalidProps, match="machines is empty"):
-        AfterPipelines(machines=())
+def test_a_pipeline_that_follows_others_names_them_and_waits_a_day_at_most(names: Names) -> None:
+    with pytest.raises(InvalidProps, match="pipelines is empty"):
+        AfterPipelines(names=names, pipelines=())
+    for minutes in (0, 1440):
+        assert AfterPipelines(names=names, pipelines=("a",), wait_minutes=minutes).wait_minutes == minutes
+    for minutes in (-1, 1441):
+        with pytest.raises(InvalidProps, match="0-1440"):
+            AfterPipelines(names=names, pipelines=("a",), wait_minutes=minutes)
 
 
 @pytest.mark.parametrize(("steps", "message"), [
@@ -454,6 +465,16 @@ def test_alarms_have_limits_that_mean_something(stack: Stack, names: Names, key:
     for number, options in enumerate(({"max_wait_minutes": 0}, {"max_quarantined_rows": -1})):
         with pytest.raises(InvalidProps, match="at least"):
             PipelineAlarms(stack, f"Bad{number}", names=names, pipeline="b", topics=topics, arrival=None, **options)
+
+
+def test_alarms_of_a_workgroup_have_limits_that_mean_something(stack: Stack, names: Names, key: kms.IKey) -> None:
+    topics = AlertTopicNames.from_names(names, key_arn=key.key_arn)
+    workgroup = AthenaWorkgroup(stack, "Workgroup", name="team", lake=LakeBuckets.from_names(names, key_arn=key.key_arn))
+    made = WorkgroupAlarms(stack, "Good", names=names, workgroup=workgroup, topics=topics, hourly_scan_mb=1, failed_queries=1)
+    assert sorted(made.alarms) == ["Failed", "Scanned"]
+    for number, options in enumerate(({"hourly_scan_mb": 0}, {"failed_queries": 0})):
+        with pytest.raises(InvalidProps, match="at least"):
+            WorkgroupAlarms(stack, f"Bad{number}", names=names, workgroup=workgroup, topics=topics, **options)
 
 
 def test_an_address_that_is_no_address_is_refused(stack: Stack, names: Names, key: kms.IKey) -> None:

@@ -44,6 +44,15 @@ def test_jobs_carry_their_transforms_and_nothing_of_authoring() -> None:
     assert not [name for name in files if name.startswith(("lakehouse/contracts/compiler/", "lakehouse/pipelines/", "lambdas/"))]
 
 
+def test_jobs_carry_the_certificates_that_they_trust_databases_by(tmp_path: Path) -> None:
+    (tmp_path / "code.zip").write_bytes(job_bundle().path.read_bytes())
+    # As lakehouse.spark.source_session finds them.
+    code = "from importlib import resources; print([e.name for e in resources.files('lakehouse').iterdir() if e.name.endswith('-ca-bundle.pem')])"
+    environment = {"PYTHONPATH": str(tmp_path / "code.zip")}
+    result = subprocess.run([sys.executable, "-S", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "['rds-ca-bundle.pem']"
+
+
 def test_bundles_hold_no_bytecode_and_no_clock() -> None:
     for bundle in (function_bundle(), job_bundle()):
         with zipfile.ZipFile(bundle.path) as archive:

@@ -74,3 +74,9 @@ def test_bronze_keeps_every_record_as_it_came(checkout: Checkout, clean: Runs, d
 
 def test_days_that_arrive_together_become_few_runs(clean: Runs) -> None:
     assert len([run for run in clean if run.pipeline == "orders"]) <= 2
+
+
+def test_what_follows_them_runs_once_when_the_last_has_ended(clean: Runs) -> None:
+    (gold,) = [run for run in clean if run.pipeline == "daily_revenue"]
+    assert gold.trigger == "after"
+    assert gold.started_at > max(run.ended_at or "" for run in clean if run.pipeline != "daily_revenue")

@@ -52,6 +52,13 @@ def test_null_is_told_from_the_empty_text(checkout: Checkout, clean: Runs) -> No
     assert rows == [[None, "", None, "1998-08-01", "1.50", True]]
 
 
+def test_a_prepared_query_is_run_by_its_name(checkout: Checkout, clean: Runs) -> None:
+    rows = checkout.sql("EXECUTE tpch_revenue_of_a_segment USING 'BUILDING', DATE '1990-01-01', DATE '2000-01-01'")
+    columns = "o_orderdate, revenue, orders"
+    assert rows == checkout.sql(f"SELECT {columns} FROM gold_tpch.daily_revenue WHERE c_mktsegment = 'BUILDING' ORDER BY o_orderdate")
+    assert rows
+
+
 def test_logs_hold_what_the_driver_printed(checkout: Checkout, dirty: Runs) -> None:
     run = next(run for run in dirty if run.counts)
     text = checkout.lake("logs", run.run_id).out

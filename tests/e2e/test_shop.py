@@ -9,7 +9,7 @@ from local.shop.database import TABLES
 from tests.e2e.conftest import Checkout
 from tests.e2e.shop import SALES, Scene, Story
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 
 def load_counts(scene: Scene) -> list[dict[str, int]]:

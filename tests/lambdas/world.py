@@ -18,9 +18,11 @@ import moto
 from lakehouse.audit import AuditTrail
 from lakehouse.claims import Claims
 from lakehouse.clock import to_text
+from lakehouse.held_ends import HeldEnds
 from lakehouse.leases import Leases
 from lakehouse.manifests import Manifest, ManifestStore, read_manifest
-from lambdas.arrival_starter.judging import FileJudge, Judge, ScheduleJudge, UpstreamJudge
+from lambdas.arrival_starter.following import UpstreamJudge
+from lambdas.arrival_starter.judging import FileJudge, Judge, ScheduleJudge
 from lambdas.arrival_starter.launcher import Launcher
 from lambdas.arrival_starter.starter import Message, Starter
 
@@ -30,8 +32,11 @@ AUDIT, CONTROL, LINEAGE, WATERMARKS = "audit", "control", "lineage", "watermarks
 PIPELINE, DATASET = "orders", "tpch.orders"
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:lake-orders"
 FOLDER = "tpch/orders/year=2026/month=11/day=22/"
+QUEUE = "lake-arrivals-orders"
 FUNCTION_SECONDS = 60
 FORMATS = frozenset({"csv", "json", "parquet"})
+UPSTREAM = ("upstream", "customer")
+WAIT_MINUTES = 30
 
 
 class Crash(BaseException):
@@ -69,7 +74,7 @@ class States:
 
     executions: dict[str, Execution] = field(default_factory=dict)
     on_start: Callable[[Execution], None] | None = None
-    failures: list[Exception] = field(default_factory=list)
+    failures: list[BaseException] = field(default_factory=list)
 
     class exceptions:  # noqa: N801 - as boto3 has it
         ExecutionAlreadyExists = ExecutionAlreadyExists
@@ -87,6 +92,30 @@ class States:
             if self.on_start is not None:
                 self.on_start(self.executions[name])
         return {"executionArn": f"arn:{name}"}
+
+
+@dataclass
+class Queue:
+    """SQS as far as a function's messages to itself go: each comes when its delay is over, once."""
+
+    clock: Clock
+    sent: list[tuple[datetime, str]] = field(default_factory=list)
+
+    def get_queue_url(self, *, QueueName: str) -> dict[str, str]:  # noqa: N803 - as boto3 has it
+        assert QueueName == QUEUE
+        return {"QueueUrl": f"https://sqs.us-east-1.amazonaws.com/123456789012/{QueueName}"}
+
+    def send_message(self, *, QueueUrl: str, MessageBody: str, DelaySeconds: int) -> dict[str, str]:  # noqa: N803 - as boto3 has it
+        assert QueueUrl == self.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+        assert 0 <= DelaySeconds <= 900
+        self.sent.append((self.clock() + timedelta(seconds=DelaySeconds), MessageBody))
+        return {"MessageId": "m"}
+
+    def due(self) -> list[str]:
+        """Messages whose delay is over; they are handed out here and no more."""
+        found = [body for at, body in self.sent if at <= self.clock()]
+        self.sent = [(at, body) for at, body in self.sent if at > self.clock()]
+        return found
 
 
 class Trap:
@@ -132,6 +161,10 @@ class World:
     audit_table: str = AUDIT
     control_table: str = CONTROL
     sequencer: int = 0x1000
+    queue: Queue = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.queue = Queue(clock=self.clock)
 
     @property
     def audit(self) -> AuditTrail:
@@ -145,18 +178,42 @@ class World:
     def leases(self) -> Leases:
         return Leases(client=self.dynamodb, table=self.control_table, clock=self.clock)
 
+    @property
+    def held(self) -> HeldEnds:
+        return HeldEnds(client=self.dynamodb, table=self.control_table)
+
     def starter(
-        self, *, trap: Trap | None = None, trigger: str = "arrival", formats: frozenset[str] = FORMATS, workers: int = 1, s3: Any = None
+        self,
+        *,
+        trap: Trap | None = None,
+        trigger: str = "arrival",
+        formats: frozenset[str] = FORMATS,
+        workers: int = 1,
+        s3: Any = None,
+        dynamodb: Any = None,
+        wait_minutes: int = WAIT_MINUTES,
     ) -> Starter:
         trap = trap or Trap()
-        dynamodb, s3, states = trap.around(self.dynamodb), trap.around(s3 or self.s3), trap.around(self.states)
+        dynamodb, s3, states = trap.around(dynamodb or self.dynamodb), trap.around(s3 or self.s3), trap.around(self.states)
         audit = AuditTrail(client=dynamodb, table=self.audit_table, clock=self.clock)
         claims = Claims(client=dynamodb, table=self.control_table, audit=audit, clock=self.clock)
         judge: Judge
         if trigger == "schedule":
             judge = ScheduleJudge(claims=claims, audit=audit, pipeline=PIPELINE, clock=self.clock)
         elif trigger == "after":
-            judge = UpstreamJudge(claims=claims, audit=audit, pipeline=PIPELINE, machine_arn=MACHINE, clock=self.clock)
+            judge = UpstreamJudge(
+                claims=claims,
+                audit=audit,
+                held=HeldEnds(client=dynamodb, table=self.control_table),
+                leases=Leases(client=dynamodb, table=self.control_table, clock=self.clock),
+                sqs=trap.around(self.queue),
+                queue=QUEUE,
+                pipeline=PIPELINE,
+                machine_arn=MACHINE,
+                upstream=UPSTREAM,
+                wait_minutes=wait_minutes,
+                clock=self.clock,
+            )
         else:
             judge = FileJudge(
                 claims=claims,

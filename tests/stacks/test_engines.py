@@ -227,3 +227,16 @@ def test_a_network_in_which_clusters_cannot_reach_emr_is_refused(tmp_path: Path)
             environment=load_environment(ROOT / "config", "prod"),
             project=replace(CHECKOUT, pipelines=[spec for spec in pipelines if not spec.loads and spec.name in {"orders", "customer"}]),
         )
+
+
+def test_what_clusters_need_on_everything_is_what_knows_no_resource(clustered: Assembly) -> None:
+    found = {
+        action
+        for _, statement in clustered.statements()
+        if "*" in listed(statement["Resource"])
+        for action in listed(statement["Action"])
+        if action.startswith("elasticmapreduce:")
+    }
+    assert found == {"elasticmapreduce:ListClusters", "elasticmapreduce:RunJobFlow"}
+    wild = [action for _, statement in clustered.statements() for action in listed(statement["Action"]) if "*" in action]
+    assert not wild

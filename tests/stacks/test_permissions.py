@@ -21,10 +21,12 @@ def test_only_what_knows_no_resource_is_given_on_everything(assembly: Assembly) 
     actions = {
         action for _, statement in assembly.statements() if "*" in listed(statement["Resource"]) for action in listed(statement["Action"])
     }
-    assert {action.split(":")[0] for action in actions} <= {"cloudwatch", "ec2", "logs", "redshift-data", "xray"}
+    assert {action.split(":")[0] for action in actions} <= {"cloudwatch", "ec2", "elasticmapreduce", "logs", "redshift-data", "xray"}
     statements = {"redshift-data:CancelStatement", "redshift-data:DescribeStatement", "redshift-data:GetStatementResult"}
     assert {action for action in actions if action.startswith("redshift-data:")} <= statements
     assert all(action.startswith("ec2:Describe") for action in actions if action.startswith("ec2:"))
+    clusters = {"elasticmapreduce:ListClusters", "elasticmapreduce:RunJobFlow"}
+    assert {action for action in actions if action.startswith("elasticmapreduce:")} <= clusters
     assert {action for action in actions if action.startswith("cloudwatch:")} <= {"cloudwatch:PutMetricData", "cloudwatch:DescribeAlarms"}
 
 
@@ -43,11 +45,11 @@ def test_no_role_trusts_a_service_of_another_account(assembly: Assembly) -> None
     for name, resource in assembly.resources("AWS::IAM::Role").items():
         for statement in resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
             service = statement["Principal"].get("Service")
-            # Lambda offers no source condition for execution roles.
+            # Lambda and EC2 offer no source condition for the roles of functions and machines.
             if isinstance(service, list) and "redshift.amazonaws.com" in service:
                 # Redshift tells whose role it takes by the external id: account, warehouse and user.
                 assert ":dbuser:" in flat(statement["Condition"]["StringLike"]["sts:ExternalId"]), name
-            elif service is not None and service != "lambda.amazonaws.com":
+            elif service is not None and service not in {"ec2.amazonaws.com", "lambda.amazonaws.com"}:
                 assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}, name
 
 

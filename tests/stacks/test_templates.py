@@ -16,6 +16,7 @@ from tests.stacks.projects import CHECKOUT, jobs_on_glue
 MAX_RESOURCES = 500
 ARCHIVE = {"GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"}
 ALARMS_OF_A_PIPELINE, ALARMS_OF_A_FUNCTION = 6, 2
+ALARMS_OF_THE_WORKGROUP = 2
 WATCHED_FUNCTIONS = 2
 """The run recorder and the notifier; starters have an alarm of their pipeline."""
 
@@ -204,23 +205,29 @@ def test_every_alarm_watches_a_metric_that_somebody_emits(assembly: Assembly) ->
             case "AWS/Lambda":
                 assert alarm["MetricName"] == "Errors"
                 assert dimensions["FunctionName"] in functions
+            case "AWS/Athena":
+                (workgroup,) = assembly.properties("AWS::Athena::WorkGroup")
+                assert workgroup["WorkGroupConfiguration"]["PublishCloudWatchMetricsEnabled"] is True
+                assert alarm["MetricName"] in {"ProcessedBytes", "TotalExecutionTime"}
+                assert dimensions["WorkGroup"] == workgroup["Name"]
             case other:
                 raise AssertionError(f"nobody is known to emit {other}/{alarm['MetricName']}")
 
 
 def test_every_alarm_tells_a_topic_and_what_to_do_next(assembly: Assembly) -> None:
     alarms = assembly.properties("AWS::CloudWatch::Alarm")
-    assert len(alarms) == ALARMS_OF_A_PIPELINE * len(CHECKOUT.pipelines) + ALARMS_OF_A_FUNCTION * WATCHED_FUNCTIONS
+    of_pipelines, of_functions = ALARMS_OF_A_PIPELINE * len(CHECKOUT.pipelines), ALARMS_OF_A_FUNCTION * WATCHED_FUNCTIONS
+    assert len(alarms) == of_pipelines + of_functions + ALARMS_OF_THE_WORKGROUP
     for alarm in alarms:
         assert len(alarm["AlarmActions"]) == 1
         assert "Next: lake " in alarm["AlarmDescription"]
         assert alarm["TreatMissingData"] == "notBreaching"
 
 
-def test_a_poison_message_goes_to_the_dead_letters_after_three_receives(assembly: Assembly) -> None:
+def test_a_poison_message_goes_to_the_dead_letters_after_five_receives(assembly: Assembly) -> None:
     queues = assembly.properties("AWS::SQS::Queue")
     redriven = [queue["RedrivePolicy"]["maxReceiveCount"] for queue in queues if "RedrivePolicy" in queue]
-    assert redriven == [3] * len(CHECKOUT.pipelines)
+    assert redriven == [5] * len(CHECKOUT.pipelines)
     assert {queue["MessageRetentionPeriod"] for queue in queues if "RedrivePolicy" not in queue} == {14 * 86_400}
 
 

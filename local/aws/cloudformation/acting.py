@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from local.aws import boundaries, door, guard, recorder, seam
+from local.aws import boundaries, door, guard, key_use, recorder, seam
 from local.aws.cloudformation import rights, schemas
 
 SERVICE = "cloudformation.amazonaws.com"
@@ -184,7 +184,8 @@ def _require(resource_type: str, handler: str, *, properties: dict[str, Any], na
     if wanted is None:
         wanted = rights.fallback(resource_type, schemas.handler_actions(resource_type, handler))
     for call in wanted:
-        context = {"iam:PassedToService": f"{call.passed_to}.amazonaws.com"} if call.passed_to else {}
+        context: dict[str, Any] = {"iam:PassedToService": f"{call.passed_to}.amazonaws.com"} if call.passed_to else {}
+        context |= key_use.for_resource(call.key_for) if call.key_for else {}
         context |= boundaries.condition_keys(call.action, name=call.resource, asked=str(properties.get("PermissionsBoundary") or ""))
         denied = guard.authorize(key, action=call.action, resource=call.resource, context=context, via=f"cloudformation:{resource_type}")
         if denied:

@@ -18,11 +18,13 @@ class Call:
         action: IAM action.
         resource: ARN.
         passed_to: Service that a role is passed to, for `iam:PassRole`.
+        key_for: Service that takes a key for the resource, for what is asked of KMS.
     """
 
     action: str
     resource: str
     passed_to: str = ""
+    key_for: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +239,7 @@ def _table_key_calls(properties: Properties, place: Place) -> Iterator[Call]:
     if key:
         arn = key if str(key).startswith("arn:") else f"arn:aws:kms:{place.region}:{place.account}:key/{key}"
         for action in ("kms:DescribeKey", "kms:CreateGrant"):
-            yield Call(action=action, resource=arn)
+            yield Call(action=action, resource=arn, key_for="dynamodb")
 
 
 def _schedule_key_calls(properties: Properties, place: Place) -> Iterator[Call]:

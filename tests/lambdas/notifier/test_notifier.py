@@ -94,9 +94,15 @@ def test_a_run_is_told_once_whoever_asks(world: World, sns: Sns) -> None:
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "SKIPPED"])
-def test_nobody_is_told_of_a_run_that_did_not_fail(world: World, sns: Sns, status: str) -> None:
-    assert not _notifier(world, sns).notify(_failed(world, status))
-    assert sns.published == []
+def test_people_are_told_of_an_execution_that_failed_after_its_run_had_ended_well(world: World, sns: Sns, status: str) -> None:
+    wish = _failed(world, status)
+    world.audit.warn(pipeline=PIPELINE, run_id=wish.run_id, warning="role recorder may not cloudwatch:PutMetricData")
+    assert _notifier(world, sns).notify(wish)
+    assert not _notifier(world, sns).notify(wish)
+    (message,) = sns.published
+    assert "orders failed after its end" in message["Subject"]
+    assert f"the run ended {status} and what it brought stays, but its execution failed" in message["Message"]
+    assert "role recorder may not cloudwatch:PutMetricData" in message["Message"]
 
 
 def test_a_run_that_is_not_recorded_yet_is_asked_for_again(world: World, sns: Sns) -> None:

@@ -160,6 +160,25 @@ def test_a_recorder_that_may_not_send_metrics_fails_and_says_which_permission_it
         _start(ask, new_run_id())
 
 
+def test_a_right_that_is_lost_at_the_finish_only_is_told_though_the_run_succeeded(world: World, ask: Ask, cloudwatch: CloudWatch) -> None:
+    run_id = new_run_id()
+    _start(ask, run_id)
+    _good_steps(world, run_id)
+    text = "User: arn:aws:sts::1:assumed-role/recorder/f is not authorized to perform: cloudwatch:PutMetricData"
+    cloudwatch.error = _answer("AccessDenied", text)
+    with pytest.raises(MetricsDeniedError):
+        _finish(ask, run_id)
+    failure = {"Error": "MetricsDeniedError", "Cause": json.dumps({"errorType": "MetricsDeniedError", "errorMessage": text})}
+    for _ in range(2):  # Step Functions repeats what failed
+        with pytest.raises(MetricsDeniedError):
+            ask(action="fail", pipeline=PIPELINE, run_id=run_id, step="", failure=failure)
+    run = _run(world, run_id)
+    assert run.status == "SUCCEEDED"
+    (warning,) = run.warnings
+    assert warning.startswith("the run had ended SUCCEEDED when its execution failed: role recorder may not cloudwatch:PutMetricData")
+    assert ask(action="lease", pipeline="other", run_id="other", tables=TABLES, seconds=1)["acquired"]
+
+
 def test_a_failed_run_tells_only_the_numbers_that_are_known(world: World, ask: Ask, cloudwatch: CloudWatch) -> None:
     run_id = new_run_id()
     _start(ask, run_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,30 @@ def test_a_workgroup_is_a_resource_and_its_settings_win(people: Lake) -> None:
         query(caller, "SELECT 1", lake=people)
     with pytest.raises(ClientError, match="is not found"):
         query(analyst(people), "SELECT 1", lake=people, WorkGroup="nothing")
+
+
+def test_a_workgroup_tells_what_its_queries_read_and_which_of_them_fail_if_it_is_to(people: Lake) -> None:
+    athena, told, silent = people.aws.client("athena"), people.aws.name("told"), people.aws.name("silent")
+    results = {"ResultConfiguration": {"OutputLocation": f"s3://{people.bucket}/results/"}}
+    athena.create_work_group(Name=told, Configuration={**results, "PublishCloudWatchMetricsEnabled": True})
+    athena.create_work_group(Name=silent, Configuration=results)
+    caller = analyst(people)
+    read = query(caller, "SELECT * FROM people", lake=people, WorkGroup=told)["Statistics"]["DataScannedInBytes"]
+    assert query(caller, "SELECT 1 / (id - id) FROM people", lake=people, WorkGroup=told)["Status"]["State"] == "FAILED"
+    query(caller, "SELECT * FROM people", lake=people, WorkGroup=silent)
+
+    def total(metric: str, statistic: str, **dimensions: str) -> float:
+        now = datetime.now(UTC)
+        found = people.aws.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Athena", MetricName=metric, StartTime=now - timedelta(minutes=30), EndTime=now + timedelta(minutes=1),
+            Period=3600, Statistics=[statistic], Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        )["Datapoints"]  # fmt: skip
+        return sum(point[statistic] for point in found)
+
+    assert total("ProcessedBytes", "Sum", WorkGroup=told) >= read > 0
+    assert total("TotalExecutionTime", "SampleCount", QueryState="FAILED", QueryType="DML", WorkGroup=told) == 1
+    assert total("TotalExecutionTime", "SampleCount", WorkGroup=told) == 2
+    assert total("TotalExecutionTime", "SampleCount", WorkGroup=silent) == 0
 
 
 def test_a_query_over_the_workgroups_limit_is_cancelled(people: Lake) -> None:
