@@ -24,8 +24,11 @@ COUNTS = ("rows_staged", "rows_removed", "rows_added", "rows_in_table")
 BATCH_COLUMN = "_batch_id"
 """Column by which rows of a batch are known in a table that is only appended to."""
 
-FILE_COLUMN = "_file"
-"""Column by which Athena spreads rows over files; it becomes the folders' names and is in no file."""
+FILE_COLUMN = "load_file"
+"""Column by which Athena spreads rows over files; it becomes the folders' names and is in no file.
+
+Its name does not begin with an underscore: COPY reads Parquet by Redshift Spectrum, which passes over names that do.
+"""
 
 MAX_FILES = 100
 """Folders that one UNLOAD of Athena may write, and so the most that it is asked to spread rows over."""
@@ -196,7 +199,14 @@ def unload_select(table: WarehouseTable, *, database: str, files: int = 0) -> st
         table: The target.
         database: Catalog database of the table in the lake.
         files: Files that its rows are spread over by their key, each in a folder of its own, up to `MAX_FILES`; 0 = as Athena likes.
+
+    Raises:
+        SqlRefused: The rows are to be spread, and a column has the name of what they are spread by.
     """
+    if files and FILE_COLUMN in table.column_names:
+        raise SqlRefused(
+            f"{table.schema}.{table.name} has a column {FILE_COLUMN}, by which rows are spread over files: give it another name"
+        )
     spread = [f"{_file_of(table, min(files, MAX_FILES))} AS {name(FILE_COLUMN)}"] if files else []
     return f"SELECT {', '.join([*map(_unloaded, table.columns), *spread])} FROM {name(database)}.{name(table.name)}"
 

@@ -294,8 +294,8 @@ def test_a_cluster_is_loaded_in_its_queue_from_as_many_files_as_it_has_slices() 
     machine = Machine(step(warehouse=CLUSTER, slices=8), answers("FINISHED"))
     assert machine.walk() == "RecordFinish"
     (unloaded,) = machine.called("athena:startQueryExecution.sync")
-    assert """9223372036854775807), 8) AS "_file" FROM "gold_sales"."daily")""" in unloaded["QueryString"]
-    assert unloaded["QueryString"].endswith("compression = 'SNAPPY', partitioned_by = ARRAY['_file'])")
+    assert """9223372036854775807), 8) AS "load_file" FROM "gold_sales"."daily")""" in unloaded["QueryString"]
+    assert unloaded["QueryString"].endswith("compression = 'SNAPPY', partitioned_by = ARRAY['load_file'])")
     (submitted,) = machine.called("redshiftdata:batchExecuteStatement")
     assert (submitted["ClusterIdentifier"], submitted["Database"], "WorkgroupName" in submitted) == ("lake", "lakehouse", False)
     plan = mirror(TABLE, source="s3://results/unload/gold_sales/daily/0190-run/2/", role_arn=ROLE)

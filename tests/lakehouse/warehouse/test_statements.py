@@ -372,6 +372,14 @@ def test_the_staging_table_has_the_columns_of_the_files_in_their_order() -> None
     )
 
 
+def test_rows_are_spread_over_files_by_a_column_that_no_table_has_and_no_reader_hides() -> None:
+    spread = loads.unload_select(TABLE, database="gold_sales", files=4)
+    assert f', 4) AS "{loads.FILE_COLUMN}" FROM' in spread
+    assert loads.FILE_COLUMN[0].isalpha()
+    with pytest.raises(SqlRefused, match="has a column load_file, by which rows are spread"):
+        loads.unload_select(replace(TABLE, columns=(replace(TABLE.columns[0], name="load_file"),)), database="gold_sales", files=4)
+
+
 def test_without_rows_there_is_nothing_to_copy() -> None:
     assert not any(" COPY " in statement for statement in loads.mirror(TABLE, source=None, role_arn=ROLE).statements)
 

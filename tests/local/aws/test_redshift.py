@@ -386,6 +386,16 @@ def test_the_catalog_is_listed(warehouse: Warehouse) -> None:
     assert client.list_statements(StatementName="find-me")["Statements"][0]["Id"] == named["Id"]
 
 
+def test_only_finished_statements_are_listed_unless_others_are_asked_for(warehouse: Warehouse) -> None:
+    client = warehouse.aws.client("redshift-data")
+    where = {"WorkgroupName": warehouse.name, "Database": "lakehouse", "SecretArn": warehouse.secret_arn, "StatementName": "no-such-table"}
+    failed = client.execute_statement(**where, Sql="SELECT * FROM no_such_table")["Id"]
+    client.describe_statement(Id=failed, WaitTimeSeconds=20)
+    assert client.list_statements(StatementName="no-such-table")["Statements"] == []
+    for status in ("ALL", "FAILED"):
+        assert [entry["Id"] for entry in client.list_statements(StatementName="no-such-table", Status=status)["Statements"]] == [failed]
+
+
 def test_csv_results_come_by_the_second_operation(warehouse: Warehouse) -> None:
     described = warehouse.run("SELECT 1 AS a, 'x,y' AS b", ResultFormat="CSV")
     client = warehouse.aws.client("redshift-data")

@@ -184,6 +184,15 @@ def test_parquet_goes_by_place_and_its_types_must_fit(bench: Bench) -> None:
         bench.run("CREATE TABLE wide (a BIGINT, b VARCHAR(1))", f"COPY wide FROM 's3://b/p/' {COPY} PARQUET")
 
 
+def test_parquet_is_read_by_spectrum_which_passes_over_hidden_files(bench: Bench) -> None:
+    one = _parquet(x=pa.array([1], pa.int32()))
+    bench.memory.files |= {f"s3://b/h/{name}": one for name in ("part", "part_file=2/part", "_SUCCESS", ".part", "#part", "part~")}
+    assert bench.run("CREATE TABLE t (x INT)", f"COPY t FROM 's3://b/h/' {COPY} PARQUET").count == 2
+    bench.memory.files |= {"s3://b/h/_file=2/part": one}
+    with pytest.raises(SqlError, match="COPY of Parquet from a folder named '_file=2' is not served"):
+        bench.run(f"COPY t FROM 's3://b/h/' {COPY} PARQUET")
+
+
 def test_a_manifest_names_the_files_and_parquet_their_sizes(bench: Bench) -> None:
     bench.memory.files |= {"s3://b/m/1": _parquet(x=pa.array([1], pa.int32())), "s3://b/m/2": _parquet(x=pa.array([2], pa.int32()))}
     size = len(bench.memory.files["s3://b/m/1"])
