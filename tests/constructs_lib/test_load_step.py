@@ -14,6 +14,7 @@ from constructs_lib.checks import InvalidProps
 from constructs_lib.orchestration.definition import definition
 from constructs_lib.orchestration.steps import MachineFunctions
 from constructs_lib.warehouse import RedshiftLoadStep, WarehouseReference
+from lakehouse.contracts.model import HotRows
 from lakehouse.warehouse.loads import mirror
 from lakehouse.warehouse.tables import WarehouseColumn, WarehouseTable
 
@@ -188,6 +189,15 @@ def test_a_good_load_unloads_submits_waits_and_records() -> None:
     assert recorded["Payload"]["row"] == [{"LongValue": 1}]
     assert recorded["Payload"]["attempt"] == 2
     assert {key: machine.data[key] for key in RUN} == RUN
+
+
+def test_only_hot_rows_are_unloaded_where_the_contract_says_so() -> None:
+    machine = Machine(step(hot=HotRows(column="day", days=90)), answers("FINISHED"))
+    assert machine.walk() == "RecordFinish"
+    assert (
+        """ FROM "gold_sales"."daily" WHERE "day" > current_date - INTERVAL '90' DAY) TO """
+        in machine.called("athena:startQueryExecution.sync")[0]["QueryString"]
+    )
 
 
 def test_a_submission_that_is_repeated_is_the_same() -> None:

@@ -353,6 +353,15 @@ def test_an_external_schema_shows_an_iceberg_table_of_the_lake(bench: Bench) -> 
         ["a", "2024-02-29"], ["b", "2024-03-01"],
     ]  # fmt: skip
     assert bench.run("SELECT SUM(revenue), COUNT(*) FROM lake.days").rows == [["2.50", "2"]]
+    bench.run(
+        "CREATE SCHEMA warm", "CREATE TABLE warm.days (day DATE, name VARCHAR(9))", "INSERT INTO warm.days VALUES ('2024-03-01', 'b')"
+    )
+    hot = "SELECT COALESCE(MIN(day), DATE '9999-12-31') FROM warm.days"
+    view = f"SELECT day, name FROM warm.days UNION ALL SELECT day, name FROM lake.days WHERE day < ({hot}) WITH NO SCHEMA BINDING"
+    bench.run(f"CREATE VIEW warm.days_of_all_time AS {view}")
+    for rows_of_the_warehouse in ("b", "none"):
+        bench.run(f"DELETE FROM warm.days WHERE name <> '{rows_of_the_warehouse}'")
+        assert bench.run("SELECT name FROM warm.days_of_all_time ORDER BY day").rows == [["a"], ["b"]], rows_of_the_warehouse
     with pytest.raises(RefusedError, match=r"writing the external table lake.days"):
         bench.run("DELETE FROM lake.days")
     bench.catalog.tables["gold_sales", "plain"] = {"Parameters": {"classification": "parquet"}}
