@@ -320,7 +320,8 @@ StatementId = Annotated[str, typer.Argument(metavar="STATEMENT", help="Id as `la
 @statements_app.command(name=DefaultVerb.default)
 def list_statements(
     standing: Annotated[
-        StatementStatus | None, typer.Option("--status", help="Only those that run, or that ended so; all if left out.")
+        StatementStatus | None,
+        typer.Option("--status", help="Only those that stand so: running, finished, failed or aborted; all if left out."),
     ] = None,
     as_json: AsJson = False,  # noqa: FBT002
     env: Env = "local",
@@ -341,7 +342,7 @@ def show_statement(statement: StatementId, as_json: AsJson = False, env: Env = "
 
 @statements_app.command(name="cancel")
 def cancel_statement(statement: StatementId, env: Env = "local") -> None:
-    """Stop a statement; its transaction is undone. Exit code 1 if it was over before."""
+    """Stop a statement; its transaction is undone. Exit code 1 if it does not run."""
     from cli.statements import cancel
 
     TextOutput().show(cancel(open_session(env), statement_id=statement))

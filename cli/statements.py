@@ -86,7 +86,7 @@ def cancel(session: Session, *, statement_id: str) -> Done:
     except UnknownStatement as error:
         raise WrongUseError(str(error)) from error
     if not is_cancelled:
-        raise CommandError(f"nothing was cancelled, the statement was over: `lake statements show {found}` says how it ended")
+        raise CommandError(f"nothing was cancelled, the statement does not run: `lake statements show {found}` says how it ended")
     return Done(text=f"statement {found} is cancelled and its transaction undone", next=f"lake statements show {found}")
 
 

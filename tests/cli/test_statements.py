@@ -69,7 +69,7 @@ def test_a_statement_is_cancelled_once(redshift: tuple[Session, Stubber]) -> Non
     stub.add_response("cancel_statement", {"Status": True}, {"Id": ID})
     assert cancel(session, statement_id=ID).text == f"statement {ID} is cancelled and its transaction undone"
     stub.add_client_error("cancel_statement", "ValidationException", "Could not cancel a query that is already in ABORTED state")
-    with pytest.raises(CommandError, match=f"the statement was over: `lake statements show {ID}` says how it ended"):
+    with pytest.raises(CommandError, match=f"the statement does not run: `lake statements show {ID}` says how it ended"):
         cancel(session, statement_id=ID)
 
 
