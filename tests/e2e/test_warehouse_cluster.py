@@ -174,7 +174,7 @@ def ask(checkout: Checkout) -> list[list[Any]]:
 def strike(checkout: Checkout, verb: str, *, until: str) -> None:
     """Let the hour come at which the cluster's schedule does something."""
     redshift, name = checkout.client("redshift"), checkout.names.warehouse
-    soon = utc_now() + timedelta(seconds=2)
+    soon = utc_now() + timedelta(seconds=4)  # the scheduler looks once a second, and has to see it coming
     redshift.modify_scheduled_action(ScheduledActionName=f"{name}-{verb}", Schedule=f"at({soon:%Y-%m-%dT%H:%M:%S})")
     deadline = time.monotonic() + 60
     while (found := redshift.describe_clusters(ClusterIdentifier=name)["Clusters"][0]["ClusterStatus"]) != until:
