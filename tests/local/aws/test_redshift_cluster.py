@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lakehouse.warehouse.data_api import DataApi, StatementError, Target
+from lakehouse.warehouse.data_api import DataApi, StatementError, StatementRefused, Target
 from local.platform import ACCOUNT, REGION
 from tests.fixtures.platform import Caller, LocalAws, allow, wait_for
 
