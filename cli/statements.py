@@ -82,11 +82,12 @@ def cancel(session: Session, *, statement_id: str) -> Done:
     api = data_api(session)
     try:
         found = _id(api, statement_id)
-        is_cancelled = api.cancel(found)
+        # A word that is no id, and a statement that is over, are refused alike.
+        status = None if api.cancel(found) else api.describe(found).status
     except UnknownStatement as error:
         raise WrongUseError(str(error)) from error
-    if not is_cancelled:
-        raise CommandError(f"nothing was cancelled, the statement does not run: `lake statements show {found}` says how it ended")
+    if status is not None:
+        raise CommandError(f"nothing was cancelled, the statement is {status}: `lake statements show {found}` tells more")
     return Done(text=f"statement {found} is cancelled and its transaction undone", next=f"lake statements show {found}")
 
 

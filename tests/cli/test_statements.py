@@ -69,7 +69,8 @@ def test_a_statement_is_cancelled_once(redshift: tuple[Session, Stubber]) -> Non
     stub.add_response("cancel_statement", {"Status": True}, {"Id": ID})
     assert cancel(session, statement_id=ID).text == f"statement {ID} is cancelled and its transaction undone"
     stub.add_client_error("cancel_statement", "ValidationException", "Could not cancel a query that is already in ABORTED state")
-    with pytest.raises(CommandError, match=f"the statement does not run: `lake statements show {ID}` says how it ended"):
+    stub.add_response("describe_statement", {**ENTRY, "Status": "ABORTED"}, {"Id": ID})
+    with pytest.raises(CommandError, match=f"nothing was cancelled, the statement is ABORTED: `lake statements show {ID}`"):
         cancel(session, statement_id=ID)
 
 
@@ -81,6 +82,10 @@ def test_what_nobody_ran_is_wrong_use(redshift: tuple[Session, Stubber]) -> None
     stub.add_client_error("cancel_statement", "ResourceNotFoundException", "Query does not exist.")
     with pytest.raises(WrongUseError, match="there is no statement"):
         cancel(session, statement_id=ID)
+    for call in ("cancel_statement", "describe_statement"):
+        stub.add_client_error(call, "ValidationException", "Id must match")
+    with pytest.raises(WrongUseError, match="there is no statement 'x'"):
+        cancel(session, statement_id="x")
     stub.add_response("list_statements", {"Statements": []}, {"Status": "ALL", "MaxResults": 1})
     with pytest.raises(WrongUseError, match="has run no statement in the last day; those of loads are told by `lake show RUN`"):
         cancel(session, statement_id="latest")

@@ -91,7 +91,7 @@ def test_a_statement_that_failed_is_found_and_what_is_over_is_not_cancelled(chec
     failed = checkout.lake("statements", "--status", "failed", "--json").json["statements"][0]
     assert (failed["status"], failed["label"]) == ("FAILED", "lake-sql")
     assert "no_such_column" in checkout.lake("statements", "show", failed["statement_id"], "--json").json["error"]
-    assert "the statement does not run" in checkout.lake("statements", "cancel", failed["statement_id"], code=1).err
+    assert "the statement is FAILED" in checkout.lake("statements", "cancel", failed["statement_id"], code=1).err
     assert "there is no statement 'x'" in checkout.lake("statements", "cancel", "x", code=2).err
 
 
