@@ -130,7 +130,7 @@ def test_statements_of_the_warehouse_are_shown_with_what_became_of_them() -> Non
     entry = Statement(statement_id="s-1", label="lake-sql", status="FAILED", sql=f"SELECT {EVIL}", submitted_at=moment, updated_at=moment)
     listed = _shown(Statements(env="local", statements=[entry]))
     assert "s-1" in listed
-    assert SHOWN in listed
+    assert r"SELECT a\x1b]0;pwned\x07" in listed
     assert "no such statements of the last day in local" in _shown(Statements(env="local", statements=[]))
     part = StatementPart(status="FAILED", sql="SELECT x", error="ERROR: no x", rows=None, seconds=1.25)
     detail = StatementDetail(statement_id="s-1", status="FAILED", error="ERROR: no x", submitted_at=moment, updated_at=moment, parts=[part])
