@@ -23,6 +23,8 @@ def main(argv: list[str]) -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    # Python ends by looking for garbage in all that is left, which takes it a sixth of a synth; the system takes it back faster.
+    gc.freeze()
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -26,6 +27,9 @@ _GIVEN: WeakKeyDictionary[iam.IGrantable, dict[_Statement, iam.Grant]] = WeakKey
 
 _EXPLAINED: WeakKeyDictionary[Construct, tuple[Validations, set[str]]] = WeakKeyDictionary()
 """Findings that each construct has explained."""
+
+_explains: ContextVar[bool] = ContextVar("explains", default=True)
+"""Whether findings are explained."""
 
 MAX_STATEMENT = 2000
 """Most characters of the ARNs of one statement: the CDK spreads a large policy over several, but never one statement."""
@@ -85,6 +89,16 @@ def gathered() -> Iterator[None]:
         _explain(role, found.findings)
 
 
+@contextmanager
+def unexplained() -> Iterator[None]:
+    """Explain no findings of policy packs, for a synth that no pack judges: each explanation is a call or two into the CDK, and leaves nothing in a template."""
+    before = _explains.set(False)
+    try:
+        yield
+    finally:
+        _explains.reset(before)
+
+
 def allow(
     grantee: iam.IGrantable,
     *,
@@ -115,7 +129,8 @@ def allow(
     if patterns:
         require(because is not None, f"{readable(patterns[0])!r} is a pattern: name the resource, or say `because` why nobody can")
         assert because is not None
-        findings = {f"AwsSolutions-IAM5[Resource::{_printed(grantee, pattern)}]": because for pattern in patterns}
+        if _explains.get():
+            findings = {f"AwsSolutions-IAM5[Resource::{_printed(grantee, pattern)}]": because for pattern in patterns}
     given = _GIVEN.setdefault(grantee, {})
     statement = (tuple(actions), tuple(resources), json.dumps(conditions, sort_keys=True))
     if statement in given:
@@ -236,7 +251,7 @@ def acknowledge(scope: object, *findings: str, reason: str) -> None:
 
 def _explain(scope: object, findings: Mapping[str, str]) -> None:
     """Explain findings, each with its own reason."""
-    if not isinstance(scope, Construct) or not findings:
+    if not isinstance(scope, Construct) or not findings or not _explains.get():
         return
     validations, known = _EXPLAINED.get(scope) or (Validations.of(scope), set[str]())
     _EXPLAINED[scope] = (validations, known)

@@ -98,6 +98,7 @@ class PipelinesStack(PlatformStack):
         self.reads_databases = bool(groups) or any(self._reads_database(step) for spec in pipelines for step in spec.steps)
         self.uses_emr = any(spec.uses(engine) for spec in pipelines for engine in (EMR, "emr-serverless"))
         self._network: NetworkReference | None = None
+        self._connections: dict[str, ConnectionReference] = {}
         for spec in pipelines:
             self._pipeline(spec)
 
@@ -366,7 +367,9 @@ class PipelinesStack(PlatformStack):
             f"{reader} reads the database connection {name!r}, which {self.environment_config.env} does not have: add {name} to databases in "
             f"config/base.yaml or config/{self.environment_config.env}.yaml",
         )
-        return ConnectionReference.from_parameters(self, names=self.names, name=name)
+        if name not in self._connections:
+            self._connections[name] = ConnectionReference.from_parameters(self, names=self.names, name=name)
+        return self._connections[name]
 
     def _emr_application(self) -> str:
         """Id of the application that the compute stack made; read from Parameter Store at each deployment."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lakehouse.contracts.compiler.cached import compiled_contracts
+from lakehouse.contracts.compiler.cached import checked_queries, compiled_contracts
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.pipelines.loader import load_pipelines
 from lakehouse.pipelines.spec import PipelineSpec
@@ -41,15 +41,6 @@ class Project:
         return cls(
             contracts=contracts,
             pipelines=load_pipelines(root / "pipelines", contracts),
-            queries=_queries(root / "queries", contracts),
+            queries=checked_queries(root, contracts),
             migrations=load_migrations(root / "warehouse" / "migrations"),
         )
-
-
-def _queries(folder: Path, contracts: Mapping[str, CompiledContract]) -> Sequence[SavedQuery]:
-    if not folder.is_dir():
-        return ()
-    # A project without queries need not wait for the parser of their SQL.
-    from lakehouse.contracts.compiler.queries import load_queries
-
-    return load_queries(folder, contracts)

@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def synthesize(
     outdir: Path | None = None,
     root: Path = ROOT,
     allow_destroy: bool = False,
-    before_synth: Callable[[App], None] = lambda _: None,
+    before_synth: Callable[[App], None] | None = None,
 ) -> Path:
     """Write the cloud assembly of one environment.
 
@@ -70,13 +71,14 @@ def synthesize(
         ConfigurationError: Something that a person wrote is wrong; it names every fault.
     """
     use_bundled_node()
-    # The CDK begins by waiting for Node; what people wrote is read and code is packed meanwhile.
+    # The CDK begins by waiting for Node, and its first value waits too; what people wrote is read and code is packed meanwhile.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        library = pool.submit(import_module, "aws_cdk")
+        library = pool.submit(import_module, "constructs_lib.arns")
         environment, project = _read(root, env)
         library.result()
     from aws_cdk import App
 
+    from constructs_lib.permissions import unexplained
     from stacks.platform import build
 
     app = App(
@@ -88,9 +90,12 @@ def synthesize(
         tree_metadata=False,
     )
     allowed = allow_destroy or str(app.node.try_get_context("allow-destroy")).lower() == "true"
-    build(app, environment=environment, project=project, allow_destroy=allowed)
-    before_synth(app)
     packs = app.node.try_get_context("policy-packs")
+    # Whoever looks at the app before the synth may put packs of their own into it.
+    with nullcontext() if packs or before_synth else unexplained():
+        build(app, environment=environment, project=project, allow_destroy=allowed)
+    if before_synth:
+        before_synth(app)
     if packs:
         # Loading cdk-nag and judging every resource costs more than the synth itself.
         from stacks.policy_packs import apply, asked_for

@@ -6,16 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from aws_cdk import App
+from aws_cdk import Validations
 
 from constructs_lib.checks import InvalidProps
 from lakehouse.environments.loading import load_environment
 from stacks import policy_packs
-from stacks.platform import build
 from stacks.policy_packs import ACKNOWLEDGED, Finding
-from stacks.project import Project
-from stacks.synthesis import CONTEXT, ROOT
+from stacks.synthesis import ROOT, synthesize
 from tests.stacks.conftest import ENVIRONMENTS, Assembly, flat
+from tests.stacks.test_synthesis import run
 
 
 def acknowledged(finding: Finding, env: str) -> bool:
@@ -68,16 +67,22 @@ def test_nothing_is_in_the_default_security_group_of_a_network(assembly: Assembl
 
 
 def test_a_synth_judges_when_it_is_asked_to_and_passes(tmp_path: Path) -> None:
-    app = App(
-        analytics_reporting=False, builtin_cloud_formation_validation=False, context=CONTEXT, outdir=str(tmp_path), stack_traces=False,
-        tree_metadata=False,
-    )  # fmt: skip
-    environment = load_environment(ROOT / "config", "local")
-    build(app, environment=environment, project=Project.load(ROOT))
-    policy_packs.apply(app, policy_packs.asked_for("all"), environment=environment)
-    app.synth()  # raises on a finding that nobody acknowledged
+    result = run(ROOT, tmp_path, env="local", **{policy_packs.CONTEXT_KEY: "all"})
+    assert result.returncode == 0, result.stderr  # 1 with a finding that nobody acknowledged
     report = tmp_path / "validation-report.json"
     assert not report.exists() or policy_packs.findings(json.loads(report.read_text())) == []
+
+
+def test_a_synth_that_nobody_judges_explains_nothing_and_leaves_the_same_templates(tmp_path: Path, assemblies: dict[str, Assembly]) -> None:
+    judged = assemblies["local"]
+    plain = Assembly("local", synthesize("local", outdir=tmp_path))
+    assert plain.templates == judged.templates
+    assert (explained(judged), explained(plain)) == (True, False)
+
+
+def explained(assembly: Assembly) -> bool:
+    """Whether a construct of an assembly has explained a finding."""
+    return any(Validations.ACKNOWLEDGED_RULES_METADATA_KEY in path.read_text() for path in assembly.folder.glob("*.metadata.json"))
 
 
 @pytest.mark.parametrize(("value", "packs"), [(None, 0), ("all", 4), ("hipaa-security,pci-dss-3.2.1", 2)])
