@@ -1,0 +1,304 @@
+"""Erasure on real tables: after it, no file of theirs says the key, and every other row is where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from pyspark.sql import SparkSession
+
+from lakehouse.contracts.model import CompiledContract, RawColumn
+from lakehouse.erasures import ErasureReport, ErasureRequest, ErasureStore, key_digest
+from lakehouse.errors import RunFailed
+from lakehouse.leases import Holder, Leases
+from lakehouse.spark.erasure_run import ErasureArguments, ErasureRun
+from lakehouse.spark.history import PastTable
+from tests.haystack import unpacked
+from tests.lakehouse.spark.small_contract import column, contract
+from tests.lambdas.world import make_tables
+from tests.spark_lake import Lake
+
+pytestmark = pytest.mark.spark
+
+HEADER = b"id,name,amount,day\n"
+KEY, NAME = 123456789, "Forget Me"
+NEEDLES = (str(KEY).encode(), KEY.to_bytes(8, "little"), NAME.encode())
+"""The key and the name as text, and the key as Iceberg writes it into manifests."""
+
+RUN_ID = "01a201a0-1c80-7c2b-be13-48e1e7f330c5"
+ZONES = ("bronze", "silver", "quarantine")
+
+
+@dataclass
+class World:
+    """A lake, and the services that an erasure asks."""
+
+    lake: Lake
+    s3: Any
+    dynamodb: Any
+    stages: list[str]
+
+    def request(self, **changes: Any) -> ErasureRequest:
+        plain = ErasureRequest(
+            run_id=RUN_ID, dataset="test.things", key={"id": str(KEY)}, is_erasing=True, is_resumed=False, requested_by="ann"
+        )
+        return replace(plain, **changes)
+
+    def run(self, *, stop_at: str = "", **changes: Any) -> ErasureReport:
+        request = self.request(**changes)
+
+        def reached(stage: str) -> None:
+            self.stages.append(stage)
+            if stage == stop_at:
+                raise RuntimeError(f"killed at {stage}")
+
+        arguments = ErasureArguments.parse([
+            *("--request", ErasureStore(client=self.s3, bucket="logs-bucket").ask(request), "--contracts", "contracts"),
+            *("--audit_table", "audit", "--control_table", "control", "--seconds", "600", "--env", "test", "--JOB_RUN_ID", "jr_1"),
+            *(word for zone in ("raw", *ZONES, "logs") for word in (f"--{zone}_bucket", f"{zone}-bucket")),
+        ])  # fmt: skip
+        made = ErasureRun(
+            arguments,
+            s3=self.s3,
+            dynamodb=self.dynamodb,
+            contracts=lambda _: {"test.things": self.lake.contract.to_dict()},
+            spark=lambda _: self.lake.spark,
+            reached=reached,
+            clock=lambda: datetime.now(UTC),
+        )
+        return made.run()
+
+    @property
+    def report(self) -> ErasureReport | None:
+        return ErasureStore(client=self.s3, bucket="logs-bucket").reported("test.things", RUN_ID)
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        items = self.dynamodb.scan(TableName="audit")["Items"]
+        return [{name: next(iter(value.values())) for name, value in item.items()} for item in items]
+
+    def table(self, zone: str) -> PastTable:
+        return PastTable(self.lake.spark, f"{zone}_test.things")
+
+    def found_in(self, zone: str) -> list[str]:
+        """Files that the table's metadata refers to and that say the key or the name."""
+        found: list[str] = []
+        for address in self.table(zone).referred():
+            content = unpacked(Path(address.removeprefix("file:")).read_bytes())
+            found += [f"{Path(address).name}: {needle!r}" for needle in NEEDLES if needle in content]
+        return found
+
+    def others(self, zone: str) -> list[str]:
+        """Every row without the key."""
+        return [row for row in self.lake.content(zone) if str(KEY) not in row]
+
+
+@pytest.fixture
+def world(spark: SparkSession, tmp_path: Path) -> Iterator[World]:
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+        for zone in ("raw", *ZONES, "logs"):
+            s3.create_bucket(Bucket=f"{zone}-bucket")
+            s3.put_bucket_versioning(Bucket=f"{zone}-bucket", VersioningConfiguration={"Status": "Enabled"})
+        dynamodb = boto3.client("dynamodb", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+        make_tables(dynamodb)
+        yield World(lake=Lake(spark=spark, contract=contract(), folder=tmp_path), s3=s3, dynamodb=dynamodb, stages=[])
+
+
+def fill(lake: Lake) -> None:
+    """A key with a clean row, two that gave way to it, one in quarantine, over several snapshots; other rows beside it in each file."""
+    for name, content in (
+        ("a.csv", f"1,one,1.00,2026-01-01\n{KEY},{NAME} at first,1.00,2026-01-01\n"),
+        ("b.csv", f"2,two,1.00,2026-01-01\n00{KEY},{NAME} later,2.00,2026-01-02\n"),
+        ("c.csv", f"{KEY},{NAME} at last,3.00,2026-01-03\n"),
+        ("d.csv", f"{KEY},{NAME} twice,1.00,2026-01-03\n{KEY},{NAME} again,2.00,2026-01-03\n3,three,x,2026-01-03\n,nobody,1,2026-01-01\n"),
+    ):
+        lake.run(lake.deliver(name, HEADER + content.encode()))
+
+
+def test_no_file_of_a_table_says_the_key_and_every_other_row_is_where_it_was(world: World) -> None:
+    fill(world.lake)
+    others = {zone: world.others(zone) for zone in ZONES}
+    assert all(world.found_in(zone) for zone in ZONES), "the search finds what is there"
+    report = world.run()
+    assert report.outcome == "ERASED"
+    assert {zone: world.found_in(zone) for zone in ZONES} == {zone: [] for zone in ZONES}
+    assert {zone: world.lake.content(zone) for zone in ZONES} == others
+    assert {table.table: (table.rows, table.others) for table in report.tables} == {
+        "bronze.test.things": (5, 4),
+        "silver.test.things": (1, 2),
+        "quarantine.test.things": (1, 2),
+    }
+    for zone in ZONES:
+        assert (world.table(zone).snapshots, world.table(zone).dead_entries, world.table(zone).branches) == (1, 0, ("main",))
+
+
+def test_the_books_are_straight_after_it_and_a_repeated_run_brings_nothing_back(world: World) -> None:
+    fill(world.lake)
+    world.run()
+    before = world.lake.snapshots()
+    findings = world.lake.refine(None)
+    assert findings.counts == {"rows_in": 4, "silver": 2, "superseded": 0, "quarantined": 2}
+    assert world.lake.snapshots() == before
+
+
+def test_the_audit_says_who_and_how_many_and_not_which(world: World) -> None:
+    fill(world.lake)
+    world.run()
+    (run,) = world.runs
+    assert (run["pipeline"], run["status"], run["batch_id"]) == (
+        "erase/test.things",
+        "SUCCEEDED",
+        key_digest("test.things", {"id": str(KEY)}),
+    )
+    assert "asked for by ann" in run["message"]
+    assert {name: int(count["N"]) for name, count in run["counts"].items()}["rows_bronze"] == 5
+    assert str(KEY) not in str(run)
+    assert [entry["Key"] for entry in world.s3.list_object_versions(Bucket="logs-bucket")["Versions"]] == [
+        f"erasures/reports/test/{RUN_ID}.json"
+    ], "the request is gone"
+
+
+def test_looking_changes_nothing_and_asks_no_audit(world: World) -> None:
+    fill(world.lake)
+    before = world.lake.snapshots()
+    report = world.run(is_erasing=False)
+    assert (report.outcome, sum(table.rows for table in report.tables)) == ("PLANNED", 7)
+    assert all(table.snapshots for table in report.tables if table.table != "quarantine.test.things")
+    assert world.lake.snapshots() == before
+    assert world.runs == []
+    assert world.report == replace(report, ended_at=world.report.ended_at if world.report else "")
+
+
+def test_a_lone_manifest_forgets_as_well(world: World) -> None:
+    world.lake.run(world.lake.deliver("a.csv", HEADER + f"{KEY},{NAME},1.00,2026-01-01\n".encode()))
+    world.lake.run(world.lake.deliver("b.csv", HEADER + b"1,one,1.00,2026-01-01\n"))
+    table = world.table("silver")
+    sizes = world.lake.spark.table(f"{table.name}.manifests").count()
+    assert sizes >= 1
+    assert world.run().outcome == "ERASED"
+    assert {zone: world.found_in(zone) for zone in ZONES} == {zone: [] for zone in ZONES}
+    assert world.table("silver").property("commit.manifest.target-size-bytes") is None
+
+
+def test_a_table_that_held_nothing_else_is_empty_and_takes_rows_again(world: World) -> None:
+    world.lake.run(world.lake.deliver("a.csv", HEADER + f"{KEY},{NAME},1.00,2026-01-01\n".encode()))
+    assert world.run().outcome == "ERASED"
+    assert {zone: world.lake.content(zone) for zone in ZONES} == {zone: [] for zone in ZONES}
+    assert {zone: world.found_in(zone) for zone in ZONES} == {zone: [] for zone in ZONES}
+    world.lake.run(world.lake.deliver("b.csv", HEADER + b"1,one,1.00,2026-01-01\n"))
+    assert len(world.lake.content("silver")) == 1
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "erase: raw files deleted",
+        "erase: rows deleted from silver",
+        "erase: past of silver forgotten",
+        "erase: object versions of bronze deleted",
+    ],
+)
+def test_an_erasure_that_was_killed_is_gone_on_with(world: World, stage: str) -> None:
+    fill(world.lake)
+    with pytest.raises(RuntimeError, match="killed"):
+        world.run(stop_at=stage)
+    (run,) = world.runs
+    assert (run["status"], run["reason"]) == ("FAILED", "job_failed")
+    assert world.report is not None
+    assert world.report.outcome == "INCOMPLETE"
+    again = world.run(is_resumed=True, run_id="01a201a0-1c80-7c2b-be13-48e1e7f330c6")
+    assert again.outcome == "ERASED"
+    assert {zone: world.found_in(zone) for zone in ZONES} == {zone: [] for zone in ZONES}
+
+
+def test_a_key_that_no_row_has_touches_nothing(world: World) -> None:
+    fill(world.lake)
+    before = world.lake.snapshots()
+    report = world.run(key={"id": "999"})
+    assert (report.outcome, report.message) == ("NOT_FOUND", "no row of test.things has this id")
+    assert world.lake.snapshots() == before
+    assert world.runs == []
+
+
+def test_a_value_that_the_key_cannot_have_is_refused_without_saying_it(world: World) -> None:
+    fill(world.lake)
+    with pytest.raises(RunFailed, match=r"erasure_refused: the value of id cannot be read as long"):
+        world.run(key={"id": "4711x"})
+    assert world.report is not None
+    assert world.report.outcome == "REFUSED"
+    assert "4711x" not in str(world.report)
+
+
+def test_a_run_under_way_keeps_its_tables(world: World) -> None:
+    fill(world.lake)
+    before = world.lake.snapshots()
+    leases = Leases(client=world.dynamodb, table="control")
+    holder = Holder(pipeline="things", run_id="run-9")
+    leases.acquire(tables=["quarantine_test.things"], holder=holder, seconds=600, is_over=lambda _: False)
+    with pytest.raises(RunFailed, match=r"erasure_conflict: run run-9 of things is under way on tables of test\.things"):
+        world.run()
+    assert world.lake.snapshots() == before
+    leases.release(holder)
+    assert world.run().outcome == "ERASED"
+    assert leases.holder("silver_test.things") is None, "the eraser gives its leases back"
+
+
+def test_a_tag_keeps_a_past_that_is_not_ours_to_forget(world: World, spark: SparkSession) -> None:
+    fill(world.lake)
+    spark.sql("ALTER TABLE lake.silver_test.things CREATE TAG audit_2026")
+    with pytest.raises(RunFailed, match=r"erasure_refused: .*silver_test\.things has branches or tags that keep old rows: audit_2026"):
+        world.run()
+
+
+def test_a_branch_of_a_killed_run_goes_with_its_rows(world: World) -> None:
+    fill(world.lake)
+    silver = world.lake.table("silver")
+    silver.create_branch("run_killed")
+    silver.append(silver.read(), branch="run_killed", properties={})
+    assert world.run().outcome == "ERASED"
+    assert world.found_in("silver") == []
+
+
+def test_a_record_that_may_hold_the_key_and_cannot_be_read_is_told(world: World) -> None:
+    fill(world.lake)
+    world.lake.run(
+        world.lake.deliver("e.csv", HEADER + f"{KEY},too,many,values,here\n7,too,many,values,here\n{KEY}x,bad,1.00,2026-01-01\n".encode())
+    )
+    report = world.run()
+    assert report.outcome == "INCOMPLETE"
+    assert {table.table: table.unreadable for table in report.tables} == {
+        "bronze.test.things": 2, "silver.test.things": 0, "quarantine.test.things": 2,
+    }  # fmt: skip
+    assert "2 rows whose key cannot be read" in report.message or "4 rows whose key cannot be read" in report.message
+    (run,) = world.runs
+    assert (run["status"], run["reason"]) == ("FAILED", "erasure_incomplete")
+
+
+def test_a_part_of_a_key_means_every_row_that_has_it(spark: SparkSession, tmp_path: Path, world: World) -> None:
+    lake = Lake(spark=spark, contract=_two_keys(), folder=tmp_path)
+    lake.run(lake.deliver("a.csv", b"id,place,name\n1,1,a\n1,2,b\n2,1,c\n"))
+    both = replace(world, lake=lake)
+    report = both.run(key={"id": "1"})
+    assert report.outcome == "ERASED"
+    assert {table.table.partition(".")[0]: table.rows for table in report.tables} == {"bronze": 2, "silver": 2, "quarantine": 0}
+    assert [row[:3] for row in lake.rows("silver", "id", "place", "name")] == [(2, 1, "c")]
+
+
+def _two_keys() -> CompiledContract:
+    types: dict[str, Any] = {"id": "long", "place": "int", "name": "string"}
+    columns = tuple(
+        column(name, type_, field_id=number, required=name != "name") for number, (name, type_) in enumerate(types.items(), start=1)
+    )
+    return replace(
+        contract(types={"id": "long"}),
+        columns=columns,
+        keys=("id", "place"),
+        raw=tuple(RawColumn(name=name, field_id=10_100 + number) for number, name in enumerate(types)),
+    )
