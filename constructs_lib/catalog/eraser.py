@@ -113,7 +113,8 @@ class Eraser(Construct):
         code.grants.read(role, [bundle])
         for zone in ZONES:
             DomainGrants(lake, zone=zone, domain=domain, database=names.database(zone, domain)).erase(role)
-        lake.grants.delete_versions(role, "raw", prefix=f"{domain}/")
+        if any(contract.database is None for contract in contracts.values()):
+            lake.grants.delete_versions(role, "raw", prefix=f"{domain}/")
         for pipeline in ingests:
             lake.grants.delete_versions(role, "logs", prefix=staging_of(pipeline))
         lake.grants.read(role, "logs", prefix=requests_of(domain))

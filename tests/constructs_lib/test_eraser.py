@@ -73,6 +73,27 @@ def test_raw_files_are_deleted_by_version_and_neither_read_nor_written(eraser: E
         assert not {resource for resource in where(found, action) if resource.startswith("raw/")}, action
 
 
+def test_a_domain_that_databases_bring_has_no_raw_files_to_delete(
+    stack: Stack, names: Names, lake: LakeBuckets, key: kms.IKey, synth: Synth
+) -> None:
+    contracts = compile_contracts(ROOT / "contracts")
+    Eraser(
+        stack,
+        "Eraser",
+        names=names,
+        domain="shop",
+        contracts={"shop.customers": contracts["shop.customers"]},
+        ingests=[],
+        lake=lake,
+        tables=RunTableNames.from_names(names, key_arn=lake.key_arn),
+        data_key=key,
+        log_key=key,
+    )
+    assert where(statements(synth), DELETE) == {
+        "bronze/shop/*", "silver/shop/*", "quarantine/shop/*", "logs/erasures/requests/shop/*",
+    }  # fmt: skip
+
+
 def test_who_may_ask_deletes_nothing_and_cannot_read_what_others_asked(eraser: Eraser, stack: Stack, synth: Synth) -> None:
     role = iam.Role(stack, "Asking", assumed_by=account_principal())
     eraser.grants.ask(role)
