@@ -105,6 +105,7 @@ class CatalogStack(PlatformStack):
                 glue_version=glue.version,
                 size=SparkSize(worker_type=glue.worker_type, workers=glue.workers),
                 timeout_minutes=glue.timeout_minutes,
+                audit_ttl_days=environment.audit.ttl_days,
                 log_retention_days=environment.log_retention_days,
                 removal_policy=self.removal_policy,
             )

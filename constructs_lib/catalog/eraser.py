@@ -17,6 +17,7 @@ from constructs_lib.orchestration.run_tables import RunTableNames
 from constructs_lib.permissions import allow
 from constructs_lib.processing import CodeAssets, GlueSparkJob, JobCode, JobLogs, SecurityConfiguration, SparkSize
 from constructs_lib.storage.data_lake import LakeBuckets
+from lakehouse.audit import TTL_DAYS
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.erasures import reports_of, requests_of, staging_of
 from lakehouse.leases import PARTITION
@@ -52,6 +53,7 @@ class Eraser(Construct):
         glue_version: str = "6.0",
         size: SparkSize | None = None,
         timeout_minutes: int = 60,
+        audit_ttl_days: int = TTL_DAYS,
         log_retention_days: int = 30,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
@@ -68,6 +70,7 @@ class Eraser(Construct):
             glue_version: Glue release.
             size: Worker type and number; None takes the defaults of `SparkSize`.
             timeout_minutes: Longest run.
+            audit_ttl_days: Days for which the audit keeps an erasure.
             log_retention_days: Days for which its logs are kept.
             removal_policy: What happens to its logs when the stack goes.
         """
@@ -98,6 +101,7 @@ class Eraser(Construct):
             ),
             arguments={
                 "--audit_table": tables.name("audit"),
+                "--audit_ttl_days": str(audit_ttl_days),
                 "--contracts": bundle,
                 "--control_table": tables.name("control"),
                 **({"--database_prefix": names.database_prefix} if names.database_prefix else {}),

@@ -284,7 +284,8 @@ def _left(report: ErasureReport) -> str:
     """What keeps an erasure from being whole, or ""."""
     parts: list[str] = []
     young = sum(len(table.young) for table in report.tables)
-    unreadable = sum(table.unreadable for table in report.tables)
+    # Those in quarantine are in bronze as well.
+    unreadable = max((table.unreadable for table in report.tables), default=0)
     if young:
         parts.append(
             f"{young} objects that no snapshot knows are younger than {UNKNOWN_HOURS} hours and may be what a compaction is about to commit: repeat the erasure when they are older"

@@ -41,6 +41,7 @@ class ErasureArguments:
         control_table: DynamoDB table of leases and claims.
         database_prefix: Put before every database.
         buckets: Bucket of each zone that the job touches.
+        audit_ttl_days: Days for which the audit keeps the run.
         seconds: Longest that it may take.
     """
 
@@ -50,6 +51,7 @@ class ErasureArguments:
     control_table: str
     database_prefix: str
     buckets: dict[str, str]
+    audit_ttl_days: int
     seconds: int
 
     @classmethod
@@ -65,7 +67,8 @@ class ErasureArguments:
         for zone in ZONES_TOUCHED:
             parser.add_argument(f"--{zone}_bucket", required=True)
         parser.add_argument("--database_prefix", default="")
-        parser.add_argument("--seconds", type=int, required=True)
+        for name in ("audit_ttl_days", "seconds"):
+            parser.add_argument(f"--{name}", type=int, required=True)
         given, _ = parser.parse_known_args(sys.argv[1:] if argv is None else list(argv))
         return cls(
             request=given.request,
@@ -74,6 +77,7 @@ class ErasureArguments:
             control_table=given.control_table,
             database_prefix="" if given.database_prefix == NONE else given.database_prefix,
             buckets={zone: getattr(given, f"{zone}_bucket") for zone in ZONES_TOUCHED},
+            audit_ttl_days=given.audit_ttl_days,
             seconds=given.seconds,
         )
 
@@ -114,7 +118,7 @@ class ErasureRun:
         self._clock = clock
         self._is_reported = False
         self._store = ErasureStore(client=s3, bucket=arguments.buckets["logs"])
-        self._audit = AuditTrail(client=dynamodb, table=arguments.audit_table, clock=clock)
+        self._audit = AuditTrail(client=dynamodb, table=arguments.audit_table, ttl_days=arguments.audit_ttl_days, clock=clock)
         self._leases = Leases(client=dynamodb, table=arguments.control_table, clock=clock)
         self._claims = Claims(client=dynamodb, table=arguments.control_table, audit=self._audit, clock=clock)
 

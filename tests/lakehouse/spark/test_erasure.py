@@ -60,7 +60,7 @@ class World:
 
         arguments = ErasureArguments.parse([
             *("--request", ErasureStore(client=self.s3, bucket="logs-bucket").ask(request), "--contracts", "contracts"),
-            *("--audit_table", "audit", "--control_table", "control", "--seconds", "600", "--env", "test", "--JOB_RUN_ID", "jr_1"),
+            *("--audit_table", "audit", "--control_table", "control", "--audit_ttl_days", "7", "--seconds", "600", "--env", "test", "--JOB_RUN_ID", "jr_1"),
             *(word for zone in ("raw", *ZONES, "logs") for word in (f"--{zone}_bucket", f"{zone}-bucket")),
         ])  # fmt: skip
         made = ErasureRun(
@@ -276,7 +276,7 @@ def test_a_record_that_may_hold_the_key_and_cannot_be_read_is_told(world: World)
     assert {table.table: table.unreadable for table in report.tables} == {
         "bronze.test.things": 2, "silver.test.things": 0, "quarantine.test.things": 2,
     }  # fmt: skip
-    assert "2 rows whose key cannot be read" in report.message or "4 rows whose key cannot be read" in report.message
+    assert report.message.startswith("2 rows whose key cannot be read")
     (run,) = world.runs
     assert (run["status"], run["reason"]) == ("FAILED", "erasure_incomplete")
 
