@@ -12,6 +12,7 @@ import pytest
 from cli.erase import ended_badly, erase, followers_of, key_of
 from cli.erase_results import Erasure
 from cli.errors import CommandError, WrongUseError
+from cli.output import TextOutput
 from cli.progress import Progress
 from cli.run import machine_arn
 from cli.runs import runs
@@ -231,3 +232,22 @@ def test_a_follower_that_failed_makes_the_command_fail(shop: Shop, progress: Pro
     shop.audit.end_run(pipeline="daily_revenue", run_id=run_id, status="FAILED", reason="job_failed")
     left = ended_badly(replace(found, outcome="ERASED", runs=runs(shop.session).runs))
     assert left.startswith("the rows are erased, but daily_revenue did not compute what follows from them")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "last"), [("PLANNED", "nothing was changed; next: the same command with --yes"), ("ERASED", "report: s3://")]
+)
+def test_people_are_shown_tables_files_and_what_is_elsewhere(
+    shop: Shop, progress: Progress, capsys: pytest.CaptureFixture[str], outcome: str, last: str
+) -> None:
+    mine = FileErasure(uri="s3://raw/mine.csv", version="v1", rows=1, others=9, note="holds rows with the key")
+    odd = FileErasure(uri="s3://raw/odd.csv", version="v2", note="unreadable_file")
+    found = ask(shop, progress, Glue(shop, tell(files=(mine,), unsearched=(odd,), staged=3)))
+    TextOutput().show(replace(found, outcome=outcome))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"tpch.customer, key c_custkey (sha256 {found.key_sha256[:16]}…): {outcome}")
+    assert any(line.split()[:4] == ["silver.tpch.customer", "1", "2", "1"] for line in lines)
+    assert any(line.split()[:4] == ["s3://raw/mine.csv", "v1", "1", "9"] for line in lines)
+    assert "versions of raw files that nobody could search" in lines
+    assert any(line.startswith("- gold.tpch.daily_revenue: ") for line in lines)
+    assert lines[-1].startswith(last)

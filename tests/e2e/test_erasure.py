@@ -76,7 +76,7 @@ def test_a_person_is_forgotten_everywhere_and_everybody_else_is_where_they_were(
     audited = next(run for run in checkout.runs() if run.run_id == done["run_id"])
     assert (audited.pipeline, audited.status) == ("erase/tpch.customer", "SUCCEEDED")
     assert "lake-" in audited.message
-    assert str(KEY) not in str(checkout.show(audited)) + checkout.lake("runs").out
+    assert str(KEY) not in str(checkout.show(audited)) + checkout.lake("runs").out + _logs(checkout)
 
     # At least once: the event of a file that is gone, and the run of files that are gone.
     known = checkout.runs()
@@ -124,6 +124,16 @@ def _objects(checkout: Checkout) -> Iterator[tuple[str, str, str, bytes]]:
             if not version.is_marker:
                 found: Any = s3.get_object(Bucket=bucket, Key=version.key, VersionId=version.version_id)
                 yield zone, version.key, version.version_id, found["Body"].read()
+
+
+def _logs(checkout: Checkout) -> str:
+    """What the job wrote."""
+    logs, group = checkout.client("logs"), checkout.names.log_group("jobs", "erase-tpch")
+    text = "".join(
+        event["message"] for kind in ("output", "error") for event in logs.filter_log_events(logGroupName=f"{group}/{kind}")["events"]
+    )
+    assert "erase: object versions of bronze deleted" in text
+    return text
 
 
 def _others(checkout: Checkout) -> dict[str, list[list[Any]]]:
