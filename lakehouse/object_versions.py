@@ -1,6 +1,6 @@
 """Versions of objects in a bucket: what a delete leaves behind, and the way to be rid of it.
 
-Actions: s3:ListBucketVersions (list), s3:DeleteObjectVersion (delete).
+Actions: s3:ListBucketVersions (list), s3:DeleteObjectVersion and s3:DeleteObject (delete).
 """
 
 from __future__ import annotations

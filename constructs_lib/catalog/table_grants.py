@@ -117,7 +117,6 @@ class DomainGrants:
         grants = self._lake.grants
         grants.read(grantee, self._zone, prefix=self._prefix)
         grants.put(grantee, self._zone, prefix=self._prefix)
-        grants.delete(grantee, self._zone, prefix=self._prefix)
         grants.delete_versions(grantee, self._zone, prefix=self._prefix)
         return allow(
             grantee,
