@@ -17,6 +17,7 @@ from rich.table import Table as Grid
 from cli.erase_results import Erasure
 from cli.results import Backfill, Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Tables, Waited
 from cli.row_results import GroupRows
+from cli.statement_results import StatementDetail, Statements
 from cli.terminal import visible
 from lakehouse.clock import from_text
 
@@ -31,6 +32,8 @@ SHORT_ID = 18
 
 _COLOURS = {
     "SUCCEEDED": "green",
+    "FINISHED": "green",
+    "ABORTED": "red",
     "OK": "green",
     "RUNNING": "cyan",
     "SKIPPED": "yellow",
@@ -71,7 +74,7 @@ class TextOutput:
         plain = Console(highlight=False)
         self._console = console or (plain if plain.is_terminal else Console(highlight=False, width=PIPE_WIDTH))
 
-    def show(self, result: Any) -> None:
+    def show(self, result: Any) -> None:  # noqa: PLR0912 - one case a kind of result
         """Write a result in the way that fits its kind."""
         whole: dict[type, Callable[[Any], None]] = {
             Backfill: self._backfill,
@@ -80,6 +83,8 @@ class TextOutput:
             Quarantine: self._quarantine,
             QueryResult: self._query,
             RunDetail: self._detail,
+            StatementDetail: self._statement,
+            Statements: self._statements,
             Status: self._status,
             Tables: self._tables,
             Waited: self._waited,
@@ -343,6 +348,35 @@ class TextOutput:
             ),
             numbers=("priority",),
         )  # fmt: skip
+
+    def _statements(self, found: Statements) -> None:
+        if not found.statements:
+            self._line(f"no such statements of the last day in {found.env}")
+            return
+        self.table(
+            ("statement", "label", "status", "submitted", "updated", "text"),
+            (
+                (
+                    entry.statement_id,
+                    entry.label,
+                    entry.status,
+                    _moment(entry.submitted_at),
+                    _moment(entry.updated_at),
+                    _beginning(entry.sql, 80),
+                )
+                for entry in found.statements
+            ),
+        )
+
+    def _statement(self, found: StatementDetail) -> None:
+        self._line(f"statement {found.statement_id} {found.status}, {_moment(found.submitted_at)} to {_moment(found.updated_at)}")
+        if found.error:
+            self._line(found.error)
+        self.table(
+            ("status", "s", "rows", "text", "error"),
+            ((part.status, f"{part.seconds:.1f}", part.rows, part.sql, part.error) for part in found.parts),
+            numbers=("s", "rows"),
+        )
 
     def _status(self, found: Status) -> None:
         where = f" on {found.endpoint}" if found.endpoint else ""

@@ -80,6 +80,13 @@ PERMISSIONS: tuple[Permission, ...] = (
         "redshift-data:GetStatementResult",
         "redshift-data:CancelStatement",
     ),
+    *_needs(
+        "statements",
+        "statements of the warehouse, if there is one (the Data API knows no resource for them)",
+        "redshift-data:ListStatements",
+        "redshift-data:DescribeStatement",
+        "redshift-data:CancelStatement",
+    ),
     *_needs("quarantine", "as sql, on the quarantine zone", "athena:StartQueryExecution"),
     *_needs("erase", "objects of the bucket logs below erasures/requests, of each domain", "s3:PutObject"),
     *_needs("erase", "objects of the bucket logs below erasures/reports, of each domain", "s3:GetObject"),

@@ -209,6 +209,11 @@ REASON_CODES: tuple[ReasonCode, ...] = (
         "docs/operating.md (Erase rows) says what to do about each; then repeat `lake erase`, which goes on where it was.",
     ),
     _failed("no_rows", "A group has no active row.", "`lake rows put GROUP FILE` adds one.", outcome="SKIPPED"),
+    _failed(
+        "warehouse_unavailable",
+        "The warehouse takes no statement: its cluster is paused or restarts, or it is not there; the message has its words.",
+        f"Resume the cluster (`aws redshift resume-cluster --cluster-identifier NAME`), or wait for its hours, then {_RUN_AGAIN}",
+    ),
     _failed("job_failed", "A step's job ended with an error.", f"`lake logs RUN` has it: mend that, then {_DROP_ALL}"),
     _failed(
         "timed_out",
