@@ -74,7 +74,7 @@ class TextOutput:
         plain = Console(highlight=False)
         self._console = console or (plain if plain.is_terminal else Console(highlight=False, width=PIPE_WIDTH))
 
-    def show(self, result: Any) -> None:  # noqa: PLR0912 - one case a kind of result
+    def show(self, result: Any) -> None:
         """Write a result in the way that fits its kind."""
         whole: dict[type, Callable[[Any], None]] = {
             Backfill: self._backfill,
