@@ -240,6 +240,29 @@ def quarantine(dataset: Dataset, as_json: AsJson = False, env: Env = "local") ->
 
 
 @app.command()
+def erase(  # noqa: PLR0917 - typer hands over each option by name
+    dataset: Dataset,
+    key: Annotated[
+        list[str], typer.Argument(metavar="COLUMN=VALUE...", help="Values of key columns; rows that have all of them are meant.")
+    ],
+    is_sure: Annotated[bool, typer.Option("--yes", help="Erase; without it nothing is changed, and what would be is shown.")] = False,  # noqa: FBT002
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=1, help="Longest to wait, in seconds.")] = DEFAULT_TIMEOUT_SECONDS,
+    as_json: AsJson = False,  # noqa: FBT002
+    env: Env = "local",
+) -> None:
+    """Erase every copy of the rows with a key: from the tables of a dataset, their past and the raw files; ends well only when absence is verified. See docs/operating.md."""
+    from cli.erase import ended_badly
+    from cli.erase import erase as run
+
+    session = open_session(env)
+    with Progress(f"{'erasing from' if is_sure else 'looking through'} {dataset}") as progress:
+        found = run(session, dataset=dataset, key=key, is_erasing=is_sure, timeout_seconds=timeout, progress=progress)
+    _output(as_json).show(found)
+    if left := ended_badly(found):
+        raise CommandError(left)
+
+
+@app.command()
 def tables(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
     """List the tables of the lake: rows, files, bytes, snapshots."""
     from cli.tables import tables as read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape as without_markup
 from rich.table import Table as Grid
 
+from cli.erase_results import Erasure
 from cli.results import Backfill, Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Tables, Waited
 from cli.row_results import GroupRows
 from cli.statement_results import StatementDetail, Statements
@@ -73,8 +74,21 @@ class TextOutput:
         plain = Console(highlight=False)
         self._console = console or (plain if plain.is_terminal else Console(highlight=False, width=PIPE_WIDTH))
 
-    def show(self, result: Any) -> None:  # noqa: PLR0912 - one case a kind of result
+    def show(self, result: Any) -> None:
         """Write a result in the way that fits its kind."""
+        whole: dict[type, Callable[[Any], None]] = {
+            Backfill: self._backfill,
+            Erasure: self._erasure,
+            GroupRows: self._rows,
+            Quarantine: self._quarantine,
+            QueryResult: self._query,
+            RunDetail: self._detail,
+            StatementDetail: self._statement,
+            Statements: self._statements,
+            Status: self._status,
+            Tables: self._tables,
+            Waited: self._waited,
+        }
         match result:
             case Done():
                 self._line(result.text + (f"; next: `{result.next}`" if result.next else ""))
@@ -82,28 +96,10 @@ class TextOutput:
                 self._runs(result.runs) if result.runs else self._line(
                     f"no runs in {result.env} yet; drop a file: `lake drop DATASET FILE`"
                 )
-            case RunDetail():
-                self._detail(result)
-            case Backfill():
-                self._backfill(result)
-            case Waited():
-                self._waited(result)
-            case QueryResult():
-                self._query(result)
-            case Quarantine():
-                self._quarantine(result)
-            case Status():
-                self._status(result)
-            case Tables():
-                self._tables(result)
-            case GroupRows():
-                self._rows(result)
-            case Statements():
-                self._statements(result)
-            case StatementDetail():
-                self._statement(result)
             case list():
                 self._dropped([item for item in result if isinstance(item, Dropped)])  # pyright: ignore[reportUnknownVariableType] - isinstance says what it is
+            case _ if type(result) in whole:
+                whole[type(result)](result)
             case _:
                 raise TypeError(f"no text form for {type(result).__name__}: add one to cli/output.py")
 
@@ -288,6 +284,41 @@ class TextOutput:
         self._line("")
         shown = f", the newest {len(found.rows)} are shown" if len(found.rows) < found.total else ""
         self._line(f"{found.total} row{'s' if found.total != 1 else ''} of {found.dataset} in quarantine{shown}: {_pairs(found.by_reason)}")
+
+    def _erasure(self, found: Erasure) -> None:
+        is_done = found.outcome != "PLANNED"
+        self._line(f"{found.dataset}, key {', '.join(found.key_columns)} (sha256 {found.key_sha256[:16]}…): {found.outcome}")
+        self.table(
+            ("table", "rows with the key", "other rows", "data files", "old snapshots", "object versions", "unreadable", "young"),
+            (
+                (
+                    table.table, table.rows, table.others, table.data_files, table.snapshots, table.object_versions, table.unreadable,
+                    table.young,
+                )
+                for table in found.tables
+            ),
+            numbers=("rows with the key", "other rows", "data files", "old snapshots", "object versions", "unreadable", "young"),
+        )  # fmt: skip
+        for title, files in (
+            (f"versions of raw files that {'are gone' if is_done else 'would go'}; bronze holds their other rows", found.files),
+            ("versions of raw files that nobody could search", found.unsearched),
+        ):
+            if files:
+                self.heading(title)
+                self.table(
+                    ("file", "version", "rows", "others", "why"),
+                    ((file.file, file.version_id, file.rows, file.others, file.note) for file in files),
+                    numbers=("rows", "others"),
+                )
+        if found.staged_versions:
+            self._line(f"{found.staged_versions} versions of staged copies {'are gone' if is_done else 'would go'} from the logs bucket")
+        self.heading("where else the rows may be")
+        for sentence in found.elsewhere:
+            self._line(f"- {sentence}")
+        if found.runs:
+            self.heading("computed anew")
+            self._runs(found.runs)
+        self._line(f"\nreport: {found.report}" if is_done else "\nnothing was changed; next: the same command with --yes")
 
     def _tables(self, found: Tables) -> None:
         if not found.tables:

@@ -193,6 +193,21 @@ REASON_CODES: tuple[ReasonCode, ...] = (
         "A group has more active rows than one execution can run; none was begun.",
         "Spread them over several groups, or `lake rows disable GROUP ROW` some.",
     ),
+    _failed(
+        "erasure_conflict",
+        "A run is under way on the tables of the dataset; nothing was erased.",
+        "`lake wait`, then repeat `lake erase`.",
+    ),
+    _failed(
+        "erasure_refused",
+        "Nothing was erased: the key is none of the dataset, or a table has branches, tags or delete files that keep old rows; the message says which.",
+        "Do what the message says, then repeat `lake erase`.",
+    ),
+    _failed(
+        "erasure_incomplete",
+        "The rows are out of the tables, but something may still hold them; the message and the report name it.",
+        "docs/operating.md (Erase rows) says what to do about each; then repeat `lake erase`, which goes on where it was.",
+    ),
     _failed("no_rows", "A group has no active row.", "`lake rows put GROUP FILE` adds one.", outcome="SKIPPED"),
     _failed(
         "warehouse_unavailable",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import typer
 
-from cli import results, row_results, statement_results
+from cli import erase_results, results, row_results, statement_results
 from cli.errors import EXIT_CODES
 from cli.main import app
 from cli.permissions import PERMISSIONS
@@ -29,6 +29,7 @@ SHAPES: dict[str, type] = {
     "show": results.RunDetail,
     "sql": results.QueryResult,
     "quarantine": results.Quarantine,
+    "erase": erase_results.Erasure,
     "status": results.Status,
     "tables": results.Tables,
     "rows list": row_results.GroupRows,

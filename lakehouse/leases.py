@@ -72,6 +72,13 @@ class Leases:
             taken.append(table)
         return holder
 
+    def holder(self, table: str) -> Holder | None:
+        """Who holds the lease of a table; None if nobody does, or it has expired."""
+        found = self._table.get({"pk": PARTITION, "sk": table})
+        if found is None or found["until"] <= to_text(self._clock()):
+            return None
+        return Holder(pipeline=found["pipeline"], run_id=found["holder"])
+
     def release(self, holder: Holder) -> None:
         """Give back every lease that a run holds; doing so twice is no matter."""
         for item in self._table.query("#pk = :pk", {"pk": PARTITION, "holder": holder.run_id}, where="#holder = :holder"):

@@ -150,6 +150,10 @@ class Names:
         """Job of a step of a pipeline."""
         return f"{self.prefix}-{pipeline}-{step}"
 
+    def eraser(self, domain: str) -> str:
+        """Job that erases rows of a domain."""
+        return f"{self.prefix}-erase-{domain}"
+
     def arrivals_queue(self, pipeline: str) -> str:
         """Queue that collects what starts a pipeline."""
         return f"{self.prefix}-arrivals-{pipeline}"

@@ -8,11 +8,14 @@ from constructs import Construct
 
 from constructs_lib.catalog import (
     CatalogDatabase,
+    Eraser,
     IcebergTable,
     OptimizerRole,
     TableFunction,
     TableOptimizers,
 )
+from constructs_lib.orchestration import RunTableNames
+from constructs_lib.processing import SparkSize
 from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import TableDefinition, tables_of
@@ -35,6 +38,8 @@ class CatalogStack(PlatformStack):
         environment: Environment,
         tables: Sequence[TableDefinition],
         zones: Sequence[str] = (),
+        contracts: Mapping[str, CompiledContract] | None = None,
+        ingests: Sequence[str] = (),
         allow_destroy: bool = False,
     ) -> None:
         """
@@ -44,6 +49,8 @@ class CatalogStack(PlatformStack):
             environment: The environment.
             tables: The domain's tables.
             zones: Zones that get a database though no table of a contract is in them: rows of a group make theirs.
+            contracts: Contracts of the domain, by id, whose rows may have to be erased.
+            ingests: Pipelines that stage raw files of the domain.
             allow_destroy: Whether the caller unlocked the removal of data.
         """
         super().__init__(scope, tier=of_domain("catalog", domain), environment=environment, allow_destroy=allow_destroy)
@@ -56,11 +63,12 @@ class CatalogStack(PlatformStack):
         }
         if not tables:
             return
+        log_key = self.key("logs")
         function = TableFunction(
             self,
             "TableFunction",
             names=names,
-            log_key=self.key("logs"),
+            log_key=log_key,
             domain=domain,
             log_retention_days=environment.log_retention_days,
             removal_policy=self.removal_policy,
@@ -80,6 +88,27 @@ class CatalogStack(PlatformStack):
         role = OptimizerRole(self, "Optimizer", tables=[table.table for table in made])
         for table in made:
             TableOptimizers(table, "Optimizers", table=table, role=role)
+        erasable = {name: contract for name, contract in (contracts or {}).items() if contract.source is not None}
+        if erasable:
+            glue = environment.glue
+            Eraser(
+                self,
+                "Eraser",
+                names=names,
+                domain=domain,
+                contracts=erasable,
+                ingests=ingests,
+                lake=lake,
+                tables=RunTableNames.from_names(names, key_arn=self.key_arn("logs")),
+                data_key=self.key("lake"),
+                log_key=log_key,
+                glue_version=glue.version,
+                size=SparkSize(worker_type=glue.worker_type, workers=glue.workers),
+                timeout_minutes=glue.timeout_minutes,
+                audit_ttl_days=environment.audit.ttl_days,
+                log_retention_days=environment.log_retention_days,
+                removal_policy=self.removal_policy,
+            )
 
 
 def tables_by_domain(contracts: Mapping[str, CompiledContract]) -> dict[str, list[TableDefinition]]:

@@ -10,6 +10,7 @@ from constructs import Construct
 from constructs_lib.arns import queue_arn
 from constructs_lib.catalog import CatalogGrants, SavedQueries
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
+from constructs_lib.catalog.eraser import EraserGrants
 from constructs_lib.catalog.saved_queries import SavedQueriesGrants
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.observability import AlertTopicNames, FunctionAlarms, OperatorRole
@@ -131,6 +132,8 @@ class OperationsStack(PlatformStack):
             # Rows and nothing else of the table: claims and leases are the platform's own.
             partitions = tuple(PARTITION + spec.name for spec in groups)
             tables.grants.use(role, "control", actions=("PutItem", "Query", "UpdateItem"), partitions=partitions)
+        for domain in sorted({contract.domain for contract in contracts.values() if contract.source is not None}):
+            EraserGrants(names, lake, domain=domain).ask(role)
         AthenaWorkgroupGrants(names.workgroup, lake).run_queries(role)
         if self.environment_config.warehouse.kind != "none":
             warehouse_reference(self, environment=self.environment_config, names=names).grants.query(role)

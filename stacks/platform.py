@@ -6,6 +6,7 @@ from constructs import Construct
 
 from constructs_lib.permissions import gathered
 from lakehouse.environments.environment import Environment
+from lakehouse.pipelines.spec import Arrival
 from stacks.catalog_stack import CatalogStack, tables_by_domain
 from stacks.compute_stack import ComputeStack
 from stacks.foundation_stack import FoundationStack
@@ -42,6 +43,12 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
             environment=environment,
             tables=tables.get(domain, ()),
             zones=("bronze",) if domain in groups else (),
+            contracts={name: contract for name, contract in project.contracts.items() if contract.domain == domain},
+            ingests=[
+                spec.name
+                for spec in project.pipelines
+                if isinstance(spec.trigger, Arrival) and spec.trigger.dataset.startswith(f"{domain}.")
+            ],
             allow_destroy=allow_destroy,
         )
         for domain in sorted({*tables, *groups})

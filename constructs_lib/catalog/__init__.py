@@ -2,6 +2,7 @@
 
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroup
 from constructs_lib.catalog.catalog_database import CatalogDatabase
+from constructs_lib.catalog.eraser import Eraser
 from constructs_lib.catalog.federated_connector import FederatedConnector
 from constructs_lib.catalog.iceberg_table import IcebergTable
 from constructs_lib.catalog.projected_table import DateFolders, ListedFolders, NamedFolders, NumberFolders, ProjectedTable
@@ -17,6 +18,7 @@ __all__ = [
     "CatalogTable",
     "DateFolders",
     "DomainGrants",
+    "Eraser",
     "FederatedConnector",
     "IcebergTable",
     "ListedFolders",

@@ -112,6 +112,19 @@ class DomainGrants:
             because="A new row makes a new table; the domain's database is the limit.",
         )
 
+    def erase(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it read tables, commit to them, and delete versions of their files for good; the objects that a commit retires are left to that."""
+        grants = self._lake.grants
+        grants.read(grantee, self._zone, prefix=self._prefix)
+        grants.put(grantee, self._zone, prefix=self._prefix)
+        grants.delete_versions(grantee, self._zone, prefix=self._prefix)
+        return allow(
+            grantee,
+            actions=["glue:GetTable", "glue:UpdateTable"],
+            resources=[catalog_arn(), database_arn(self._database), table_arn(self._database, "*")],
+            because="An erasure is of one domain, whichever table it is asked for; the domain's database is the limit.",
+        )
+
 
 class CatalogTableGrants:
     """Permissions on an Iceberg table."""

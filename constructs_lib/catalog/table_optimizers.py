@@ -14,6 +14,7 @@ from constructs_lib.catalog.table_grants import CatalogTable
 from constructs_lib.checks import require, require_range
 from constructs_lib.log_group import STREAMS, log_group_arn
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
+from lakehouse.contracts.tables import KEEP_SNAPSHOTS_DAYS
 
 OPTIMIZER_LOG_GROUPS = (
     "/aws-glue/iceberg-compaction/logs",
@@ -68,7 +69,7 @@ class TableOptimizers(Construct):
         *,
         table: IcebergTable,
         role: OptimizerRole,
-        keep_snapshots_days: int = 5,
+        keep_snapshots_days: int = KEEP_SNAPSHOTS_DAYS,
         keep_snapshots: int = 1,
         orphan_files_after_days: int = 3,
     ) -> None:

@@ -205,6 +205,14 @@ class DataLakeGrants:
         """Let it delete objects under a prefix; their old versions stay for a week."""
         return allow(grantee, actions=["s3:DeleteObject"], resources=[self._objects(zone, prefix)], because=OBJECTS)
 
+    def delete_versions(self, grantee: iam.IGrantable, zone: str, *, prefix: str) -> iam.Grant:
+        """Let it list and delete versions of objects under a prefix, for good: nothing brings them back, so nobody but an erasure should have it."""
+        self.list_versions(grantee, zone, prefixes=[prefix])
+        # S3's guide asks for s3:DeleteObject as well, whatever DeleteObjects names.
+        return allow(
+            grantee, actions=["s3:DeleteObject", "s3:DeleteObjectVersion"], resources=[self._objects(zone, prefix)], because=OBJECTS
+        )
+
     def _objects(self, zone: str, prefix: str) -> str:
         return f"{self._lake.bucket_arn(zone)}/{prefix}*"
 

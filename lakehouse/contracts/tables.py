@@ -52,6 +52,9 @@ PLATFORM_COLUMNS = frozenset(
 )
 """Names that no contract may use."""
 
+KEEP_SNAPSHOTS_DAYS = 5
+"""Age up to which snapshots are kept, for time travel and for readers that are still at work."""
+
 CONTRACT_PROPERTY = "lakehouse.contract"
 """Table property that names the contract which a table follows from; a table without it follows from none."""
 

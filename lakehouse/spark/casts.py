@@ -50,6 +50,11 @@ def typed(column: ContractColumn) -> Column:
     return _from_text(raw_value(column), column.type, column.format)
 
 
+def value_of(text: str, column: ContractColumn) -> Column:
+    """The value of a contract column that a person wrote as text, dates and timestamps in ISO 8601; NULL if it does not fit the type."""
+    return _from_text(F.lit(text), column.type, None)
+
+
 def raw_value(column: ContractColumn) -> Column:
     """What a contract column is made from, before the cast: its source, or its logic as text."""
     if column.logic is not None:

@@ -27,6 +27,7 @@ INTERFACE = {
     "logs": ["RUN", "--env"],
     "sql": ["QUERY", "--engine", "--json", "--env"],
     "quarantine": ["DATASET", "--json", "--env"],
+    "erase": ["DATASET", "COLUMN=VALUE...", "--yes", "--timeout", "--json", "--env"],
     "tables": ["--json", "--env"],
     "rows list": ["[GROUP]", "--json", "--env"],
     "rows put": ["GROUP", "FILE", "--env"],

@@ -309,7 +309,7 @@ def test_a_python_shell_job_is_sized_by_capacity_and_no_other_job_is(stack: Stac
 
 
 def test_a_job_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(InvalidProps, match="the jobs are extract_row, ingest, publish, refine"):
+    with pytest.raises(InvalidProps, match="the jobs are erase, extract_row, ingest, publish, refine"):
         JobCode.from_platform("compact")
 
 

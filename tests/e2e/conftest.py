@@ -150,10 +150,9 @@ class Checkout:
 
     def deliver_again(self, dropped: Dropped, pipeline: str) -> None:
         """Tell the pipeline of a file a second time, as S3 and SQS may."""
-        size = self.client("s3").head_object(Bucket=dropped.bucket, Key=dropped.key, VersionId=dropped.version_id)["ContentLength"]
         sqs = self.client("sqs")
         queue = sqs.get_queue_url(QueueName=self.names.arrivals_queue(pipeline))["QueueUrl"]
-        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(_object_created(dropped, size=size)))
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(_object_created(dropped)))
 
     @property
     def dropped(self) -> list[Dropped]:
@@ -243,7 +242,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
-def _object_created(dropped: Dropped, *, size: int) -> dict[str, Any]:
+def _object_created(dropped: Dropped) -> dict[str, Any]:
     """The event of S3, as EventBridge brings it."""
     return {
         "version": "0",
@@ -257,7 +256,13 @@ def _object_created(dropped: Dropped, *, size: int) -> dict[str, Any]:
         "detail": {
             "version": "0",
             "bucket": {"name": dropped.bucket},
-            "object": {"key": dropped.key, "size": size, "etag": "", "version-id": dropped.version_id, "sequencer": "00617F08299329D189"},
+            "object": {
+                "key": dropped.key,
+                "size": dropped.size,
+                "etag": "",
+                "version-id": dropped.version_id,
+                "sequencer": "00617F08299329D189",
+            },
             "request-id": "1",
             "requester": "000000000000",
             "source-ip-address": "127.0.0.1",

@@ -43,9 +43,10 @@ def pipeline(name: str, contract_id: str) -> PipelineSpec:
 
 
 def jobs_on_glue(prefix: str) -> set[str]:
-    """Names of the Glue jobs that the checkout's pipelines ask for."""
+    """Names of the Glue jobs that the checkout's pipelines and contracts ask for."""
     steps = {f"{prefix}-{spec.name}-{step.name}" for spec in CHECKOUT.pipelines for step in spec.steps if step.engine == "glue"}
-    return steps | {f"{prefix}-{spec.name}-rows" for spec in CHECKOUT.pipelines if spec.rows is not None}
+    erasers = {f"{prefix}-erase-{contract.domain}" for contract in CHECKOUT.contracts.values() if contract.source is not None}
+    return steps | erasers | {f"{prefix}-{spec.name}-rows" for spec in CHECKOUT.pipelines if spec.rows is not None}
 
 
 def templates(outdir: Path, contracts: Sequence[CompiledContract], pipelines: Sequence[PipelineSpec] = ()) -> dict[str, dict[str, Any]]:

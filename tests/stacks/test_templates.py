@@ -156,10 +156,14 @@ def test_every_function_writes_a_log_group_of_its_own(assembly: Assembly) -> Non
 
 def test_jobs_differ_between_environments_in_size_only(assemblies: dict[str, Assembly]) -> None:
     sizes = {"NumberOfWorkers", "Timeout", "WorkerType"}
+    times = {"--audit_ttl_days", "--seconds"}
 
     def shape(assembly: Assembly) -> dict[str, dict[str, Any]]:
         """Everything but the sizes of each job, with ENV for the environment and HERE for its account and region."""
-        jobs = json.dumps({job["Name"]: plain({**job, **dict.fromkeys(sizes)}) for job in assembly.properties("AWS::Glue::Job")})
+        jobs = json.dumps({
+            job["Name"]: plain({**job, **dict.fromkeys(sizes), "DefaultArguments": {**job["DefaultArguments"], **dict.fromkeys(times)}})
+            for job in assembly.properties("AWS::Glue::Job")
+        })  # fmt: skip
         for reference, path in parameters(assembly).items():
             jobs = jobs.replace(reference, path)
         jobs = re.sub(rf"\b{assembly.env}\b", "ENV", jobs)
