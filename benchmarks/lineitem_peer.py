@@ -136,7 +136,8 @@ def _refine(spark: SparkSession, versions: Sequence[str], *, bronze: str, silver
     if spark.table(f"{silver}.snapshots").count():
         raise RuntimeError(f"this peer fills an empty table, {silver} is not empty")
     spark.sql(f"ALTER TABLE {silver} CREATE BRANCH audit")
-    judged.where("_good").select(*TYPES, *PLATFORM).writeTo(f"{silver}.branch_audit").append()
+    # Every row is good: a filter on that would make Spark cast everything once more.
+    judged.select(*TYPES, *PLATFORM).writeTo(f"{silver}.branch_audit").append()
     branch = _branch(spark, silver)
     held = branch.where(F.col("_source_version").isin(list(versions))).count()
     highest = branch.agg(F.coalesce(F.max("l_discount"), F.lit(0))).collect()[0][0]

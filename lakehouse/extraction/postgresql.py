@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 
 from lakehouse.contracts.model import SourcePartitions, WatermarkColumn
-from lakehouse.extraction.marks import checked
+from lakehouse.extraction.marks import begin, ceiling, checked
 from lakehouse.watermarks import Mark
 
 SESSION = (
@@ -116,32 +117,58 @@ def as_text(column: SourceColumn) -> str:
             return f"{name}::text"
 
 
-def since(begin: Mark | None, watermark: WatermarkColumn) -> str | None:
+def since(first: Mark | None, watermark: WatermarkColumn) -> str | None:
     """Condition of an incremental read; None = everything. Rows without a watermark, or below every mark, are always read.
 
     Raises:
         ValueError: The mark is not of the column's type.
     """
-    if begin is None:
+    if first is None:
         return None
-    value = checked(begin, watermark)
+    name, value = quoted(watermark.column), _mark_literal(first, watermark)
+    below = "" if watermark.type in ("int", "long") else f" OR {name} = '-infinity'"
+    return f"({name} >= {value} OR {name} IS NULL{below})"
+
+
+def largest(watermark: WatermarkColumn, *, table: str, mark: Mark | None, moment: datetime) -> str:
+    """Query of the largest value that a read from a mark on finds in the watermark column and that may be a mark, as text: see `marks`.
+
+    Its conditions are a plain range of the column, so an index on it answers at once.
+
+    Args:
+        watermark: The watermark column.
+        table: The table.
+        mark: Mark that stands, or None.
+        moment: Moment of the snapshot, in UTC.
+
+    Raises:
+        ValueError: The mark is not of the column's type.
+    """
     name = quoted(watermark.column)
-    if isinstance(value, int):
-        return f"({name} >= {value} OR {name} IS NULL)"
-    type_ = _LITERAL_TYPES[watermark.type]
-    zone = "+00" if watermark.type == "timestamptz" else ""
-    return f"({name} >= {type_} {literal(value + zone)} OR {name} IS NULL OR {name} = '-infinity')"
+    lower, upper = begin(mark, watermark), ceiling(watermark, moment)
+    conditions = [f"{name} >= {_mark_literal(lower, watermark)}"] if lower is not None else []
+    if upper is not None:
+        conditions.append(f"{name} <= {_mark_literal(upper, watermark)} AND {name} > '-infinity'")
+    elif watermark.type == "int":
+        # A value beyond the contract's type goes to quarantine: a mark of it would pass over every row that is yet to come.
+        conditions.append(f"{name} BETWEEN -2147483648 AND 2147483647")
+    condition = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"SELECT max({name})::text FROM {table}{condition}"  # noqa: S608 - identifiers are quoted, marks are checked
 
 
 def bounds(partitions: SourcePartitions, *, table: str, where: str | None) -> str:
     """Query of the smallest and the largest finite value of the partition column, as numbers: see `ranges`."""
     name = quoted(partitions.column)
     number, is_finite = _as_number(partitions)
-    condition = f" WHERE {where}" if where else ""
-    return (
-        f"SELECT {number.format(f'min({name}) FILTER (WHERE {is_finite})')}::text, {number.format(f'max({name}) FILTER (WHERE {is_finite})')}::text "  # noqa: S608 - identifiers are quoted, the condition is rendered here
-        f"FROM {table}{condition}"
-    )
+    least, most = f"min({name})", f"max({name})"
+    condition = ""
+    if where:
+        # A FILTER keeps PostgreSQL from walking the index of the partition column, whose first rows that satisfy the condition may be the last ones.
+        least, most = f"{least} FILTER (WHERE {is_finite})", f"{most} FILTER (WHERE {is_finite})"
+        condition = f" WHERE {where}"
+    elif is_finite != "true":
+        condition = f" WHERE {is_finite}"
+    return f"SELECT {number.format(least)}::text, {number.format(most)}::text FROM {table}{condition}"  # noqa: S608 - identifiers are quoted, the condition is rendered here
 
 
 def ranges(partitions: SourcePartitions, *, least: str | None, most: str | None, count: int) -> tuple[str, ...]:
@@ -217,6 +244,19 @@ def mark_fault(column: SourceColumn | None, type_: str) -> str | None:
         "timestamptz": frozenset({"timestamptz"}),
     }.get(type_, NUMBER_KINDS)
     return None if column.kind in allowed else f"it is {column.type}, the contract has {type_}"
+
+
+def _mark_literal(mark: Mark, watermark: WatermarkColumn) -> str:
+    """A mark as SQL writes it.
+
+    Raises:
+        ValueError: It is not of the column's type.
+    """
+    value = checked(mark, watermark)
+    if isinstance(value, int):
+        return str(value)
+    zone = "+00" if watermark.type == "timestamptz" else ""
+    return f"{_LITERAL_TYPES[watermark.type]} {literal(value + zone)}"
 
 
 def _as_number(partitions: SourcePartitions) -> tuple[str, str]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
-from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -26,7 +25,6 @@ from lakehouse.extraction import postgresql as sql
 from lakehouse.extraction.failures import COLUMN_MISSING, COLUMN_RETYPED, COLUMN_UNKNOWN, TABLE_MISSING
 from lakehouse.extraction.marks import (
     begin,
-    ceiling,
     is_reconciliation_due,
     mark_name,
     moment_of,
@@ -39,14 +37,14 @@ from lakehouse.spark.casts import typed
 from lakehouse.spark.iceberg import IcebergTable
 from lakehouse.spark.progress import Reached
 from lakehouse.spark.source_session import SourceSession
-from lakehouse.spark.versions import SourceVersion, of_files
+from lakehouse.spark.versions import SourceVersion
 from lakehouse.watermarks import Mark
 
 MAX_MISSED = 10_000
 """Most rows that are fetched by their keys; if more were passed over, the whole table is read."""
 
 _KEYS_A_QUERY = 1_000
-_SEQUENCE, _RECONCILED, _RUN = "extraction_sequence", "extraction_reconciled", "run_id"
+_SEQUENCE, _RECONCILED, _REACHED, _RUN = "extraction_sequence", "extraction_reconciled", "extraction_reached", "run_id"
 _IN_BATCH, _IN_SOURCE, _IN_SILVER = "_in_batch", "_in_source", "_in_silver"
 _APPEND_OPTIONS = {"distribution-mode": "none", "fanout-enabled": "true"}
 
@@ -148,6 +146,7 @@ class Extraction:
             columns = self._columns(session)
             extras = self._extras(columns)
             where = self._where()
+            mark = self._mark(session)
             is_due = is_reconciliation_due(source, last=self.marks.get(reconciled_name(self.contract.id, source)), moment=session.moment)
             self.reached("ingest: snapshot taken")
             deleted: DataFrame | None = None
@@ -177,6 +176,7 @@ class Extraction:
                         _SEQUENCE: sequence_of(session.moment, self.run_id),
                         # Whoever reads all rows of an empty silver has compared all keys.
                         _RECONCILED: str(is_due).lower(),
+                        **({} if mark is None else {_REACHED: str(mark)}),
                     },
                     options=_APPEND_OPTIONS,
                 )
@@ -231,6 +231,15 @@ class Extraction:
             return sql.since(begin(self.marks.get(mark_name(self.contract.id, self._source)), watermark), watermark)
         except ValueError as error:
             raise RunFailed("job_failed", f"{self._source.uri}: {error}") from error
+
+    def _mark(self, session: SourceSession) -> Mark | None:
+        """Mark after this extraction. The source tells it in the snapshot that the rows are read from, mostly by an index: bronze need not be read for it."""
+        watermark = self._source.watermark
+        if watermark is None:
+            return None
+        held = self.marks.get(mark_name(self.contract.id, self._source))
+        ((largest,),) = session.query(sql.largest(watermark, table=self._table, mark=held, moment=session.moment))
+        return next_mark([_as_mark(largest, watermark.type)], watermark=watermark, moment=session.moment)
 
     def _predicates(self, session: SourceSession, where: str | None) -> tuple[str, ...]:
         partitions = self._source.partitions
@@ -351,27 +360,14 @@ class Extraction:
         )
 
     def _next_marks(self, version: SourceVersion, held: Mapping[str, str], rows: int) -> dict[str, Mark]:
-        """Marks after this extraction, from what bronze holds of it: an attempt that is repeated proposes the same."""
-        source, moment = self._source, moment_of(version.sequence)
+        """Marks after this extraction, from the commit by which it entered bronze: an attempt that is repeated proposes the same."""
+        source = self._source
         marks: dict[str, Mark] = {}
         if held.get(_RECONCILED) == "true":
-            marks[reconciled_name(self.contract.id, source)] = to_mark(moment)
-        watermark = source.watermark
-        if watermark is None or rows == 0:
-            return marks
-        column = next(
-            column
-            for column in self.contract.columns
-            if column.source == watermark.column and column.logic is None and column.type == watermark.type
-        )
-        value = typed(column)
-        most = ceiling(watermark, moment)
-        read = of_files(self.bronze.read(), [version]).where(F.col(OPERATION_COLUMN).isNull())
-        reached = value if most is None else F.when(value <= F.lit(most).cast(_spark_type(watermark.type)), value)
-        largest = read.agg(F.max(reached).cast("string")).collect()[0][0]
-        mark = next_mark([_as_mark(largest, watermark.type)], watermark=watermark, moment=moment)
-        if mark is not None:
-            marks[mark_name(self.contract.id, source)] = mark
+            marks[reconciled_name(self.contract.id, source)] = to_mark(moment_of(version.sequence))
+        reached = held.get(_REACHED)
+        if source.watermark is not None and rows and reached is not None:
+            marks[mark_name(self.contract.id, source)] = int(reached) if source.watermark.type in ("int", "long") else reached
         return marks
 
 
@@ -387,14 +383,10 @@ def extraction_of(bronze: IcebergTable, source: DatabaseSource, *, run_id: str) 
     return SourceVersion(uri=source.uri, version_id=run_id, sequence=held[_SEQUENCE])
 
 
-def _spark_type(type_: str) -> str:
-    return {"timestamptz": "timestamp", "timestamp": "timestamp_ntz"}.get(type_, type_)
-
-
-def _as_mark(text: Any, type_: str) -> Mark | None:
-    if text is None or str(text).startswith("-00"):
+def _as_mark(text: str | None, type_: str) -> Mark | None:
+    if text is None or text.endswith(" BC"):
         # Before the year 1 nothing is marked: it is read every time.
         return None
     if type_ in ("int", "long"):
         return int(text)
-    return str(text) if type_ == "date" else to_mark(datetime.fromisoformat(str(text)))
+    return text if type_ == "date" else to_mark(datetime.fromisoformat(text))

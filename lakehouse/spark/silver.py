@@ -39,7 +39,7 @@ _IS_DELETE = "_is_delete"
 _AGAINST = "_against"
 _FENCE = "_fence"
 _PLATFORM = tuple(name for _, name, _ in SILVER_PLATFORM_COLUMNS)
-_STANDINGS: Mapping[str, int] = dict.fromkeys(("new", "newer", "same", "older", "unchanged", "gone", "absent"), 0)
+_STANDINGS: Mapping[str, int] = dict.fromkeys(("new", "newer", "same", "corrected", "older", "unchanged", "gone", "absent"), 0)
 _REASON_TYPE = "array<struct<code:string, column:string, rule:string, message:string>>"
 
 
@@ -150,7 +150,7 @@ class Refinement:
         self.tell(result.record(self._dataset) for result in measured)
         self._check_rows(out, measured, rows_in=counted["rows_in"], expected=bad_rows + standings[newest.CONFLICT])
         if not self._has_operations:
-            against = self._compare(winners, rows=standings[newest.NEWEST])
+            against = self._corrected(winners, self._compare(winners, rows=standings[newest.NEWEST]))
             self._publish_against(
                 findings, winners, against=against, standings=standings, measured=measured, is_repeatable=ranked is not None
             )
@@ -175,11 +175,11 @@ class Refinement:
     ) -> None:
         # Of one extraction, what silver says already gives way to it; of all that bronze holds, it is what stands there.
         in_silver, passed_over = (against["unchanged"], 0) if self.files is None else (0, against["unchanged"])
-        findings.counts["silver"] = against["new"] + against["newer"] + against["same"] + in_silver
+        findings.counts["silver"] = against["new"] + against["newer"] + against["same"] + against["corrected"] + in_silver
         findings.counts["superseded"] = standings[newest.SUPERSEDED] + against["older"] + passed_over
         if self._has_operations:
             findings.counts["deleted"] = against["gone"] + against["absent"]
-        findings.written = against["new"] + against["newer"] + against["gone"]
+        findings.written = against["new"] + against["newer"] + against["corrected"] + against["gone"]
         self._publish(findings, winners, against=against, measured=measured, is_repeatable=is_repeatable)
 
     @property
@@ -336,6 +336,19 @@ class Refinement:
         )
         return self._counted(joined, "standing", rows=rows)
 
+    def _corrected(self, winners: DataFrame, against: dict[str, int]) -> dict[str, int]:
+        """Tell from the records that silver holds already those that say something else there: the contract or the code has changed since."""
+        if not against["same"]:
+            return against
+        names = [*RECORD_KEY, *self.contract.keys]
+        ours, theirs = (
+            rows.select(*dict.fromkeys(names), newest.content(self.contract).alias("_content")).alias(alias)
+            for rows, alias in ((winners, "s"), (self.tables.silver.read(), "t"))
+        )
+        same_record = f"{newest.same_key(left='s', right='t', contract=self.contract)} AND {_same_record(left='s', right='t')}"
+        corrected = ours.join(theirs, F.expr(same_record)).where(F.col("s._content") != F.col("t._content")).count()
+        return {**against, "same": against["same"] - corrected, "corrected": corrected}
+
     def _against_silver(self, winners: DataFrame) -> DataFrame:
         """The newest records of a database with `_against`, how they stand against silver as it is: new, newer, same record, unchanged content,
         older; or, of deletes, gone (the row is there) and absent (it is not).
@@ -404,7 +417,7 @@ class Refinement:
 
     def _write(self, winners: DataFrame, *, against: Mapping[str, int], is_repeatable: bool) -> None:
         silver = self.tables.silver
-        touched = ("newer", "gone") if self._has_operations else ("newer", "same", "older")
+        touched = ("newer", "gone") if self._has_operations else ("newer", "same", "corrected", "older")
         if not any(against[name] for name in touched):
             silver.append(silver.fitted(winners), branch=self._branch, properties=self._properties)
             return
@@ -413,6 +426,8 @@ class Refinement:
         rows = silver.fitted(source, beside=[_IS_DELETE] if self._has_operations else []).persist()
         rows.createOrReplaceTempView("lakehouse_newest")
         newer = newest.newer_condition(left="s", right="t", contract=self.contract)
+        if against["corrected"]:
+            newer = f"({newer} OR {_same_record(left='s', right='t')})"
         delete, insert = (
             (f"WHEN MATCHED AND s.{_IS_DELETE} AND {newer} THEN DELETE ", f" AND NOT s.{_IS_DELETE}") if self._has_operations else ("", "")
         )
@@ -459,6 +474,11 @@ class Refinement:
                 f"{self.contract.id}: {counts['rows_in']} rows in, {counts['silver']} in silver (the table holds {held}), "
                 f"{counts['superseded']} superseded, {counts['quarantined']} quarantined, {deleted} deleted; nothing was published",
             )
+
+
+def _same_record(*, left: str, right: str) -> str:
+    """SQL condition that two aliases hold the same record."""
+    return " AND ".join(f"{left}.`{name}` <=> {right}.`{name}`" for name in RECORD_KEY)
 
 
 def _behind_fence() -> Column:

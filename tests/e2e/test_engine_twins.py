@@ -1,7 +1,8 @@
-"""One word moves a pipeline to another engine: the same files give the same tables on Glue's Spark and on EMR Serverless's."""
+"""One word moves a pipeline to another engine: the same files give the same tables on Glue's Spark, on EMR Serverless's and on a cluster's."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,38 +13,41 @@ from cli.results import Run
 from local.tpch.dirty import DIRTY_DAY, write_dirty_drop
 from local.tpch.drops import generate
 from tests.e2e.conftest import Checkout, new_checkout
+from tests.e2e.rows import csv
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-TWIN = "orders_emr"
-"""A second dataset of orders, which is the first one but for its name and its engine."""
+SERVERLESS, CLUSTER = "orders_emr", "orders_cluster"
+TWINS = {SERVERLESS: "emr-serverless", CLUSTER: "emr"}
+"""Datasets that are orders but for their name and their engine."""
 
 NOT_COMPARED = {"_source_file", "_source_version", "_sequence", "_batch_id", "_ingested_at", "_run_id", "_quarantined_at"}
 """Columns that say where and when a row came from."""
 
 
 def move(root: Path) -> None:
-    """Author the twin."""
-    for name in ("odcs.yaml", "lock.json"):
-        text = (root / "contracts" / "tpch" / f"orders.{name}").read_text(encoding="utf-8")
-        for before, after in (
-            ("tpch.orders", f"tpch.{TWIN}"), ("tpch/orders/", f"tpch/{TWIN}/"), ("id: orders\n", f"id: {TWIN}\n"),
-            ("name: orders\n", f"name: {TWIN}\n"), ("element: orders.", f"element: {TWIN}."),
-        ):  # fmt: skip
-            text = text.replace(before, after)
-        (root / "contracts" / "tpch" / f"{TWIN}.{name}").write_text(text, encoding="utf-8")
-    pipeline = (root / "pipelines" / "orders.yaml").read_text(encoding="utf-8")
-    moved = pipeline.replace("pipeline: orders", f"pipeline: {TWIN}").replace("tpch.orders", f"tpch.{TWIN}")
-    (root / "pipelines" / f"{TWIN}.yaml").write_text(moved.replace("engine: glue", "engine: emr-serverless"), encoding="utf-8")
+    """Author the twins."""
+    for twin, engine in TWINS.items():
+        for name in ("odcs.yaml", "lock.json"):
+            text = (root / "contracts" / "tpch" / f"orders.{name}").read_text(encoding="utf-8")
+            for before, after in (
+                ("tpch.orders", f"tpch.{twin}"), ("tpch/orders/", f"tpch/{twin}/"), ("id: orders\n", f"id: {twin}\n"),
+                ("name: orders\n", f"name: {twin}\n"), ("element: orders.", f"element: {twin}."),
+            ):  # fmt: skip
+                text = text.replace(before, after)
+            (root / "contracts" / "tpch" / f"{twin}.{name}").write_text(text, encoding="utf-8")
+        pipeline = (root / "pipelines" / "orders.yaml").read_text(encoding="utf-8")
+        moved = pipeline.replace("pipeline: orders", f"pipeline: {twin}").replace("tpch.orders", f"tpch.{twin}")
+        (root / "pipelines" / f"{twin}.yaml").write_text(moved.replace("engine: glue", f"engine: {engine}"), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A platform on which both engines got the same clean and dirty files."""
+    """A platform on which all engines got the same clean and dirty files."""
     with new_checkout(tmp_path_factory.mktemp("engines"), change=move) as checkout:
         drops = generate(scale=0.001, days=1, out=checkout.work / "tpch")
         files = [drop.path for drop in drops.of("tpch.orders")] + [path for _, path in write_dirty_drop(checkout.work / "dirty")]
-        for dataset in ("orders", TWIN):
+        for dataset in ("orders", *TWINS):
             checkout.drop(f"tpch.{dataset}", files, day=DIRTY_DAY)
         checkout.wait(code=1)
         yield checkout
@@ -61,19 +65,21 @@ def ended(runs: list[Run]) -> list[Any]:
     return sorted((run.status, run.reason or "", str(run.counts)) for run in runs)
 
 
-def test_both_engines_make_the_same_of_the_same_files(twins: Checkout) -> None:
-    assert ended(twins.runs("orders")) == ended(twins.runs(TWIN))
+@pytest.mark.parametrize("twin", TWINS)
+def test_every_engine_makes_the_same_of_the_same_files(twins: Checkout, twin: str) -> None:
+    assert ended(twins.runs("orders")) == ended(twins.runs(twin))
 
 
+@pytest.mark.parametrize("twin", TWINS)
 @pytest.mark.parametrize("zone", ["bronze", "silver", "quarantine"])
-def test_the_tables_of_both_engines_are_equal(twins: Checkout, zone: str) -> None:
-    found, wanted = rows(twins, f"{zone}_tpch.{TWIN}"), rows(twins, f"{zone}_tpch.orders")
+def test_the_tables_of_all_engines_are_equal(twins: Checkout, zone: str, twin: str) -> None:
+    found, wanted = rows(twins, f"{zone}_tpch.{twin}"), rows(twins, f"{zone}_tpch.orders")
     assert wanted
     assert found == wanted
 
 
 def test_the_twin_ran_on_emr_serverless_and_its_audit_says_where_its_log_is(twins: Checkout) -> None:
-    steps = [step for run in twins.runs(TWIN) for step in twins.show(run).steps]
+    steps = [step for run in twins.runs(SERVERLESS) for step in twins.show(run).steps]
     assert {step.engine for step in steps} == {"emr-serverless"}
     emr, logs = twins.client("emr-serverless"), twins.client("logs")
     (application,) = emr.list_applications()["applications"]
@@ -82,3 +88,36 @@ def test_the_twin_ran_on_emr_serverless_and_its_audit_says_where_its_log_is(twin
     for step in steps:
         events = logs.get_log_events(logGroupName=step.log_group, logStreamName=step.log_stream, startFromHead=True)["events"]
         assert any("lakehouse" in event["message"] for event in events), step
+
+
+def test_the_twin_ran_on_a_cluster_of_its_run_that_has_ended_and_its_log_is_read(twins: Checkout) -> None:
+    emr, runs = twins.client("emr"), twins.runs(CLUSTER)
+    steps = [step for run in runs for step in twins.show(run).steps]
+    assert {step.engine for step in steps} == {"emr"}
+    clusters = [emr.describe_cluster(ClusterId=one["Id"])["Cluster"] for one in emr.list_clusters()["Clusters"]]
+    tags = {next(tag["Value"] for tag in cluster["Tags"] if tag["Key"] == "run_id"): cluster for cluster in clusters}
+    assert set(tags) == {run.run_id for run in runs}
+    assert {(cluster["Status"]["State"], cluster["ReleaseLabel"]) for cluster in clusters} == {("TERMINATED", "emr-spark-8.0.0")}
+    for run in runs:
+        assert "lakehouse" in twins.lake("logs", run.run_id).out
+
+
+def test_a_step_that_fails_on_a_cluster_leaves_no_cluster_and_a_run_that_is_recorded_and_told(twins: Checkout) -> None:
+    known, iam, emr = twins.runs(), twins.client("iam"), twins.client("emr")
+    earlier = {one["Id"] for one in emr.list_clusters()["Clusters"]}
+    roles = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
+    (role,) = (name for name in roles if "orderscluster" in name and "refineJobRole" in name)
+    taken = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "glue:UpdateTable", "Resource": "*"}]}
+    iam.put_role_policy(RoleName=role, PolicyName="taken-away", PolicyDocument=json.dumps(taken))
+    twins.drop(f"tpch.{CLUSTER}", [twins.write("denied.csv", csv("orders", range(900_001, 900_005)))], day="1998-08-04")
+    twins.wait(code=1)
+    (run,) = twins.new_runs(known, CLUSTER)
+    steps = twins.show(run).steps
+    assert (run.status, {step.status for step in steps if step.step == "refine"}) == ("FAILED", {"FAILED"})
+    assert "glue:UpdateTable" in str(run.message)
+    recorded = twins.session.audit.get_run(run.run_id)
+    assert recorded is not None
+    assert recorded.notified_at is not None
+    clusters = [emr.describe_cluster(ClusterId=one["Id"])["Cluster"] for one in emr.list_clusters()["Clusters"] if one["Id"] not in earlier]
+    assert clusters
+    assert {cluster["Status"]["State"] for cluster in clusters} <= {"TERMINATED", "TERMINATED_WITH_ERRORS"}

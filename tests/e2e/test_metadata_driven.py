@@ -17,11 +17,7 @@ from local.shop.source import connected
 from tests.e2e.conftest import MOST_SECONDS, Checkout
 from tests.e2e.shop import strike
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(900),
-    pytest.mark.xfail(strict=False, reason="its last three lines have not run yet since a fault in them was mended"),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 GROUP, SCHEMA = "shop_tables", "metadata"
 GOOD = [f"part{number}" for number in range(8)]

@@ -65,6 +65,7 @@ class Batch:
     sequence: str
     records: list[Record]
     is_reconciled: bool
+    reached: Mark | None
 
 
 @dataclass
@@ -261,7 +262,10 @@ class World:
         found = main.execute(sql.COLUMNS.replace("?", "%s"), (source.schema, source.table)).fetchall()
         columns = [sql.SourceColumn(name=name, type=type_, kind=kind) for name, type_, kind in found]
         assert source.watermark is not None
-        where = sql.since(begin(self.marks.get(mark_name("t", source)), source.watermark), source.watermark)
+        held = self.marks.get(mark_name("t", source))
+        where = sql.since(begin(held, source.watermark), source.watermark)
+        ((largest,),) = main.execute(sql.largest(source.watermark, table=self.table, mark=held, moment=moment)).fetchall()
+        reached_mark = next_mark([self.as_mark(largest)], watermark=source.watermark, moment=moment)
         is_due = is_reconciliation_due(source, last=self.marks.get(reconciled_name("t", source)), moment=moment)
         deletes: list[str] = []
         missed: list[str] = []
@@ -278,7 +282,12 @@ class World:
         reached("read")
         records = [Record(row[0], row[1], row[2], None, place) for place, row in enumerate(rows, start=1)]
         records += [Record(text, None, None, "delete", len(rows) + place) for place, text in enumerate(deletes, start=1)]
-        self.bronze[run_id] = Batch(sequence_of(moment, run_id), records, is_due)
+        self.bronze[run_id] = Batch(sequence_of(moment, run_id), records, is_due, reached_mark)
+        # The rows themselves say the same, as far as it moves the mark.
+        read = next_mark(
+            [self.as_mark(record.watermark) for record in records if record.operation is None], watermark=source.watermark, moment=moment
+        )
+        assert further(held, reached_mark) == further(held, read)
         self.commits.append(run_id)
         return truth
 
@@ -330,8 +339,7 @@ class World:
         source, batch = self.source, self.bronze[run_id]
         moment = datetime.fromisoformat(batch.sequence.partition("#")[0])
         assert source.watermark is not None
-        values = [self.as_mark(record.watermark) for record in batch.records if record.operation is None]
-        proposed = {mark_name("t", source): next_mark(values, watermark=source.watermark, moment=moment)}
+        proposed = {mark_name("t", source): batch.reached}
         if batch.is_reconciled:
             proposed[reconciled_name("t", source)] = to_mark(moment)
         for name, mark in proposed.items():
@@ -359,3 +367,10 @@ class World:
             assert held.get(key_, "missing") == value or key_ in self.backdated, f"lost: {key_} = {value}, silver has {held.get(key_)}"
         if self.bronze[run_id].is_reconciled:
             assert held == truth
+
+
+def further(held: Mark | None, proposed: Mark | None) -> Mark | None:
+    """The mark after a proposal: it never moves back."""
+    if held is None or proposed is None:
+        return held if proposed is None else proposed
+    return max(held, proposed)  # type: ignore[type-var]

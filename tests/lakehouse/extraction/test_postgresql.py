@@ -80,6 +80,57 @@ def test_every_row_is_in_exactly_one_partition(connection: Any, type_: str, cont
         assert len(conditions) > 1
 
 
+@pytest.mark.parametrize(
+    ("type_", "contract_type", "values", "mark", "expected"),
+    [
+        (
+            "timestamptz",
+            "timestamptz",
+            ["infinity", "-infinity", "9999-01-01", "2026-11-22 11:59:00.5+00", "0044-03-15 BC"],
+            None,
+            "11:59:00.5+00",
+        ),
+        ("timestamptz", "timestamptz", ["2026-11-22 11:00:00+00"], "2026-11-22T11:30:00.000000", None),
+        ("timestamptz", "timestamptz", ["2026-11-22 11:20:00+00"], "2026-11-22T11:30:00.000000", "11:20:00+00"),
+        ("timestamp", "timestamp", ["2026-11-22 12:00:00", "2026-11-22 12:00:00.000001"], None, "12:00:00"),
+        ("timestamp", "timestamp", ["0044-03-15 BC", "-infinity"], None, " BC"),
+        ("date", "date", ["infinity", "2026-11-22", "2026-11-23"], None, "2026-11-22"),
+        ("bigint", "int", ["5", "3000000000"], None, "5"),
+        ("bigint", "long", ["5", "3000000000"], 7, "3000000000"),
+        ("bigint", "long", [], 7, None),
+    ],
+)
+def test_the_source_tells_the_mark_that_an_extraction_leaves(
+    connection: Any, *, type_: str, contract_type: str, values: list[str], mark: Any, expected: str | None
+) -> None:
+    watermark = WatermarkColumn(column='a "strange" name', type=contract_type, overlap=900 if "time" in contract_type else 0)
+    name = sql.quoted(watermark.column)
+    connection.execute(f"CREATE TEMP TABLE w (id serial, {name} {type_})")
+    for value in [*values, None]:
+        connection.execute(f"INSERT INTO w ({name}) VALUES (%s)", (value,))
+    ((found,),) = connection.execute(sql.largest(watermark, table="w", mark=mark, moment=NOW)).fetchall()
+    assert found is None if expected is None else found.endswith(expected)
+
+
+def test_an_index_tells_bounds_and_marks_of_a_large_table(connection: Any) -> None:
+    connection.execute(
+        "CREATE TEMP TABLE big AS SELECT i AS id, TIMESTAMPTZ '2026-01-01' + i * interval '1 second' AS changed FROM generate_series(1, 50000) i"
+    )
+    connection.execute("CREATE INDEX ON big (id)")
+    connection.execute("CREATE INDEX ON big (changed)")
+    connection.execute("ANALYZE big")
+    whole = SourcePartitions(column="id", type="long", count=4)
+    for query in (
+        sql.bounds(whole, table="big", where=None),
+        sql.bounds(SourcePartitions(column="changed", type="timestamptz", count=4), table="big", where=None),
+        sql.largest(TIMESTAMP, table="big", mark=None, moment=NOW),
+        sql.largest(TIMESTAMP, table="big", mark="2026-01-01T10:00:00.000000", moment=NOW),
+    ):
+        plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}").fetchall())
+        assert "Seq Scan" not in plan, plan
+    assert connection.execute(sql.bounds(whole, table="big", where="id > 49990")).fetchone() == ("49991", "50000")
+
+
 def test_columns_of_a_table_with_their_kinds(connection: Any) -> None:
     connection.execute("CREATE DOMAIN money_amount AS numeric(12, 2)")
     connection.execute("CREATE TYPE pair AS (a int, b text)")

@@ -1,6 +1,7 @@
 """Refinement: the newest row of a key, the gate, and the sum of rows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,23 @@ def test_a_relationship_is_measured_only_against_tables_that_the_job_may_read(th
     lake.run(lake.deliver("a.csv", HEADER + b"1,a,1.00,2026-01-01\n"))
     assert not lake.quality["relationship"].passed
     assert "may not read silver.test.others" in lake.quality["relationship"].message
+
+
+def test_a_record_that_a_changed_contract_reads_otherwise_is_corrected_once_and_older_ones_stay(things: MakeLake) -> None:
+    lake = things()
+    first = lake.deliver(
+        "a.csv", HEADER + b"1,one,1.00,2026-01-01\n2,two,1.00,2026-01-01\n3,three,1.00,2026-01-01\n", sequence="2026-01-02#1"
+    )
+    newer = lake.deliver("b.csv", HEADER + b"2,newer,1.00,2026-01-01\n", sequence="2026-01-03#1")
+    assert lake.run(first).counts == counts(3)
+    assert lake.run(newer).counts == counts(1)
+    by_name = {column.name: column for column in lake.contract.columns}
+    logic = replace(by_name["name"], logic="CASE WHEN name = 'three' THEN name ELSE upper(name) END")
+    lake.contract = replace(lake.contract, columns=tuple(logic if column.name == "name" else column for column in lake.contract.columns))
+    found = lake.refine([first])
+    assert (found.counts, found.written) == (counts(2, superseded=1), 1)
+    assert silver(lake) == [(1, "ONE"), (2, "newer"), (3, "three")]
+    before = lake.snapshots()
+    found = lake.refine([first])
+    assert (found.counts, found.written) == (counts(2, superseded=1), 0)
+    assert lake.snapshots() == before
