@@ -48,7 +48,7 @@ def stop(
     record = found.run
     execution = _execution_of(session, record)
     who = session.client("sts").get_caller_identity()["Arn"]
-    session.client("stepfunctions").stop_execution(executionArn=execution, error=_ERROR, cause=f"by {who} with `lake stop`")
+    session.client("stepfunctions").stop_execution(executionArn=execution, error=_ERROR, cause=f"{who}, with `lake stop`")
     deadline = clock() + RECORDED_SECONDS
     while not record.is_ended:
         progress.update(f"run {record.run_id} is stopped, its end is being recorded")

@@ -70,7 +70,7 @@ def test_the_execution_is_stopped_and_the_audit_says_by_whom(shop: Shop, progres
     assert (stopped.run.run_id, stopped.run.status, stopped.run.reason, stopped.goes_on) == (run_id, "FAILED", "aborted", "")
     who = shop.session.client("sts").get_caller_identity()["Arn"]
     assert f"assumed-role/{shop.names.operator_role}/lake-" in who
-    assert stopped.run.message == f"by {who} with `lake stop`"
+    assert stopped.run.message == f"{who}, with `lake stop`"
 
 
 def test_the_beginning_of_an_id_will_do(shop: Shop, progress: Progress) -> None:
