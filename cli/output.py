@@ -17,6 +17,7 @@ from rich.table import Table as Grid
 from cli.check_results import Checks
 from cli.results import Backfill, Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Tables, Waited
 from cli.row_results import GroupRows
+from cli.statement_results import StatementDetail, Statements
 from cli.stop_results import Stopped
 from cli.terminal import visible
 from lakehouse.clock import from_text
@@ -32,6 +33,8 @@ SHORT_ID = 18
 
 _COLOURS = {
     "SUCCEEDED": "green",
+    "FINISHED": "green",
+    "ABORTED": "red",
     "OK": "green",
     "PASSED": "green",
     "NOT_CHECKED": "yellow",
@@ -88,6 +91,8 @@ class TextOutput:
             QueryResult: self._query,
             RunDetail: self._detail,
             Runs: self._listed,
+            StatementDetail: self._statement,
+            Statements: self._statements,
             Status: self._status,
             Stopped: self._stopped,
             Tables: self._tables,
@@ -329,6 +334,35 @@ class TextOutput:
             ),
             numbers=("priority",),
         )  # fmt: skip
+
+    def _statements(self, found: Statements) -> None:
+        if not found.statements:
+            self._line(f"no such statements of the last day in {found.env}")
+            return
+        self.table(
+            ("statement", "label", "status", "submitted", "updated", "text"),
+            (
+                (
+                    entry.statement_id,
+                    entry.label,
+                    entry.status,
+                    _moment(entry.submitted_at),
+                    _moment(entry.updated_at),
+                    _beginning(entry.sql, 80),
+                )
+                for entry in found.statements
+            ),
+        )
+
+    def _statement(self, found: StatementDetail) -> None:
+        self._line(f"statement {found.statement_id} {found.status}, {_moment(found.submitted_at)} to {_moment(found.updated_at)}")
+        if found.error:
+            self._line(found.error)
+        self.table(
+            ("status", "s", "rows", "text", "error"),
+            ((part.status, f"{part.seconds:.1f}", part.rows, part.sql, part.error) for part in found.parts),
+            numbers=("s", "rows"),
+        )
 
     def _status(self, found: Status) -> None:
         where = f" on {found.endpoint}" if found.endpoint else ""

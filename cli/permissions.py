@@ -82,6 +82,13 @@ PERMISSIONS: tuple[Permission, ...] = (
         "redshift-data:GetStatementResult",
         "redshift-data:CancelStatement",
     ),
+    *_needs(
+        "statements",
+        "statements of the warehouse, if there is one (the Data API knows no resource for them)",
+        "redshift-data:ListStatements",
+        "redshift-data:DescribeStatement",
+        "redshift-data:CancelStatement",
+    ),
     *_needs("quarantine", "as sql, on the quarantine zone", "athena:StartQueryExecution"),
     *_needs("check", "as sql, on every table zone", "athena:StartQueryExecution"),
     *_needs("tables", "catalog, databases and tables of the lake", "glue:GetTable"),

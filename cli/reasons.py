@@ -194,6 +194,11 @@ REASON_CODES: tuple[ReasonCode, ...] = (
         "Spread them over several groups, or `lake rows disable GROUP ROW` some.",
     ),
     _failed("no_rows", "A group has no active row.", "`lake rows put GROUP FILE` adds one.", outcome="SKIPPED"),
+    _failed(
+        "warehouse_unavailable",
+        "The warehouse takes no statement: its cluster is paused or restarts, or it is not there; the message has its words.",
+        f"Resume the cluster (`aws redshift resume-cluster --cluster-identifier NAME`), or wait for its hours, then {_RUN_AGAIN}",
+    ),
     _failed("job_failed", "A step's job ended with an error.", f"`lake logs RUN` has it: mend that, then {_DROP_ALL}"),
     _failed(
         "timed_out",

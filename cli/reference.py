@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import typer
 
-from cli import check_results, results, row_results, stop_results
+from cli import check_results, results, row_results, statement_results, stop_results
 from cli.errors import EXIT_CODES
 from cli.main import app
 from cli.permissions import PERMISSIONS
@@ -34,6 +34,8 @@ SHAPES: dict[str, type] = {
     "check": check_results.Checks,
     "tables": results.Tables,
     "rows list": row_results.GroupRows,
+    "statements list": statement_results.Statements,
+    "statements show": statement_results.StatementDetail,
 }
 """What each verb with `--json` prints."""
 

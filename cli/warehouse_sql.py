@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 from cli.errors import CommandError, WrongUseError
 from cli.progress import Progress
@@ -39,14 +40,8 @@ def query_warehouse(
         WrongUseError: The environment has no warehouse.
         CommandError: Redshift refused the statement or it failed, in Redshift's own words, or it took too long.
     """
-    if session.config.warehouse.kind == "none":
-        raise WrongUseError(
-            f"{session.env} has no warehouse: use --engine athena, or write `warehouse: {{kind: serverless}}` into its config and deploy"
-        )
-    is_cluster, name = session.config.warehouse.kind == "provisioned", session.names.warehouse
-    api = DataApi(
-        client=session.client("redshift-data"),
-        target=Target(database=WAREHOUSE_DATABASE, workgroup=None if is_cluster else name, cluster=name if is_cluster else None),
+    api = data_api(
+        session,
         deadline_seconds=timeout_seconds,
         clock=clock,
         sleep=sleep,
@@ -63,6 +58,25 @@ def query_warehouse(
         scanned_bytes=0,
         seconds=answer.seconds,
     )
+
+
+def data_api(session: Session, **options: Any) -> DataApi:
+    """The client of the environment's warehouse, as the operator.
+
+    Args:
+        session: The environment.
+        options: How it waits, see `DataApi`.
+
+    Raises:
+        WrongUseError: The environment has no warehouse.
+    """
+    if session.config.warehouse.kind == "none":
+        raise WrongUseError(
+            f"{session.env} has no warehouse: use --engine athena, or write `warehouse: {{kind: serverless}}` into its config and deploy"
+        )
+    is_cluster, name = session.config.warehouse.kind == "provisioned", session.names.warehouse
+    target = Target(database=WAREHOUSE_DATABASE, workgroup=None if is_cluster else name, cluster=name if is_cluster else None)
+    return DataApi(client=session.client("redshift-data"), target=target, **options)
 
 
 def json_value(value: Value) -> bool | int | float | str | None:

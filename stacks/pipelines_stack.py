@@ -379,10 +379,11 @@ class PipelinesStack(PlatformStack):
             f"pipeline {spec.name} loads {load.reads} into {load.into}, and {environment.env} has no warehouse: write `warehouse: {{kind: serverless}}` into "
             f"config/base.yaml or config/{environment.env}.yaml, or remove the step",
         )
+        contract = self._contracts[load.reads.contract_id]
         return RedshiftLoadStep(
             name=load.name,
             timeout_minutes=min(environment.warehouse.query_timeout_minutes, spec.timeout_minutes),
-            table=table_of(self._contracts[load.reads.contract_id]),
+            table=table_of(contract),
             dataset=str(load.reads),
             catalog_database=load.reads.database(names.database_prefix),
             athena_workgroup=names.workgroup,
@@ -390,6 +391,7 @@ class PipelinesStack(PlatformStack):
             warehouse=warehouse_reference(self, environment=environment, names=names),
             role_arn=warehouse_parameter(self, names, TRANSFER_ROLE_ARN),
             slices=warehouse_slices(environment),
+            hot=contract.warehouse.hot if contract.warehouse else None,
         )
 
     def _staging(self, role: iam.Role, prefix: str) -> None:

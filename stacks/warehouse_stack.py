@@ -16,6 +16,7 @@ from constructs_lib.warehouse import (
     RedshiftCluster,
     RedshiftServerless,
     RestHours,
+    ServerlessUsageLimit,
     UsageLimit,
     WarehouseReference,
     WarehouseSchema,
@@ -92,6 +93,9 @@ class WarehouseStack(PlatformStack):
             external_schemas=databases,
             readers=[names.operator_role],
         )
+        rpu_hours = environment.warehouse.rpu_hours
+        if rpu_hours is not None and isinstance(warehouse, RedshiftServerless):
+            ServerlessUsageLimit(self, "UsageLimit", warehouse=warehouse, function=function, rpu_hours=rpu_hours)
         told = {TRANSFER_ROLE_ARN: warehouse.transfer_role.role_arn}
         if warehouse.reference.kind == "serverless":
             told = {WORKGROUP_ARN: warehouse.reference.arn, **told}

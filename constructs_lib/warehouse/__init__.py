@@ -5,6 +5,7 @@ from constructs_lib.warehouse.redshift_cluster import RedshiftCluster, RestHours
 from constructs_lib.warehouse.redshift_serverless import RedshiftServerless
 from constructs_lib.warehouse.reference import WarehouseGrants, WarehouseReference
 from constructs_lib.warehouse.schema_function import WarehouseSchemaFunction
+from constructs_lib.warehouse.serverless_usage_limit import ServerlessUsageLimit
 from constructs_lib.warehouse.warehouse_schema import WarehouseSchema
 from constructs_lib.warehouse.warehouse_table import WarehouseTableResource
 
@@ -13,6 +14,7 @@ __all__ = [
     "RedshiftLoadStep",
     "RedshiftServerless",
     "RestHours",
+    "ServerlessUsageLimit",
     "UsageLimit",
     "WarehouseGrants",
     "WarehouseReference",

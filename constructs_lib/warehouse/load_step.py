@@ -18,6 +18,7 @@ from constructs_lib.permissions import allow
 from constructs_lib.storage.data_lake import OBJECTS, LakeBuckets
 from constructs_lib.warehouse.reference import STATEMENT_ACTIONS, STATEMENTS, WarehouseReference
 from constructs_lib.warehouse.roles import UNLOADED
+from lakehouse.contracts.model import HotRows
 from lakehouse.warehouse.loads import COUNTS, FILE_COLUMN, LoadPlan, in_query_group, mirror, unload_select
 from lakehouse.warehouse.tables import WarehouseTable
 from lakehouse.warehouse.wlm import LOADS
@@ -81,6 +82,7 @@ class RedshiftLoadStep(MachineStep):
         warehouse: The warehouse.
         role_arn: Role of COPY.
         slices: Slices of a provisioned cluster: Athena writes as many files at least, so that none of them is idle; 0 = as Athena likes.
+        hot: Rows that the warehouse holds, by their age; None: all. A row that grows older leaves with the next load.
     """
 
     table: WarehouseTable
@@ -91,6 +93,7 @@ class RedshiftLoadStep(MachineStep):
     warehouse: WarehouseReference
     role_arn: str
     slices: int = 0
+    hot: HotRows | None = None
 
     def __post_init__(self) -> None:
         """
@@ -216,7 +219,7 @@ class RedshiftLoadStep(MachineStep):
         return in_query_group(plan, LOADS) if self.warehouse.kind == "provisioned" else plan
 
     def _unload(self, partition: str, place: StepPlace) -> State:
-        select = _quoted(unload_select(self.table, database=self.catalog_database, files=self.slices))
+        select = _quoted(unload_select(self.table, database=self.catalog_database, files=self.slices, hot=self.hot))
         spread = f", partitioned_by = ARRAY[\\'{FILE_COLUMN}\\']" if self.slices else ""
         query = f"UNLOAD ({select}) TO \\'{{}}/\\' WITH (format = \\'PARQUET\\', compression = \\'SNAPPY\\'{spread})"
         return {

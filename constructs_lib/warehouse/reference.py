@@ -77,10 +77,10 @@ class WarehouseGrants:
         self._warehouse = warehouse
 
     def query(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let it run statements by the Data API, as the database user of its own IAM identity."""
+        """Let it run statements by the Data API, as the database user of its own IAM identity, and list those that it ran."""
         action, resource = self._warehouse.sign_in
         allow(grantee, actions=[action], resources=[resource])
-        allow(grantee, actions=STATEMENT_ACTIONS, resources=["*"], because=STATEMENTS)
+        allow(grantee, actions=[*STATEMENT_ACTIONS, "redshift-data:ListStatements"], resources=["*"], because=STATEMENTS)
         return allow(grantee, actions=["redshift-data:ExecuteStatement"], resources=[self._warehouse.arn])
 
     def administer(self, grantee: iam.IGrantable, *, secret_arn: str, secret_key: kms.IKey, because: str | None = None) -> iam.Grant:

@@ -266,6 +266,19 @@ WAREHOUSE_ENCODINGS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class HotRows:
+    """Rows that the warehouse holds, where it does not hold all.
+
+    Attributes:
+        column: Date by which rows grow old.
+        days: Days that they stay; older ones are in the lake alone.
+    """
+
+    column: str
+    days: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Warehouse:
     """How the table of the dataset lies in the warehouse, where one of its pipelines loads it there.
 
@@ -274,12 +287,21 @@ class Warehouse:
         dist_key: Column that rows are spread by, for the style `key`.
         sort_keys: Columns that rows are sorted by; none = the warehouse chooses.
         encodings: Compression by column; the warehouse chooses the others.
+        hot: Rows that it holds; None: all.
     """
 
     dist_style: Literal["auto", "even", "all", "key"] = "auto"
     dist_key: str | None = None
     sort_keys: tuple[str, ...] = ()
     encodings: dict[str, str] = field(default_factory=dict[str, str])
+    hot: HotRows | None = None
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Warehouse:
+        """Read it out of the canonical document."""
+        hot: dict[str, Any] | None = document.get("hot")
+        fields: dict[str, Any] = {**document, "sort_keys": tuple(document["sort_keys"]), "hot": None if hot is None else HotRows(**hot)}
+        return cls(**fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,10 +375,12 @@ class CompiledContract:
 
     def to_dict(self) -> dict[str, Any]:
         """The canonical document as plain Python."""
-        document = {"format": FORMAT, **asdict(self)}
+        document: dict[str, Any] = {"format": FORMAT, **asdict(self)}
         if self.warehouse is None:
             # Absent, not null: a contract that says nothing of the warehouse keeps its bytes.
             del document["warehouse"]
+        elif self.warehouse.hot is None:
+            del document["warehouse"]["hot"]
         return document
 
     def to_json(self) -> str:
@@ -391,7 +415,7 @@ class CompiledContract:
             "raw": tuple(RawColumn(**column) for column in data["raw"]),
             "tags": tuple(data["tags"]),
             "sla": tuple(data["sla"]),
-            "warehouse": None if warehouse is None else replace(Warehouse(**warehouse), sort_keys=tuple(warehouse["sort_keys"])),
+            "warehouse": None if warehouse is None else Warehouse.from_dict(warehouse),
         }
         return cls(**fields)
 

@@ -217,6 +217,9 @@ class Warehouse(Section):
     )
     base_rpu: int = Field(default=8, ge=4, le=1024, description="Serverless: capacity that a query begins with: 4, or a multiple of 8.")
     max_rpu: int = Field(default=32, ge=4, le=1024, description="Serverless: most capacity at a time, and so the most that an hour costs.")
+    rpu_hours: int | None = Field(
+        default=None, ge=1, description="Serverless: RPU-hours that may be used in a month; then queries and loads are refused."
+    )
     query_timeout_minutes: int = Field(default=60, ge=1, le=1440, description="A query or load that runs longer is stopped.")
     cluster: Cluster = Field(default_factory=Cluster, description="The provisioned cluster.")
 

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -28,6 +29,9 @@ PAUSES = Pauses(first_seconds=0.2, factor=2.0, longest_seconds=5.0)
 """Pauses between two looks, in case a service answers at once although it was asked to wait."""
 
 DEADLINE_SECONDS = 15 * 60.0
+MAX_PAGE = 100
+"""Most statements that one call lists."""
+
 MAX_TOKEN = 64
 """Longest client token."""
 
@@ -50,6 +54,23 @@ class StatementError(TerminalError):
         self.statement_id, self.status, self.error, self.index, self.what = statement_id, status, error, index, what
         where = "the statement" if index is None else f"statement {index + 1} of {of}"
         super().__init__(f"{where}{f' ({what})' if what else ''} {status}: {error or 'Redshift gives no reason'}")
+
+
+class StatementRefused(TerminalError):
+    """The warehouse did not take a statement: it is paused, it is not there, or it does not understand the request."""
+
+    def __init__(self, message: str, *, cluster: str | None) -> None:
+        hint = f". If the cluster is paused, resume it: `aws redshift resume-cluster --cluster-identifier {cluster}`" if cluster else ""
+        super().__init__(f"the warehouse did not take the statement: {message.rstrip('.')}{hint}")
+
+
+class UnknownStatement(TerminalError):
+    """The Data API does not know a statement."""
+
+    def __init__(self, statement_id: str) -> None:
+        super().__init__(
+            f"there is no statement {statement_id!r}: the Data API knows a statement for a day, and tells whoever ran it, and nobody else"
+        )
 
 
 class StatementTimeout(LakehouseError):
@@ -135,6 +156,67 @@ class Answer:
         return [dict(zip((column.name for column in self.columns), row, strict=True)) for row in self.rows]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """A statement, or a batch, that was submitted in the last day.
+
+    Attributes:
+        statement_id: Id by which the Data API knows it.
+        label: Name that whoever submitted it gave it, or "".
+        status: SUBMITTED, PICKED, STARTED, FINISHED, FAILED or ABORTED.
+        sql: Its text; that of a batch with a semicolon between its statements.
+        submitted_at: When it was submitted.
+        updated_at: When its status changed last.
+    """
+
+    statement_id: str
+    label: str
+    status: str
+    sql: str
+    submitted_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A statement of a batch, or the only one.
+
+    Attributes:
+        status: As that of `Submitted`.
+        sql: Its text.
+        error: Redshift's text, or "".
+        rows: Rows that it changed or answers, -1 if Redshift does not say.
+        seconds: How long Redshift took.
+    """
+
+    status: str
+    sql: str
+    error: str
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What became of a statement, or of a batch.
+
+    Attributes:
+        statement_id: Id by which the Data API knows it.
+        status: As that of `Submitted`.
+        error: Redshift's text, or "".
+        submitted_at: When it was submitted.
+        updated_at: When its status changed last.
+        parts: Its statements in order.
+    """
+
+    statement_id: str
+    status: str
+    error: str
+    submitted_at: datetime
+    updated_at: datetime
+    parts: tuple[Part, ...]
+
+
 class DataApi:
     """Runs statements in one database."""
 
@@ -176,12 +258,12 @@ class DataApi:
             label: Name under which the Data API lists it.
 
         Raises:
+            StatementRefused: The warehouse did not take it.
             StatementError: It failed.
             StatementTimeout: It took too long.
         """
         extra = {"Parameters": [{"name": key, "value": value} for key, value in parameters.items()]} if parameters else {}
-        submitted = self._client.execute_statement(Sql=sql, **extra, **self._common(token=token, label=label))
-        described = self._wait(submitted["Id"])
+        described = self._wait(self._submit("execute_statement", Sql=sql, **extra, **self._common(token=token, label=label)))
         return self._answer(described)
 
     def batch(self, statements: Sequence[str], *, token: str | None = None, label: str | None = None) -> tuple[Answer, ...]:
@@ -197,38 +279,82 @@ class DataApi:
 
         Raises:
             SqlRefused: There are none or too many, or one would end the transaction.
+            StatementRefused: The warehouse did not take them.
             StatementError: One failed; says which.
             StatementTimeout: They took too long.
         """
         check_batch(statements)
-        submitted = self._client.batch_execute_statement(Sqls=list(statements), **self._common(token=token, label=label))
-        described = self._wait(submitted["Id"])
+        described = self._wait(self._submit("batch_execute_statement", Sqls=list(statements), **self._common(token=token, label=label)))
         return tuple(self._answer(part) for part in described.get("SubStatements", ()))
 
     def cancel(self, statement_id: str) -> bool:
-        """Stop a statement; False if it was over before."""
+        """Stop a statement; False if it was over before.
+
+        Raises:
+            UnknownStatement: There is none.
+        """
         try:
             return bool(self._client.cancel_statement(Id=statement_id).get("Status"))
+        except self._client.exceptions.ResourceNotFoundException as error:
+            raise UnknownStatement(statement_id) from error
         except self._client.exceptions.ValidationException:
             return False
 
-    def failed(self, *, at_most: int = 100) -> list[dict[str, str]]:
-        """The caller's statements that failed in the last day, the newest first: id, label and text."""
-        found: list[dict[str, str]] = []
+    def submitted(self, *, statuses: Sequence[str] = ("ALL",), at_most: int = MAX_PAGE) -> list[Submitted]:
+        """The caller's statements of the last day, the newest first.
+
+        Args:
+            statuses: Only those that stand so.
+            at_most: Most that are told.
+        """
+        found = [entry for status in statuses for entry in self._listed(status, at_most)]
+        return sorted(found, key=lambda entry: entry.submitted_at, reverse=True)[:at_most]
+
+    def describe(self, statement_id: str) -> Described:
+        """What became of a statement, and of each one of a batch.
+
+        Raises:
+            UnknownStatement: There is none.
+        """
+        try:
+            described = self._client.describe_statement(Id=statement_id)
+        except (self._client.exceptions.ResourceNotFoundException, self._client.exceptions.ValidationException) as error:
+            raise UnknownStatement(statement_id) from error
+        return Described(
+            statement_id=described["Id"],
+            status=described["Status"],
+            error=described.get("Error", ""),
+            submitted_at=described["CreatedAt"],
+            updated_at=described["UpdatedAt"],
+            parts=tuple(_part(part) for part in described.get("SubStatements") or (described,)),
+        )
+
+    def _listed(self, status: str, at_most: int) -> list[Submitted]:
+        found: list[Submitted] = []
         token: str | None = None
         while True:
-            page = self._client.list_statements(Status="FAILED", MaxResults=min(at_most, 100), **({"NextToken": token} if token else {}))
+            page = self._client.list_statements(Status=status, MaxResults=min(at_most, MAX_PAGE), **({"NextToken": token} if token else {}))
             found += [
-                {
-                    "id": statement["Id"],
-                    "label": statement.get("StatementName", ""),
-                    "sql": statement.get("QueryString") or "; ".join(statement.get("QueryStrings", ())),
-                }
-                for statement in page.get("Statements", ())
+                Submitted(
+                    statement_id=entry["Id"],
+                    label=entry.get("StatementName", ""),
+                    status=entry["Status"],
+                    sql=entry.get("QueryString") or "; ".join(entry.get("QueryStrings", ())),
+                    submitted_at=entry["CreatedAt"],
+                    updated_at=entry["UpdatedAt"],
+                )
+                for entry in page.get("Statements", ())
             ]
             token = page.get("NextToken")
             if not token or len(found) >= at_most:
-                return found[:at_most]
+                return found
+
+    def _submit(self, call: str, **given: Any) -> str:
+        """Id of what is submitted."""
+        try:
+            return getattr(self._client, call)(**given)["Id"]
+        except self._client.exceptions.ValidationException as error:
+            raise StatementRefused(error.response["Error"]["Message"], cluster=self._target.cluster) from error
 
     def _common(self, *, token: str | None, label: str | None) -> dict[str, Any]:
         return {
@@ -331,6 +457,16 @@ def value_of(field: Mapping[str, Any], type_: str) -> Value:
     if isinstance(value, str) and type_.lower() in ("numeric", "decimal"):
         return Decimal(value)
     return value
+
+
+def _part(described: Mapping[str, Any]) -> Part:
+    return Part(
+        status=described["Status"],
+        sql=described.get("QueryString", ""),
+        error=described.get("Error", ""),
+        rows=int(described.get("ResultRows", -1)),
+        seconds=described.get("Duration", 0) / 1e9,
+    )
 
 
 def _error_of(described: Mapping[str, Any]) -> StatementError:

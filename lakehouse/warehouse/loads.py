@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lakehouse.contracts.model import HotRows
 from lakehouse.warehouse.copying import ParquetFiles, copy_statement
 from lakehouse.warehouse.tables import WarehouseColumn, WarehouseTable
 from lakehouse.warehouse.text import SqlRefused, literal, name, names
@@ -24,8 +25,11 @@ COUNTS = ("rows_staged", "rows_removed", "rows_added", "rows_in_table")
 BATCH_COLUMN = "_batch_id"
 """Column by which rows of a batch are known in a table that is only appended to."""
 
-FILE_COLUMN = "_file"
-"""Column by which Athena spreads rows over files; it becomes the folders' names and is in no file."""
+FILE_COLUMN = "load_file"
+"""Column by which Athena spreads rows over files; it becomes the folders' names and is in no file.
+
+Its name does not begin with an underscore: COPY reads Parquet by Redshift Spectrum, which passes over names that do.
+"""
 
 MAX_FILES = 100
 """Folders that one UNLOAD of Athena may write, and so the most that it is asked to spread rows over."""
@@ -187,7 +191,7 @@ def in_query_group(plan: LoadPlan, group: str) -> LoadPlan:
     )
 
 
-def unload_select(table: WarehouseTable, *, database: str, files: int = 0) -> str:
+def unload_select(table: WarehouseTable, *, database: str, files: int = 0, hot: HotRows | None = None) -> str:
     """The SELECT by which Athena brings a table of the lake into the form that a load takes.
 
     Timestamps go as text with all their digits: Athena writes Parquet in milliseconds only, and none with a time zone.
@@ -196,9 +200,23 @@ def unload_select(table: WarehouseTable, *, database: str, files: int = 0) -> st
         table: The target.
         database: Catalog database of the table in the lake.
         files: Files that its rows are spread over by their key, each in a folder of its own, up to `MAX_FILES`; 0 = as Athena likes.
+        hot: Rows that the warehouse holds; None: all.
+
+    Raises:
+        SqlRefused: The rows are to be spread, and a column has the name of what they are spread by.
     """
+    if files and FILE_COLUMN in table.column_names:
+        raise SqlRefused(
+            f"{table.schema}.{table.name} has a column {FILE_COLUMN}, by which rows are spread over files: give it another name"
+        )
     spread = [f"{_file_of(table, min(files, MAX_FILES))} AS {name(FILE_COLUMN)}"] if files else []
-    return f"SELECT {', '.join([*map(_unloaded, table.columns), *spread])} FROM {name(database)}.{name(table.name)}"
+    selected = f"SELECT {', '.join([*map(_unloaded, table.columns), *spread])} FROM {name(database)}.{name(table.name)}"
+    return selected if hot is None else f"{selected} WHERE {hot_rows(hot)}"
+
+
+def hot_rows(hot: HotRows) -> str:
+    """Condition of the rows that the warehouse holds, in Athena's SQL, by the day in UTC on which they are unloaded."""
+    return f"{name(hot.column)} > current_date - INTERVAL '{hot.days}' DAY"
 
 
 def _file_of(table: WarehouseTable, files: int) -> str:

@@ -22,6 +22,9 @@ _TIMEOUTS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
 _REDSHIFT = "Redshift.StatementFailed"
 """Error of a step that found its statement failed: the cause is the Data API's description of it."""
 
+_WAREHOUSE = "RedshiftData."
+"""How the errors begin that Step Functions gives for a call that the Data API refuses."""
+
 _TIME_IS_UP = re.compile(r"timed? ?out|timeout|in the queue", re.IGNORECASE)
 _VERDICT = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+: ")
 """How the message of a job begins that stopped for a reason of its own; reasons are those of docs/cli.md."""
@@ -80,6 +83,11 @@ def failure_of(*, step: str, error: str, cause: str) -> Failure:
         return Failure(status="FAILED", reason="aborted", message=f"{where}the job run {_id(document)} was stopped{why}")
     if error == _REDSHIFT:
         return Failure(status="FAILED", reason="job_failed", message=f"{where}{_redshift(document, told)}")
+    if error.startswith(_WAREHOUSE):
+        hint = "if it is a cluster that is paused, resume it, then start the pipeline again"
+        return Failure(
+            status="FAILED", reason="warehouse_unavailable", message=f"{where}the warehouse takes no statement: {told.rstrip('.')}; {hint}"
+        )
     message = (
         told
         if state or "QueryExecution" in document or isinstance(document.get("Status"), dict) or not error or error in told

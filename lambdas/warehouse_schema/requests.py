@@ -13,6 +13,7 @@ from lakehouse.warehouse.tables import WarehouseTable
 
 TABLE = "Custom::WarehouseTable"
 SCHEMA = "Custom::WarehouseSchema"
+LIMIT = "Custom::WarehouseUsageLimit"
 FAILED_SUFFIX = "#not-created"
 """Marks ids of what could not be created: rolling back must not touch a table of that name, which may be older."""
 
@@ -71,7 +72,24 @@ class SchemaRequest:
     readers: tuple[str, ...]
 
 
-Request = TableRequest | SchemaRequest
+@dataclass(frozen=True, kw_only=True)
+class LimitRequest:
+    """A limit of what Redshift Serverless uses in a month is asked for.
+
+    Attributes:
+        action: Create, Update or Delete.
+        physical_id: Id of the limit of an earlier answer, None on Create.
+        workgroup_arn: Workgroup that it is for.
+        rpu_hours: RPU-hours.
+    """
+
+    action: Action
+    physical_id: str | None
+    workgroup_arn: str
+    rpu_hours: int
+
+
+Request = TableRequest | SchemaRequest | LimitRequest
 
 
 def request_of(event: Mapping[str, Any]) -> Request:
@@ -92,11 +110,18 @@ def request_of(event: Mapping[str, Any]) -> Request:
                 spectrum_role=properties["SpectrumRole"],
                 readers=tuple(json.loads(properties["Readers"])),
             )
+        if event["ResourceType"] == LIMIT:
+            return LimitRequest(
+                action=event["RequestType"],
+                physical_id=event.get("PhysicalResourceId"),
+                workgroup_arn=properties["Workgroup"],
+                rpu_hours=int(properties["RpuHours"]),
+            )
     except (ValueError, KeyError, TypeError) as error:
         raise TerminalError(
             f"the properties of {event['ResourceType']} cannot be read ({error}): deploy functions and stacks together"
         ) from error
-    raise TerminalError(f"{event['ResourceType']} is unknown: this function makes {TABLE} and {SCHEMA}")
+    raise TerminalError(f"{event['ResourceType']} is unknown: this function makes {TABLE}, {SCHEMA} and {LIMIT}")
 
 
 def id_after_failure(event: Mapping[str, Any]) -> str:

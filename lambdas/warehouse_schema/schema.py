@@ -10,7 +10,7 @@ from lakehouse.warehouse.migrations import migrate
 from lakehouse.warehouse.tables import WarehouseTable, create_statements
 from lakehouse.warehouse.text import literal, name, role, user
 from lambdas.custom_resource import Answer
-from lambdas.warehouse_schema.requests import Request, SchemaRequest, TableRequest
+from lambdas.warehouse_schema.requests import SchemaRequest, TableRequest
 
 SCHEMA_ID = "warehouse-schema"
 """Physical id of the one resource with migrations and external schemas."""
@@ -22,7 +22,7 @@ class WarehouseSchema:
     def __init__(self, api: DataApi) -> None:
         self._api = api
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: TableRequest | SchemaRequest) -> Answer:
         """Do what is asked.
 
         Raises:

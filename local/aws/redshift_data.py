@@ -220,10 +220,11 @@ def _cancel(call: Call) -> Answer:
 
 def _list_statements(call: Call) -> Answer:
     given, owner = call.params, _owner(call.key)
+    wanted = given.get("Status") or "FINISHED"  # only finished ones are shown unless others are asked for
     found = [
         execution for execution in sorted(EXECUTIONS.values(), key=lambda each: -each.created_at)
         if execution.owner == owner
-        and given.get("Status") in {None, "ALL", execution.status}
+        and wanted in {"ALL", execution.status}
         and str(execution.given.get("StatementName") or "").startswith(given.get("StatementName") or "")
         and all(given.get(name) in {None, execution.target.endpoint.shown.get(name)} for name in ("WorkgroupName", "ClusterIdentifier"))
         and given.get("Database") in {None, execution.target.database}

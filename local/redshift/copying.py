@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from local.redshift.errors import RefusedError, SqlError
-from local.redshift.objects import Objects, Place
+from local.redshift.objects import Objects, Place, seen_by_spectrum
 from local.redshift.queries import Context
 from local.redshift.session import Session
 from local.redshift.tables import quoted, table_name
@@ -215,6 +215,8 @@ def _target(name: str, kind: str, modifier: int, required: object) -> TargetColu
 def _files(command: CopyCommand, objects: Objects) -> list[Place]:
     if not command.options.get("MANIFEST"):
         found = [key for key, size in objects.under(command.source) if size]
+        if command.format == "PARQUET":
+            found = seen_by_spectrum(command.source, found)
         if not found:
             raise SqlError(f"The specified S3 prefix '{command.source.key}' does not exist")
         return [Place(bucket=command.source.bucket, key=key) for key in found]

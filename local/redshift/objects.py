@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.redshift.errors import SqlError
+from local.redshift.errors import RefusedError, SqlError
+
+_HIDDEN = re.compile(r"[._#]|.*~$")
+"""Names that Redshift Spectrum passes over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,3 +78,20 @@ class Objects:
         except ClientError as error:
             told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
             raise SqlError(f"S3ServiceException:{told.get('Message', '')},Status {status},Error {told.get('Code', '')}") from error
+
+
+def seen_by_spectrum(source: Place, keys: Sequence[str]) -> list[str]:
+    """Keys below a prefix that COPY of Parquet reads: Redshift Spectrum, which does it, passes over hidden files.
+
+    Raises:
+        RefusedError: A folder below the prefix is named as hidden files are; nobody documents what becomes of the files in it.
+    """
+    for key in keys:
+        *folders, _ = key[source.key.rfind("/") + 1 :].split("/")
+        hidden = next((folder for folder in folders if _HIDDEN.match(folder)), None)
+        if hidden is not None:
+            raise RefusedError(
+                f"COPY of Parquet from a folder named {hidden!r}",
+                instead="Redshift Spectrum passes over files of such names: give it another one",
+            )
+    return [key for key in keys if not _HIDDEN.match(key.rsplit("/", 1)[-1])]

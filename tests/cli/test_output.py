@@ -13,6 +13,7 @@ from cli.output import TextOutput
 from cli.progress import Progress
 from cli.results import LogLine, Quarantine, QuarantinedRow, QueryColumn, QueryResult, Reason, Runs
 from cli.runs import detail_of, run_of
+from cli.statement_results import Statement, StatementDetail, StatementPart, Statements
 from cli.terminal import visible
 from lakehouse.audit_records import QualityRecord, RunRecord, RunTrail
 from lakehouse.clock import from_text
@@ -122,3 +123,17 @@ def test_a_failed_run_names_its_manifest_in_text_and_json() -> None:
     detail = detail_of(RunTrail(run=replace(RUN, manifest="s3://logs/manifests/a/b/c.json", file_count=3)), now=NOW)
     assert (detail.manifest, detail.file_count) == ("s3://logs/manifests/a/b/c.json", 3)
     assert "s3://logs/manifests/a/b/c.json" in _shown(detail)
+
+
+def test_statements_of_the_warehouse_are_shown_with_what_became_of_them() -> None:
+    moment = "2026-11-22T06:00:00.000Z"
+    entry = Statement(statement_id="s-1", label="lake-sql", status="FAILED", sql=f"SELECT {EVIL}", submitted_at=moment, updated_at=moment)
+    listed = _shown(Statements(env="local", statements=[entry]))
+    assert "s-1" in listed
+    assert r"SELECT a\x1b]0;pwned\x07" in listed
+    assert "no such statements of the last day in local" in _shown(Statements(env="local", statements=[]))
+    part = StatementPart(status="FAILED", sql="SELECT x", error="ERROR: no x", rows=None, seconds=1.25)
+    detail = StatementDetail(statement_id="s-1", status="FAILED", error="ERROR: no x", submitted_at=moment, updated_at=moment, parts=[part])
+    shown = _shown(detail)
+    assert "statement s-1 FAILED, 2026-11-22 06:00:00 to 2026-11-22 06:00:00\nERROR: no x" in shown
+    assert "1.2" in shown

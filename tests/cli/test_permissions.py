@@ -24,6 +24,8 @@ def test_the_operator_role_grants_exactly_the_actions_of_the_verbs(tmp_path: Pat
                     granted |= {actions} if isinstance(actions, str) else set(actions)
     kind = load_environment(ROOT / "config", "dev").warehouse.kind
     others = [other for other in ("none", "serverless", "provisioned") if other != kind]
-    left_out = {f"sql --engine redshift, {other}" for other in others} | ({"sql --engine redshift"} if kind == "none" else set())
+    left_out = {f"sql --engine redshift, {other}" for other in others} | (
+        {"sql --engine redshift", "statements"} if kind == "none" else set()
+    )
     needed = [permission for permission in PERMISSIONS if permission.verb not in left_out]
     assert granted == {permission.action for permission in needed}

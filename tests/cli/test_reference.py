@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from cli import check_results, results, row_results, stop_results
+from cli import check_results, results, row_results, statement_results, stop_results
 from cli.main import app
 from cli.reasons import REASON_CODES
 from cli.reference import PAGE, SHAPES, commands, meanings_of, page
@@ -34,6 +34,9 @@ INTERFACE = {
     "rows put": ["GROUP", "FILE", "--env"],
     "rows enable": ["GROUP", "ROW", "--env"],
     "rows disable": ["GROUP", "ROW", "--env"],
+    "statements list": ["--status", "--json", "--env"],
+    "statements show": ["STATEMENT", "--json", "--env"],
+    "statements cancel": ["STATEMENT", "--env"],
     "status": ["--json", "--env"],
     "down": ["--wipe", "--env"],
 }
@@ -62,7 +65,11 @@ def test_every_verb_with_json_has_a_described_shape() -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [value for room in (results, check_results, row_results, stop_results) for _, value in inspect.getmembers(room, is_dataclass)],
+    [
+        value
+        for room in (results, check_results, row_results, statement_results, stop_results)
+        for _, value in inspect.getmembers(room, is_dataclass)
+    ],
     ids=lambda shape: shape.__name__,
 )
 def test_every_key_of_every_shape_has_a_meaning(shape: type) -> None:

@@ -14,6 +14,7 @@ from constructs_lib.checks import InvalidProps
 from constructs_lib.orchestration.definition import definition
 from constructs_lib.orchestration.steps import MachineFunctions
 from constructs_lib.warehouse import RedshiftLoadStep, WarehouseReference
+from lakehouse.contracts.model import HotRows
 from lakehouse.warehouse.loads import mirror
 from lakehouse.warehouse.tables import WarehouseColumn, WarehouseTable
 
@@ -190,6 +191,15 @@ def test_a_good_load_unloads_submits_waits_and_records() -> None:
     assert {key: machine.data[key] for key in RUN} == RUN
 
 
+def test_only_hot_rows_are_unloaded_where_the_contract_says_so() -> None:
+    machine = Machine(step(hot=HotRows(column="day", days=90)), answers("FINISHED"))
+    assert machine.walk() == "RecordFinish"
+    assert (
+        """ FROM "gold_sales"."daily" WHERE "day" > current_date - INTERVAL '90' DAY) TO """
+        in machine.called("athena:startQueryExecution.sync")[0]["QueryString"]
+    )
+
+
 def test_a_submission_that_is_repeated_is_the_same() -> None:
     machine = Machine(step(), answers("FINISHED"))
     machine.walk()
@@ -294,8 +304,8 @@ def test_a_cluster_is_loaded_in_its_queue_from_as_many_files_as_it_has_slices() 
     machine = Machine(step(warehouse=CLUSTER, slices=8), answers("FINISHED"))
     assert machine.walk() == "RecordFinish"
     (unloaded,) = machine.called("athena:startQueryExecution.sync")
-    assert """9223372036854775807), 8) AS "_file" FROM "gold_sales"."daily")""" in unloaded["QueryString"]
-    assert unloaded["QueryString"].endswith("compression = 'SNAPPY', partitioned_by = ARRAY['_file'])")
+    assert """9223372036854775807), 8) AS "load_file" FROM "gold_sales"."daily")""" in unloaded["QueryString"]
+    assert unloaded["QueryString"].endswith("compression = 'SNAPPY', partitioned_by = ARRAY['load_file'])")
     (submitted,) = machine.called("redshiftdata:batchExecuteStatement")
     assert (submitted["ClusterIdentifier"], submitted["Database"], "WorkgroupName" in submitted) == ("lake", "lakehouse", False)
     plan = mirror(TABLE, source="s3://results/unload/gold_sales/daily/0190-run/2/", role_arn=ROLE)

@@ -13,7 +13,13 @@ from aws_cdk import aws_kms as kms
 from constructs_lib.checks import InvalidProps
 from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.storage import LakeBuckets
-from constructs_lib.warehouse import RedshiftServerless, WarehouseSchema, WarehouseSchemaFunction, WarehouseTableResource
+from constructs_lib.warehouse import (
+    RedshiftServerless,
+    ServerlessUsageLimit,
+    WarehouseSchema,
+    WarehouseSchemaFunction,
+    WarehouseTableResource,
+)
 from lakehouse.naming import Names
 from lakehouse.warehouse.migrations import Migration, MigrationRefused
 from lakehouse.warehouse.tables import WarehouseColumn, WarehouseTable
@@ -130,6 +136,28 @@ def test_tables_migrations_and_rights_are_the_function_s(make: Make, synth: Synt
     policy = next(json.dumps(r["Properties"]) for id_, r in resources.items() if id_.startswith("FunctionRoleDefaultPolicy"))
     assert "secret:redshift!lakehouse-test-lakehouse_admin-*" in policy
     assert "redshift-serverless:GetCredentials" not in policy
+
+
+def test_what_a_month_may_cost_is_the_function_s_with_rights_that_it_has_only_then(
+    make: Make, synth: Synth, stack: Stack, names: Names, key: kms.IKey
+) -> None:
+    warehouse = make()
+    function = WarehouseSchemaFunction(stack, "Function", names=names, warehouse=warehouse, secret_key=key, log_key=key)
+    with pytest.raises(InvalidProps, match="rpu_hours must be positive, got 0"):
+        ServerlessUsageLimit(stack, "None", warehouse=warehouse, function=function, rpu_hours=0)
+    ServerlessUsageLimit(stack, "UsageLimit", warehouse=warehouse, function=function, rpu_hours=500)
+    resources = synth()
+    (limit,) = of_type(resources, "Custom::WarehouseUsageLimit")
+    assert limit["RpuHours"] == 500
+    (workgroup,) = [id_ for id_, resource in resources.items() if resource["Type"] == "AWS::RedshiftServerless::Workgroup"]
+    assert limit["Workgroup"] == {"Fn::GetAtt": [workgroup, "Workgroup.WorkgroupArn"]}
+    (place,) = [resource for resource in resources.values() if resource["Type"] == "Custom::WarehouseUsageLimit"]
+    assert [name for name in place["DependsOn"] if name.startswith("FunctionRoleDefaultPolicy")]
+    policy = next(resource for id_, resource in resources.items() if id_.startswith("FunctionRoleDefaultPolicy"))
+    granted = {action for statement in policy["Properties"]["PolicyDocument"]["Statement"] for action in statement["Action"]}
+    assert {action for action in granted if "UsageLimit" in action} == {
+        f"redshift-serverless:{call}" for call in ("CreateUsageLimit", "DeleteUsageLimit", "ListUsageLimits", "UpdateUsageLimit")
+    }
 
 
 def test_a_migration_that_cannot_run_stops_the_synth(make: Make, stack: Stack, names: Names, key: kms.IKey) -> None:

@@ -26,7 +26,15 @@ ARGUMENTS = {
     "check": ["tpch.customer"],
     "tables": [],
     "rows list": [],
+    "statements list": [],
+    "statements show": ["latest"],
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _asked(checkout: Checkout) -> None:
+    """A statement of the warehouse, for the verbs that tell of those."""
+    checkout.lake("sql", "--engine", "redshift", "SELECT 1 AS n")
 
 
 def _keys(document: Any) -> Any:
@@ -81,6 +89,15 @@ def test_a_query_that_fails_says_why_in_a_line(checkout: Checkout, clean: Runs) 
     call = checkout.lake("sql", "SELECT * FROM silver_tpch.nothing", code=1)
     assert "nothing" in call.err
     assert "Traceback" not in call.err
+
+
+def test_a_statement_that_failed_is_found_and_what_is_over_is_not_cancelled(checkout: Checkout) -> None:
+    checkout.lake("sql", "--engine", "redshift", "SELECT no_such_column FROM gold_shop.daily_sales", code=1)
+    failed = checkout.lake("statements", "--status", "failed", "--json").json["statements"][0]
+    assert (failed["status"], failed["label"]) == ("FAILED", "lake-sql")
+    assert "no_such_column" in checkout.lake("statements", "show", failed["statement_id"], "--json").json["error"]
+    assert "the statement is FAILED" in checkout.lake("statements", "cancel", failed["statement_id"], code=1).err
+    assert "there is no statement 'x'" in checkout.lake("statements", "cancel", "x", code=2).err
 
 
 def test_status_shows_a_deployed_platform(checkout: Checkout, clean: Runs) -> None:

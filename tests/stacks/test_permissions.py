@@ -22,7 +22,7 @@ def test_only_what_knows_no_resource_is_given_on_everything(assembly: Assembly) 
         action for _, statement in assembly.statements() if "*" in listed(statement["Resource"]) for action in listed(statement["Action"])
     }
     assert {action.split(":")[0] for action in actions} <= {"cloudwatch", "ec2", "elasticmapreduce", "logs", "redshift-data", "xray"}
-    statements = {"redshift-data:CancelStatement", "redshift-data:DescribeStatement", "redshift-data:GetStatementResult"}
+    statements = {f"redshift-data:{verb}" for verb in ("CancelStatement", "DescribeStatement", "GetStatementResult", "ListStatements")}
     assert {action for action in actions if action.startswith("redshift-data:")} <= statements
     assert all(action.startswith("ec2:Describe") for action in actions if action.startswith("ec2:"))
     clusters = {"elasticmapreduce:ListClusters", "elasticmapreduce:RunJobFlow"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -60,6 +61,21 @@ def test_a_load_may_write_its_own_folder_and_no_table_of_the_lake(prod: Assembly
     }
     assert written
     assert all(resource.startswith("query-results-<AWS::AccountId>-<AWS::Region>/") for resource in written)
+
+
+@pytest.mark.parametrize("pipeline", LOADING)
+def test_nobody_else_writes_where_a_load_reads(prod: Assembly, pipeline: str) -> None:
+    """COPY reads the whole folder of an attempt, without a manifest."""
+    (load,) = next(spec.loads for spec in CHECKOUT.pipelines if spec.name == pipeline)
+    file = f"{UNLOADED}gold_{load.reads.domain}/{load.reads.dataset}/01900000-0000-7000-8000-000000000000/1/part"
+    writers = {
+        name.split("/")[1]
+        for name, statement in prod.statements()
+        if {"s3:PutObject", "s3:*", "*"} & set(listed(statement["Action"]))
+        for resource in listed(statement["Resource"])
+        if fnmatch(file, flat(resource).partition("query-results-<AWS::AccountId>-<AWS::Region>/")[2])
+    }
+    assert [writer.startswith(f"{pipeline.replace('_', '')}MachineRole") for writer in writers] == [True]
 
 
 def test_what_a_load_unloads_goes_by_itself(assembly: Assembly) -> None:

@@ -14,8 +14,9 @@ from lakehouse.errors import ConfigurationError
 from stacks.platform import build
 from stacks.project import Project
 from stacks.synthesis import ROOT
+from stacks.warehouse_stack import WarehouseStack
 from tests.stacks.conftest import flat, listed
-from tests.stacks.projects import empty_app, synthesized
+from tests.stacks.projects import CHECKOUT, empty_app, synthesized
 
 CLUSTER = """
 warehouse:
@@ -89,6 +90,21 @@ def test_the_operator_queries_a_cluster_by_its_own_rights(provisioned: dict[str,
     assert granted["redshift:GetClusterCredentialsWithIAM"].endswith(":dbname:lakehouse-dev/lakehouse")
     assert granted["redshift-data:ExecuteStatement"].endswith(":cluster:lakehouse-dev")
     assert "redshift-serverless:GetCredentials" not in granted
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "limits"),
+    [
+        ("{kind: serverless, rpu_hours: 500}", [500]),
+        ("{kind: serverless}", []),
+        ("{kind: provisioned, rpu_hours: 500}", []),
+    ],
+)
+def test_a_month_of_redshift_serverless_has_a_limit_where_the_config_has_one(tmp_path: Path, warehouse: str, limits: list[int]) -> None:
+    app = empty_app(tmp_path / "out")
+    WarehouseStack(app, environment=environment(tmp_path, f"warehouse: {warehouse}\n"), contracts=CHECKOUT.contracts)
+    template = synthesized(app)["warehouse"]
+    assert [limit["RpuHours"] for limit in resources(template, "Custom::WarehouseUsageLimit")] == limits
 
 
 @pytest.mark.parametrize(

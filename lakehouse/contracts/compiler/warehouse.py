@@ -1,4 +1,4 @@
-"""The `warehouse` extension of a contract: how its table is spread, sorted and compressed in Redshift."""
+"""The `warehouse` extension of a contract: how its table is spread, sorted and compressed in Redshift, and which rows it holds."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from typing import Any, Literal, cast
 
 from lakehouse.contracts.compiler.columns import AuthoredColumn
 from lakehouse.contracts.compiler.documents import Place, nearest
-from lakehouse.contracts.model import WAREHOUSE_DIST_STYLES, WAREHOUSE_ENCODINGS, Warehouse
+from lakehouse.contracts.model import WAREHOUSE_DIST_STYLES, WAREHOUSE_ENCODINGS, HotRows, Warehouse
 
-KEYS = ("distStyle", "distKey", "sortKey", "encodings")
+KEYS = ("distStyle", "distKey", "sortKey", "encodings", "hot")
 """Keys of the extension."""
+
+HOT_KEYS = ("column", "days")
+"""Keys of `hot`."""
+
+MAX_HOT_DAYS = 36_500
 
 MAX_SORT_KEYS = 400
 """Most columns of a sort key."""
@@ -37,6 +42,7 @@ def parse_warehouse(value: Mapping[str, Any], place: Place, columns: Mapping[str
         dist_key=key if isinstance(key, str) else None,
         sort_keys=tuple(sort),
         encodings=_encodings(value.get("encodings", {}), (*place, "encodings"), columns, sort, complain),
+        hot=_hot(value["hot"], (*place, "hot"), columns, complain) if "hot" in value else None,
     )
 
 
@@ -91,6 +97,27 @@ def _encodings(value: Any, place: Place, columns: Mapping[str, AuthoredColumn], 
             )
         encodings[name] = str(encoding)
     return encodings
+
+
+def _hot(value: Any, place: Place, columns: Mapping[str, AuthoredColumn], complain: Complain) -> HotRows | None:
+    given = cast("dict[Any, Any]", value) if isinstance(value, dict) else {}
+    if set(given) != set(HOT_KEYS):
+        complain(place, f"{value!r} does not say which rows are hot", "write hot: {column: order_date, days: 90}")
+        return None
+    name, days = given["column"], given["days"]
+    if not _column(name, (*place, "column"), columns, complain):
+        return None
+    found = columns[name].field
+    if found.type != "date" or not found.required:
+        complain(
+            (*place, "column"),
+            f"{name} is {'' if found.required else 'an optional '}{found.type}, so nobody can tell how old every row is",
+            "name a date that is required",
+        )
+    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MAX_HOT_DAYS:
+        complain((*place, "days"), f"{days!r} is no number of days", f"write 1-{MAX_HOT_DAYS}, such as 90")
+        return None
+    return HotRows(column=str(name), days=days)
 
 
 def _column(name: Any, place: Place, columns: Mapping[str, AuthoredColumn], complain: Complain) -> bool:

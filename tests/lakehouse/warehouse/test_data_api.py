@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,16 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from lakehouse.warehouse.data_api import DataApi, StatementError, StatementTimeout, Target, token_of, value_of
+from lakehouse.warehouse.data_api import (
+    DataApi,
+    StatementError,
+    StatementRefused,
+    StatementTimeout,
+    Target,
+    UnknownStatement,
+    token_of,
+    value_of,
+)
 from lakehouse.warehouse.load_errors import load_errors
 from lakehouse.warehouse.maintenance import TableState, advice, table_states
 from lakehouse.warehouse.migrations import Migration, MigrationRefused, check, migrate, pending, split
@@ -187,11 +197,71 @@ def test_cancelling_what_is_over_is_no_error(api: Fixture) -> None:
     assert api.api.cancel(ID) is False
 
 
-def test_failed_statements_are_found_page_by_page(api: Fixture) -> None:
-    entry = {"Id": ID, "StatementName": "load", "QueryString": "COPY"}
-    api.stub.add_response("list_statements", {"Statements": [entry], "NextToken": "n"}, {"Status": "FAILED", "MaxResults": 100})
-    api.stub.add_response("list_statements", {"Statements": [entry]}, {"Status": "FAILED", "MaxResults": 100, "NextToken": "n"})
-    assert api.api.failed() == [{"id": ID, "label": "load", "sql": "COPY"}] * 2
+def test_a_statement_that_the_warehouse_does_not_take_is_told_with_what_to_do() -> None:
+    client = boto3.client("redshift-data", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    said = "The cluster lake is paused."
+    for target, told in (
+        (
+            Target(database="d", cluster="lake"),
+            "is paused. If the cluster is paused, resume it: `aws redshift resume-cluster --cluster-identifier lake`",
+        ),
+        (TARGET, "is paused"),
+    ):
+        with Stubber(client) as stub:
+            for call in ("execute_statement", "batch_execute_statement"):
+                stub.add_client_error(call, "ValidationException", said)
+            for submit in (lambda api: api.execute("SELECT 1"), lambda api: api.batch(["SELECT 1"])):
+                with pytest.raises(StatementRefused) as refused:
+                    submit(DataApi(client=client, target=target))
+                assert str(refused.value) == f"the warehouse did not take the statement: The cluster lake {told}"
+
+
+def listed(number: int, status: str = "FAILED", **more: Any) -> dict[str, Any]:
+    moment = datetime(2026, 11, 22, 6, number, tzinfo=UTC)
+    return {"Id": f"{number}", "Status": status, "CreatedAt": moment, "UpdatedAt": moment, **more}
+
+
+def test_statements_are_listed_page_by_page_the_newest_first(api: Fixture) -> None:
+    page = {"Statements": [listed(1, QueryString="COPY", StatementName="load")], "NextToken": "n"}
+    api.stub.add_response("list_statements", page, {"Status": "FAILED", "MaxResults": 100})
+    batch = listed(2, QueryStrings=["DELETE FROM a", "DELETE FROM b"])
+    api.stub.add_response("list_statements", {"Statements": [batch]}, {"Status": "FAILED", "MaxResults": 100, "NextToken": "n"})
+    found = api.api.submitted(statuses=("FAILED",))
+    assert [(entry.statement_id, entry.label, entry.sql) for entry in found] == [
+        ("2", "", "DELETE FROM a; DELETE FROM b"),
+        ("1", "load", "COPY"),
+    ]
+
+
+def test_no_more_statements_are_listed_than_asked_for(api: Fixture) -> None:
+    api.stub.add_response("list_statements", {"Statements": [listed(1)], "NextToken": "n"}, {"Status": "ALL", "MaxResults": 1})
+    assert len(api.api.submitted(at_most=1)) == 1
+
+
+def test_what_became_of_each_statement_of_a_batch_is_told(api: Fixture) -> None:
+    parts = [
+        {"Id": f"{ID}:1", "Status": "FINISHED", "QueryString": "DELETE FROM t", "ResultRows": 3, "Duration": 500_000_000},
+        {"Id": f"{ID}:2", "Status": "FAILED", "QueryString": "SELECT x", "Error": "ERROR: no x"},
+    ]
+    described = {**listed(1), "Id": ID, "Error": "ERROR: no x", "SubStatements": parts}
+    api.stub.add_response("describe_statement", described, {"Id": ID})
+    found = api.api.describe(ID)
+    assert [(part.status, part.sql, part.error, part.rows, part.seconds) for part in found.parts] == [
+        ("FINISHED", "DELETE FROM t", "", 3, 0.5),
+        ("FAILED", "SELECT x", "ERROR: no x", -1, 0.0),
+    ]
+    api.stub.add_response("describe_statement", {**listed(1, "STARTED"), "Id": ID, "QueryString": "SELECT 1"}, {"Id": ID})
+    assert [part.sql for part in api.api.describe(ID).parts] == ["SELECT 1"]
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [("describe", "ResourceNotFoundException"), ("describe", "ValidationException"), ("cancel", "ResourceNotFoundException")],
+)
+def test_a_statement_that_nobody_knows_is_an_error_that_says_who_is_told(api: Fixture, call: str, code: str) -> None:
+    api.stub.add_client_error(f"{call}_statement", code, "Query does not exist.")
+    with pytest.raises(UnknownStatement, match=f"there is no statement '{ID}': the Data API knows a statement for a day"):
+        getattr(api.api, call)(ID)
 
 
 def test_the_same_work_has_the_same_token() -> None:

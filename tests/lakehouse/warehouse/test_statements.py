@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import duckdb
 import pytest
 import sqlglot
 
-from lakehouse.contracts.model import CompiledContract
+from cli.session import ROOT
+from lakehouse.contracts.model import CompiledContract, HotRows
 from lakehouse.warehouse import loads, text
 from lakehouse.warehouse.copying import CsvFiles, JsonFiles, ManifestEntry, ParquetFiles, copy_statement, manifest
 from lakehouse.warehouse.data_api import check_batch
@@ -20,6 +22,8 @@ from lakehouse.warehouse.unloading import CsvOutput, JsonOutput, ParquetOutput, 
 
 ROLE = "arn:aws:iam::123456789012:role/loader"
 FOLDER = "s3://bucket/unload/orders/run/1/"
+ARCHIVE = "day < (SELECT COALESCE(MIN(day), DATE '9999-12-31') FROM {hot})"
+"""Rows of the lake that the warehouse does not hold any more, as the view of docs/warehouse.md takes them."""
 
 
 def column(name: str, type_: str, source_type: str, **more: str) -> WarehouseColumn:
@@ -370,6 +374,41 @@ def test_the_staging_table_has_the_columns_of_the_files_in_their_order() -> None
         """SELECT "day", "segment", "revenue", CAST(CAST("closed_at" AT TIME ZONE 'UTC' AS timestamp(6)) AS varchar) AS "closed_at" """
         'FROM "gold_sales"."daily"'
     )
+
+
+def test_rows_are_spread_over_files_by_a_column_that_no_table_has_and_no_reader_hides() -> None:
+    spread = loads.unload_select(TABLE, database="gold_sales", files=4)
+    assert f', 4) AS "{loads.FILE_COLUMN}" FROM' in spread
+    assert loads.FILE_COLUMN[0].isalpha()
+    with pytest.raises(SqlRefused, match="has a column load_file, by which rows are spread"):
+        loads.unload_select(replace(TABLE, columns=(replace(TABLE.columns[0], name="load_file"),)), database="gold_sales", files=4)
+
+
+def test_only_rows_of_the_last_days_are_unloaded_where_the_contract_says_so() -> None:
+    table = replace(TABLE, columns=(WarehouseColumn(name="day", type="DATE", source_type="date"),), keys=("day",))
+    selected = loads.unload_select(table, database="gold_sales", hot=HotRows(column="day", days=90))
+    assert selected == f'SELECT "day" FROM "gold_sales"."{table.name}" WHERE "day" > current_date - INTERVAL \'90\' DAY'
+
+
+def test_each_row_is_hot_or_in_the_archive_and_none_is_both() -> None:
+    """The view of docs/warehouse.md over the warehouse and the lake, whatever day it is; DuckDB reads these conditions as Athena does."""
+    with duckdb.connect() as lake:
+        lake.execute("CREATE TABLE lake AS SELECT CAST(current_date - n * INTERVAL 1 DAY AS DATE) AS day FROM range(-2, 200, 3) AS days(n)")
+        lake.execute(f"CREATE TABLE hot AS SELECT * FROM lake WHERE {loads.hot_rows(HotRows(column='day', days=90))}")
+        kept = lake.execute("SELECT MIN(current_date - day), MAX(current_date - day), COUNT(*) FROM hot").fetchall()
+        assert kept == [(-2, 88, 31)]
+        for emptied in (False, True):
+            if emptied:
+                lake.execute("DELETE FROM hot")
+            both = f"SELECT day FROM hot UNION ALL SELECT day FROM lake WHERE {ARCHIVE.format(hot='hot')}"
+            assert (
+                lake.execute(f"SELECT day FROM ({both}) ORDER BY 1").fetchall()
+                == lake.execute("SELECT day FROM lake ORDER BY 1").fetchall()
+            )
+
+
+def test_the_page_of_the_warehouse_shows_that_view() -> None:
+    assert ARCHIVE.format(hot="gold_sales.daily") in (ROOT / "docs" / "warehouse.md").read_text(encoding="utf-8")
 
 
 def test_without_rows_there_is_nothing_to_copy() -> None:

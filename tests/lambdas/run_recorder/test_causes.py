@@ -190,3 +190,14 @@ def test_why_a_step_or_a_cluster_of_emr_failed_is_told(cause: str, reason: str, 
 )
 def test_a_job_s_own_words_go_before_those_of_its_engine(error: str, told: str, cause: str) -> None:
     assert explained(error=error, cause="what the engine said", told=told) == cause
+
+
+def test_a_warehouse_that_takes_no_statement_is_a_reason_of_its_own() -> None:
+    failure = failure_of(step="load", error="RedshiftData.ValidationException", cause="The cluster lake is paused.")
+    assert (failure.status, failure.reason) == ("FAILED", "warehouse_unavailable")
+    assert failure.message == (
+        "step load: the warehouse takes no statement: The cluster lake is paused; "
+        "if it is a cluster that is paused, resume it, then start the pipeline again"
+    )
+    denied = "User: arn:aws:sts::1:assumed-role/machine/x is not authorized to perform: redshift-data:BatchExecuteStatement on resource: w"
+    assert failure_of(step="load", error="RedshiftData.AccessDeniedException", cause=denied).reason == "access_denied"

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from lakehouse.errors import TerminalError
 from lakehouse.warehouse.data_api import Answer, DataApi, ResultColumn, StatementError
 from lakehouse.warehouse.tables import WarehouseColumn, WarehouseTable
 from lakehouse.warehouse.text import SqlRefused
 from lambdas.warehouse_schema.handler import handler
-from lambdas.warehouse_schema.requests import id_after_failure, request_of
+from lambdas.warehouse_schema.limits import UsageLimits
+from lambdas.warehouse_schema.requests import LimitRequest, id_after_failure, request_of
 from lambdas.warehouse_schema.schema import WarehouseSchema
 
 TABLE = WarehouseTable(
@@ -58,7 +61,9 @@ class Warehouse:
         return Answer(statement_id="x", columns=tuple(ResultColumn(name=name, type="varchar") for name in names), rows=tuple(rows))
 
     def ask(self, event: Mapping[str, Any]) -> Any:
-        return WarehouseSchema(cast(DataApi, self)).answer(request_of(event))
+        request = request_of(event)
+        assert not isinstance(request, LimitRequest)
+        return WarehouseSchema(cast(DataApi, self)).answer(request)
 
     @property
     def statements(self) -> list[str]:
@@ -165,9 +170,89 @@ def test_migrations_run_and_the_lake_is_shown_to_readers() -> None:
     assert Warehouse().ask({**event, "RequestType": "Delete", "PhysicalResourceId": "warehouse-schema"}).data == {}
 
 
+WORKGROUP = "arn:aws:redshift-serverless:eu-west-1:123456789012:workgroup/w"
+
+
+def limit(amount: int = 500, *, breach: str = "deactivate", period: str = "monthly") -> dict[str, Any]:
+    return {"usageLimitId": f"limit-{period}", "resourceArn": WORKGROUP, "usageType": "serverless-compute", "amount": amount, "period": period, "breachAction": breach}  # fmt: skip
+
+
+def limit_event(action: str, physical_id: str | None = None) -> LimitRequest:
+    properties = {"Workgroup": WORKGROUP, "RpuHours": "500"}
+    event: dict[str, Any] = {"RequestType": action, "ResourceType": "Custom::WarehouseUsageLimit", "ResourceProperties": properties}
+    request = request_of({**event, "PhysicalResourceId": physical_id} if physical_id else event)
+    assert isinstance(request, LimitRequest)
+    return request
+
+
+@pytest.mark.parametrize(
+    ("found", "request_", "call"),
+    [
+        (
+            [limit(period="daily")],
+            limit_event("Create"),
+            (
+                "create_usage_limit",
+                {"usageLimit": limit()},
+                {
+                    "resourceArn": WORKGROUP,
+                    "usageType": "serverless-compute",
+                    "period": "monthly",
+                    "amount": 500,
+                    "breachAction": "deactivate",
+                },
+            ),
+        ),
+        ([limit()], limit_event("Create"), None),
+        ([limit()], limit_event("Update", "limit-monthly"), None),
+        (
+            [limit(100)],
+            limit_event("Update", "limit-monthly"),
+            ("update_usage_limit", {"usageLimit": limit()}, {"usageLimitId": "limit-monthly", "amount": 500, "breachAction": "deactivate"}),
+        ),
+        (
+            [limit(breach="log")],
+            limit_event("Create"),
+            ("update_usage_limit", {"usageLimit": limit()}, {"usageLimitId": "limit-monthly", "amount": 500, "breachAction": "deactivate"}),
+        ),
+        (
+            [limit()],
+            limit_event("Delete", "limit-monthly"),
+            ("delete_usage_limit", {"usageLimit": limit()}, {"usageLimitId": "limit-monthly"}),
+        ),
+        ([], limit_event("Delete", "limit-monthly"), None),
+    ],
+    ids=["made", "taken over", "as it is", "raised", "taken over and changed", "removed", "gone before"],
+)
+def test_a_workgroup_has_the_limit_that_is_asked_for(
+    found: list[dict[str, Any]], request_: LimitRequest, call: tuple[str, dict[str, Any], dict[str, Any]] | None
+) -> None:
+    client = boto3.client("redshift-serverless", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    with Stubber(client) as stub:
+        stub.add_response(
+            "list_usage_limits", {"usageLimits": found} if found else {}, {"resourceArn": WORKGROUP, "usageType": "serverless-compute"}
+        )
+        if call is not None:
+            stub.add_response(*call)
+        assert UsageLimits(client).answer(request_).physical_id == "limit-monthly"
+        stub.assert_no_pending_responses()
+
+
+def test_rolling_back_a_limit_that_was_not_made_touches_that_of_nobody() -> None:
+    client = boto3.client("redshift-serverless", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    with Stubber(client) as stub:
+        stub.add_response("list_usage_limits", {"usageLimits": [limit()]}, {"resourceArn": WORKGROUP, "usageType": "serverless-compute"})
+        UsageLimits(client).answer(limit_event("Delete", "UsageLimit#not-created"))
+
+
 @pytest.mark.parametrize(
     "event",
     [
+        {
+            "RequestType": "Create",
+            "ResourceType": "Custom::WarehouseUsageLimit",
+            "ResourceProperties": {"Workgroup": "w", "RpuHours": "many"},
+        },
         {"RequestType": "Create", "ResourceType": "Custom::Other", "ResourceProperties": {}},
         {"RequestType": "Create", "ResourceType": "Custom::WarehouseTable", "ResourceProperties": {"Definition": "{"}},
     ],

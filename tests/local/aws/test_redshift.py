@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from lambdas.warehouse_schema.limits import UsageLimits
+from lambdas.warehouse_schema.requests import LimitRequest
 from local.platform import ACCOUNT, REGION
 from tests.fixtures.platform import Caller, LocalAws, allow, wait_for
 
@@ -313,6 +315,26 @@ def test_a_usage_limit_belongs_to_a_workgroup(warehouse: Warehouse) -> None:
     client.delete_usage_limit(usageLimitId=limit["usageLimitId"])
 
 
+def test_the_limit_of_a_deployment_is_made_raised_and_removed_with_the_rights_that_it_has(warehouse: Warehouse) -> None:
+    verbs = ("CreateUsageLimit", "DeleteUsageLimit", "ListUsageLimits", "UpdateUsageLimit")
+    client = warehouse.aws.caller(allow([f"redshift-serverless:{verb}" for verb in verbs])).client("redshift-serverless")
+    limits = UsageLimits(client)
+
+    def asked(action: Any, rpu_hours: int, physical_id: str | None = None) -> str:
+        request = LimitRequest(action=action, physical_id=physical_id, workgroup_arn=warehouse.workgroup_arn, rpu_hours=rpu_hours)
+        return limits.answer(request).physical_id
+
+    def found() -> list[tuple[Any, ...]]:
+        listed = client.list_usage_limits(resourceArn=warehouse.workgroup_arn).get("usageLimits", [])
+        return [(limit["usageLimitId"], limit["amount"], limit["period"], limit["breachAction"]) for limit in listed]
+
+    made = asked("Create", 100)
+    assert asked("Create", 100) == asked("Update", 200, made) == made
+    assert found() == [(made, 200, "monthly", "deactivate")]
+    asked("Delete", 200, made)
+    assert found() == []
+
+
 def test_a_machine_submits_a_batch_and_looks_at_it_with_its_role(warehouse: Warehouse) -> None:
     machine_role = warehouse.aws.role(
         allow(["redshift-data:BatchExecuteStatement", "redshift-serverless:GetCredentials"], warehouse.workgroup_arn),
@@ -384,6 +406,16 @@ def test_the_catalog_is_listed(warehouse: Warehouse) -> None:
     ]  # fmt: skip
     named = warehouse.run("SELECT 1", StatementName="find-me")
     assert client.list_statements(StatementName="find-me")["Statements"][0]["Id"] == named["Id"]
+
+
+def test_only_finished_statements_are_listed_unless_others_are_asked_for(warehouse: Warehouse) -> None:
+    client = warehouse.aws.client("redshift-data")
+    where = {"WorkgroupName": warehouse.name, "Database": "lakehouse", "SecretArn": warehouse.secret_arn, "StatementName": "no-such-table"}
+    failed = client.execute_statement(**where, Sql="SELECT * FROM no_such_table")["Id"]
+    client.describe_statement(Id=failed, WaitTimeSeconds=20)
+    assert client.list_statements(StatementName="no-such-table")["Statements"] == []
+    for status in ("ALL", "FAILED"):
+        assert [entry["Id"] for entry in client.list_statements(StatementName="no-such-table", Status=status)["Statements"]] == [failed]
 
 
 def test_csv_results_come_by_the_second_operation(warehouse: Warehouse) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lakehouse.warehouse.data_api import DataApi, StatementError, Target
+from lakehouse.warehouse.data_api import DataApi, StatementError, StatementRefused, Target
 from local.platform import ACCOUNT, REGION
 from tests.fixtures.platform import Caller, LocalAws, allow, wait_for
 
@@ -178,7 +178,7 @@ def test_a_role_comes_in_as_a_user_of_its_own_if_iam_lets_it(cluster: Cluster) -
 def test_a_database_user_is_one_that_there_is(cluster: Cluster) -> None:
     cluster.api().execute("CREATE USER reader PASSWORD DISABLE")
     assert cluster.api(db_user="reader").execute("SELECT CURRENT_USER").rows == (("reader",),)
-    with pytest.raises(ClientError, match='user "nobody" does not exist'):
+    with pytest.raises(StatementRefused, match='user "nobody" does not exist'):
         cluster.api(db_user="nobody").execute("SELECT 1")
 
 
@@ -196,7 +196,7 @@ def test_a_paused_cluster_takes_no_statements_and_keeps_its_rows(cluster: Cluste
     api.execute("INSERT INTO kept VALUES (7)")
     client.pause_cluster(ClusterIdentifier=cluster.name)
     wait_for(lambda: cluster.status == "paused")
-    with pytest.raises(ClientError, match="is paused"):
+    with pytest.raises(StatementRefused, match=r"is paused.*resume-cluster"):
         api.execute("SELECT 1")
     with pytest.raises(ClientError, match="must be available"):
         client.pause_cluster(ClusterIdentifier=cluster.name)

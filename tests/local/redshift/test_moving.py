@@ -184,6 +184,15 @@ def test_parquet_goes_by_place_and_its_types_must_fit(bench: Bench) -> None:
         bench.run("CREATE TABLE wide (a BIGINT, b VARCHAR(1))", f"COPY wide FROM 's3://b/p/' {COPY} PARQUET")
 
 
+def test_parquet_is_read_by_spectrum_which_passes_over_hidden_files(bench: Bench) -> None:
+    one = _parquet(x=pa.array([1], pa.int32()))
+    bench.memory.files |= {f"s3://b/h/{name}": one for name in ("part", "part_file=2/part", "_SUCCESS", ".part", "#part", "part~")}
+    assert bench.run("CREATE TABLE t (x INT)", f"COPY t FROM 's3://b/h/' {COPY} PARQUET").count == 2
+    bench.memory.files |= {"s3://b/h/_file=2/part": one}
+    with pytest.raises(SqlError, match="COPY of Parquet from a folder named '_file=2' is not served"):
+        bench.run(f"COPY t FROM 's3://b/h/' {COPY} PARQUET")
+
+
 def test_a_manifest_names_the_files_and_parquet_their_sizes(bench: Bench) -> None:
     bench.memory.files |= {"s3://b/m/1": _parquet(x=pa.array([1], pa.int32())), "s3://b/m/2": _parquet(x=pa.array([2], pa.int32()))}
     size = len(bench.memory.files["s3://b/m/1"])
@@ -344,6 +353,15 @@ def test_an_external_schema_shows_an_iceberg_table_of_the_lake(bench: Bench) -> 
         ["a", "2024-02-29"], ["b", "2024-03-01"],
     ]  # fmt: skip
     assert bench.run("SELECT SUM(revenue), COUNT(*) FROM lake.days").rows == [["2.50", "2"]]
+    bench.run(
+        "CREATE SCHEMA warm", "CREATE TABLE warm.days (day DATE, name VARCHAR(9))", "INSERT INTO warm.days VALUES ('2024-03-01', 'b')"
+    )
+    hot = "SELECT COALESCE(MIN(day), DATE '9999-12-31') FROM warm.days"
+    view = f"SELECT day, name FROM warm.days UNION ALL SELECT day, name FROM lake.days WHERE day < ({hot}) WITH NO SCHEMA BINDING"
+    bench.run(f"CREATE VIEW warm.days_of_all_time AS {view}")
+    for rows_of_the_warehouse in ("b", "none"):
+        bench.run(f"DELETE FROM warm.days WHERE name <> '{rows_of_the_warehouse}'")
+        assert bench.run("SELECT name FROM warm.days_of_all_time ORDER BY day").rows == [["a"], ["b"]], rows_of_the_warehouse
     with pytest.raises(RefusedError, match=r"writing the external table lake.days"):
         bench.run("DELETE FROM lake.days")
     bench.catalog.tables["gold_sales", "plain"] = {"Parameters": {"classification": "parquet"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lakehouse.contracts.model import CompiledContract, HotRows, Warehouse
 from lakehouse.errors import Fault
 from tests.contract_project import Alter, Document, Project, add, both, on, ours, rule, table
 
@@ -611,6 +612,30 @@ CASES: dict[str, tuple[Alter, str, str, str]] = {
         "is no compression for",
         "use one of",
     ),
+    "warehouse hot by nothing": (
+        extension("warehouse", {"hot": 90}),
+        "schema[0].customProperties[0].value.hot",
+        "does not say which rows are hot",
+        "hot: {column",
+    ),
+    "warehouse hot by no column": (
+        extension("warehouse", {"hot": {"column": "a", "days": 90}}),
+        "schema[0].customProperties[0].value.hot.column",
+        "there is no column 'a'",
+        "ordered",
+    ),
+    "warehouse hot by what is no date": (
+        extension("warehouse", {"hot": {"column": "order_id", "days": 90}}),
+        "schema[0].customProperties[0].value.hot.column",
+        "nobody can tell how old every row is",
+        "a date that is required",
+    ),
+    "warehouse hot for no time": (
+        extension("warehouse", {"hot": {"column": "ordered", "days": 0}}),
+        "schema[0].customProperties[0].value.hot.days",
+        "0 is no number of days",
+        "such as 90",
+    ),
     "warehouse unknown key": (
         extension("warehouse", {"sortkey": []}),
         "schema[0].customProperties[0].value.sortkey",
@@ -967,6 +992,15 @@ CASES: dict[str, tuple[Alter, str, str, str]] = {
 
 def found(faults: list[Fault], place: str, problem: str, fix: str) -> bool:
     return any(fault.place == place and problem in fault.problem and fix in fault.fix for fault in faults)
+
+
+def test_what_a_contract_says_of_the_warehouse_is_compiled_and_read_again(project: Project) -> None:
+    hot = project.compiled(extension("warehouse", {"sortKey": ["ordered"], "hot": {"column": "ordered", "days": 90}}))
+    assert hot.warehouse == Warehouse(sort_keys=("ordered",), hot=HotRows(column="ordered", days=90))
+    whole = project.compiled(extension("warehouse", {"sortKey": ["ordered"]}))
+    assert whole.to_dict()["warehouse"].keys() == {"dist_style", "dist_key", "sort_keys", "encodings"}
+    for contract in (hot, whole):
+        assert CompiledContract.from_json(contract.to_json()) == contract
 
 
 def test_the_good_contract_has_no_faults(project: Project) -> None:
