@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -48,13 +49,16 @@ def stop(
     record = found.run
     execution = _execution_of(session, record)
     who = session.client("sts").get_caller_identity()["Arn"]
-    session.client("stepfunctions").stop_execution(executionArn=execution, error=_ERROR, cause=f"{who}, with `lake stop`")
+    states = session.client("stepfunctions")
+    # An execution that is over by now may be refused; the audit tells how it ended.
+    with contextlib.suppress(states.exceptions.ValidationException):
+        states.stop_execution(executionArn=execution, error=_ERROR, cause=f"{who}, with `lake stop`")
     deadline = clock() + RECORDED_SECONDS
     while not record.is_ended:
         progress.update(f"run {record.run_id} is stopped, its end is being recorded")
         if clock() >= deadline:
             raise CommandError(
-                f"execution {execution} is stopped, but the audit does not say so after {RECORDED_SECONDS:.0f} s: "
+                f"execution {execution} is over, but the audit does not say so after {RECORDED_SECONDS:.0f} s: "
                 f"see `lake show {record.run_id} --env {session.env}` in a while, and the log of {session.names.function('run-recorder')}"
             )
         sleep(POLL_SECONDS)

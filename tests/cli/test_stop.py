@@ -100,9 +100,21 @@ def test_a_run_that_ends_by_itself_at_that_moment_keeps_its_end(shop: Shop, prog
         _stop(shop, progress, run_id, lambda: shop.audit.end_run(pipeline="orders", run_id=run_id, status="SUCCEEDED"))
 
 
+def test_an_execution_that_is_over_by_now_is_no_fault(shop: Shop, progress: Progress) -> None:
+    run_id, _ = _begun(shop)
+
+    def over(**_: object) -> None:
+        error = {"Error": {"Code": "ValidationException", "Message": "Execution is not running"}}
+        raise shop.session.client("stepfunctions").exceptions.ValidationException(error, "StopExecution")
+
+    shop.session.client("stepfunctions").meta.events.register("provide-client-params.sfn.StopExecution", over)
+    with pytest.raises(CommandError, match=f"run {run_id} of orders ended FAILED by itself before it could be stopped"):
+        _stop(shop, progress, run_id, lambda: shop.audit.end_run(pipeline="orders", run_id=run_id, status="FAILED", reason="job_failed"))
+
+
 def test_an_end_that_nobody_records_is_told(shop: Shop, progress: Progress) -> None:
     run_id, execution = _begun(shop)
-    with pytest.raises(CommandError, match=re.escape(f"execution {execution} is stopped, but the audit does not say so after 120 s")):
+    with pytest.raises(CommandError, match=re.escape(f"execution {execution} is over, but the audit does not say so after 120 s")):
         _stop(shop, progress, run_id)
 
 
