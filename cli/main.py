@@ -181,6 +181,17 @@ def run_pipelines(  # noqa: PLR0917 - typer hands over each option by name
 
 
 @app.command()
+def stop(run: RunId, as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
+    """Stop a run that is under way, with the job, query or cluster that it waits for; it ends as FAILED with the reason `aborted`, and says who stopped it."""
+    from cli.stop import stop as end
+
+    session = open_session(env)
+    with Progress(f"stopping run {run}") as progress:
+        stopped = end(session, run=run, progress=progress)
+    _output(as_json).show(stopped)
+
+
+@app.command()
 def runs(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002 - typer's way to write a flag
     """List the newest runs."""
     from cli.runs import runs as newest
@@ -260,6 +271,28 @@ def erase(  # noqa: PLR0917 - typer hands over each option by name
     _output(as_json).show(found)
     if left := ended_badly(found):
         raise CommandError(left)
+
+
+@app.command()
+def check(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(metavar="[DATASET...]", help="Datasets, `<domain>.<dataset>`; all of them if left out.")
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002
+    env: Env = "local",
+) -> None:
+    """Check by Athena that tables have rows, no NULL in a key, the freshness that their contract promises, and every key that bronze holds; exit code 1 if one does not."""
+    from cli.check import check as judge
+
+    session = open_session(env)
+    with Progress(f"checking {env}") as progress:
+        found = judge(session, datasets=datasets or (), progress=progress)
+    _output(as_json).show(found)
+    failed = [one for one in found.checks if one.outcome == "FAILED"]
+    if failed:
+        raise CommandError(
+            f"{len(failed)} of {len(found.checks)} checks failed: {', '.join(f'{one.check} of {one.table}' for one in failed)}"
+        )
 
 
 @app.command()

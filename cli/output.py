@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.markup import escape as without_markup
 from rich.table import Table as Grid
 
+from cli.check_results import Checks
 from cli.erase_results import Erasure
 from cli.results import Backfill, Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Tables, Waited
 from cli.row_results import GroupRows
 from cli.statement_results import StatementDetail, Statements
+from cli.stop_results import Stopped
 from cli.terminal import visible
 from lakehouse.clock import from_text
 
@@ -35,6 +37,8 @@ _COLOURS = {
     "FINISHED": "green",
     "ABORTED": "red",
     "OK": "green",
+    "PASSED": "green",
+    "NOT_CHECKED": "yellow",
     "RUNNING": "cyan",
     "SKIPPED": "yellow",
     "NO_FILES": "yellow",
@@ -76,32 +80,29 @@ class TextOutput:
 
     def show(self, result: Any) -> None:
         """Write a result in the way that fits its kind."""
-        whole: dict[type, Callable[[Any], None]] = {
+        if isinstance(result, list):
+            self._dropped([item for item in result if isinstance(item, Dropped)])  # pyright: ignore[reportUnknownVariableType] - isinstance says what it is
+            return
+        forms: dict[type, Callable[[Any], None]] = {
             Backfill: self._backfill,
+            Checks: self._checks,
+            Done: self._done,
             Erasure: self._erasure,
             GroupRows: self._rows,
             Quarantine: self._quarantine,
             QueryResult: self._query,
             RunDetail: self._detail,
+            Runs: self._listed,
             StatementDetail: self._statement,
             Statements: self._statements,
             Status: self._status,
+            Stopped: self._stopped,
             Tables: self._tables,
             Waited: self._waited,
         }
-        match result:
-            case Done():
-                self._line(result.text + (f"; next: `{result.next}`" if result.next else ""))
-            case Runs():
-                self._runs(result.runs) if result.runs else self._line(
-                    f"no runs in {result.env} yet; drop a file: `lake drop DATASET FILE`"
-                )
-            case list():
-                self._dropped([item for item in result if isinstance(item, Dropped)])  # pyright: ignore[reportUnknownVariableType] - isinstance says what it is
-            case _ if type(result) in whole:
-                whole[type(result)](result)
-            case _:
-                raise TypeError(f"no text form for {type(result).__name__}: add one to cli/output.py")
+        if type(result) not in forms:
+            raise TypeError(f"no text form for {type(result).__name__}: add one to cli/output.py")
+        forms[type(result)](result)
 
     def log_lines(self, lines: Iterable[LogLine]) -> None:
         """Write log lines as they come."""
@@ -129,6 +130,15 @@ class TextOutput:
 
     def _line(self, text: str) -> None:
         self._console.print(_plain(text), soft_wrap=True)
+
+    def _done(self, done: Done) -> None:
+        self._line(done.text + (f"; next: `{done.next}`" if done.next else ""))
+
+    def _listed(self, found: Runs) -> None:
+        if found.runs:
+            self._runs(found.runs)
+        else:
+            self._line(f"no runs in {found.env} yet; drop a file: `lake drop DATASET FILE`")
 
     def _dropped(self, items: Sequence[Dropped]) -> None:
         for item in items:
@@ -332,6 +342,19 @@ class TextOutput:
             ),
             numbers=("rows", "files", "bytes", "snapshots"),
         )
+
+    def _checks(self, found: Checks) -> None:
+        self.table(
+            ("table", "check", "outcome", "value", "limit", "what there is to say"),
+            ((one.table, one.check, one.outcome, one.value, one.limit, one.message) for one in found.checks),
+            numbers=("value", "limit"),
+        )
+
+    def _stopped(self, stopped: Stopped) -> None:
+        self._runs([stopped.run])
+        self._line(stopped.run.message)
+        if stopped.goes_on:
+            self._line(f"goes on: {stopped.goes_on}")
 
     def _rows(self, found: GroupRows) -> None:
         if not found.rows:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import typer
 
-from cli import erase_results, results, row_results, statement_results
+from cli import check_results, erase_results, results, row_results, statement_results, stop_results
 from cli.errors import EXIT_CODES
 from cli.main import app
 from cli.permissions import PERMISSIONS
@@ -25,12 +25,14 @@ PAGE = ROOT / "docs" / "cli.md"
 
 SHAPES: dict[str, type] = {
     "run": results.Runs,
+    "stop": stop_results.Stopped,
     "runs": results.Runs,
     "show": results.RunDetail,
     "sql": results.QueryResult,
     "quarantine": results.Quarantine,
     "erase": erase_results.Erasure,
     "status": results.Status,
+    "check": check_results.Checks,
     "tables": results.Tables,
     "rows list": row_results.GroupRows,
     "statements list": statement_results.Statements,

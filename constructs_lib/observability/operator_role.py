@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from constructs_lib.arns import arn
+from constructs_lib.arns import arn, execution_arn
 from constructs_lib.log_group import STREAMS
 from constructs_lib.permissions import account_principal, allow
 from lakehouse.naming import Names
 
 
 class OperatorRole(Construct):
-    """Role that this account's own principals may assume if their own policies let them; it sees, drops and starts runs, and changes no resource.
+    """Role that this account's own principals may assume if their own policies let them; it drops files, sees, starts and stops runs, and changes no resource.
 
     Attributes:
         role: The role; grants of other constructs give it what it may do.
@@ -32,7 +32,7 @@ class OperatorRole(Construct):
             "Role",
             role_name=names.operator_role,
             assumed_by=account_principal(),
-            description=f"Operates {names.project} {names.env}: drops files, starts runs, reads runs, logs and tables",
+            description=f"Operates {names.project} {names.env}: drops files, starts and stops runs, reads runs, logs and tables",
         )
         allow(
             self.role,
@@ -47,6 +47,12 @@ class OperatorRole(Construct):
             because="Stacks end in an id that CloudFormation gives; the environment's prefix is the limit.",
         )
         if pipelines:
+            allow(
+                self.role,
+                actions=["states:StopExecution"],
+                resources=[execution_arn(f"{names.prefix}-*")],
+                because="Executions are named after what started them, and a policy has no room for every machine; the environment's prefix is the limit.",
+            )
             allow(
                 self.role,
                 actions=["logs:FilterLogEvents"],

@@ -6,7 +6,7 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib.arns import arn
+from constructs_lib.arns import arn, execution_arn
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.observability.alert_topics import AlertTopicNames
 from constructs_lib.orchestration.emr_step import CLUSTERS, MACHINE_TAG
@@ -73,6 +73,12 @@ class RunRecorder(PlatformFunction):
         grants.use(self.role, "control", actions=("DeleteItem", "GetItem", "PutItem", "Query"))
         grants.use(self.role, "lineage", actions=("PutItem",))
         grants.use(self.role, "watermarks", actions=("GetItem", "UpdateItem"))
+        allow(
+            self.role,
+            actions=["states:DescribeExecution"],
+            resources=[execution_arn(f"{names.prefix}-*")],
+            because="It records the executions of every machine of the environment, whose prefix is the limit.",
+        )
         allow(
             self.role,
             actions=["cloudwatch:PutMetricData"],

@@ -12,6 +12,7 @@ Actions (besides writing its log):
 - dynamodb:PutItem on the lineage table
 - dynamodb:GetItem, UpdateItem on the watermarks table
 - kms:Decrypt (and GenerateDataKey as DynamoDB asks) on the key of the run tables, if it is a customer key
+- states:DescribeExecution on executions of the environment (what cannot be read is logged and no matter)
 - cloudwatch:PutMetricData on `*`, condition cloudwatch:namespace = Lakehouse (an outage is logged and no matter; a denial fails the function)
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lakehouse.audit import TTL_DAYS, AuditTrail
 from lakehouse.aws import client
@@ -48,7 +50,18 @@ def recorder() -> Recorder:
         rows=RowTable(client=client("dynamodb"), table=environ["CONTROL_TABLE"]),
         # A CloudWatch that does not answer must not cost the time that the record of a run needs.
         metrics=MetricsEmitter(client=client("cloudwatch", attempts=2, read_seconds=5), env=environ["LAKEHOUSE_ENV"]),
+        who_stopped=who_stopped,
     )
+
+
+def who_stopped(execution_arn: str) -> str:
+    """The cause that somebody named for stopping an execution, or ""."""
+    try:
+        return client("stepfunctions", attempts=2, read_seconds=5).describe_execution(executionArn=execution_arn).get("cause") or ""
+    except (BotoCoreError, ClientError):
+        # The end of a run must be recorded whatever becomes of its cause.
+        logger.exception("the cause of a stopped execution cannot be read", extra={"execution": execution_arn})
+        return ""
 
 
 @logger.inject_lambda_context

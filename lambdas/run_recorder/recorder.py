@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lakehouse.audit import AuditTrail, UnknownRunError
@@ -70,6 +70,7 @@ class Recorder:
         watermarks: Watermarks,
         rows: RowTable,
         metrics: MetricsEmitter,
+        who_stopped: Callable[[str], str],
         clock: Clock = utc_now,
     ) -> None:
         """
@@ -80,6 +81,7 @@ class Recorder:
             watermarks: How far sources were read.
             rows: Rows of groups.
             metrics: Sends metrics.
+            who_stopped: Gives the cause that somebody named for stopping an execution, by its ARN, or "".
             clock: Gives the present moment.
         """
         self._audit = audit
@@ -87,6 +89,7 @@ class Recorder:
         self._lineage = lineage
         self._watermarks = watermarks
         self._metrics = metrics
+        self._who_stopped = who_stopped
         self._clock = clock
         self._rows = RowRuns(audit=audit, rows=rows, fail=self._failed)
 
@@ -247,7 +250,9 @@ class Recorder:
         if event.status == "TIMED_OUT":
             failure = failure_of(step="", error="States.Timeout", cause=event.cause)
         elif event.status == "ABORTED":
-            said = f": {event.cause}" if event.cause else ""
+            # The events of AWS are documented to carry causes of failures; of one that was stopped the execution itself knows.
+            cause = event.cause or self._who_stopped(event.start.execution_arn or "")
+            said = f": {cause}" if cause else ""
             failure = Failure(status="FAILED", reason="aborted", message=f"the execution was stopped by somebody{said}")
         elif event.error == _OWN_VERDICT:
             # It says that the audit knows why. If the audit still says RUNNING, what it should have been told was lost.

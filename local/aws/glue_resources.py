@@ -53,7 +53,7 @@ def glue_resource(operation: str, data: Mapping[str, Any], prefix: str) -> str |
         return f"{prefix}:database/{data.get('Name')}"
     if operation == "CreateDatabase":
         return f"{prefix}:database/{(data.get('DatabaseInput') or {}).get('Name')}"
-    if operation in {"GetDatabases", "SearchTables"}:
+    if operation == "GetDatabases":
         return f"{prefix}:catalog"
     if database and operation in {"CreateTable", "UpdateTable"}:
         return f"{prefix}:table/{database}/{data.get('Name') or (data.get('TableInput') or {}).get('Name')}"

@@ -33,7 +33,7 @@ OPERATIONS: dict[str, set[str]] = {
         "ListTagsForResource",
     },
     "glue": {
-        "*Database", "GetDatabases", "*Table", "GetTables", "SearchTables", "*TableVersion", "GetTableVersions", "*Partition",
+        "*Database", "GetDatabases", "*Table", "GetTables", "*TableVersion", "GetTableVersions", "*Partition",
         "GetPartitions", "*Job", "GetJobs", "ListJobs", "BatchGetJobs", "StartJobRun", "GetJobRun", "GetJobRuns", "BatchStopJobRun",
         "*SecurityConfiguration", "GetSecurityConfigurations", "TagResource", "UntagResource", "GetTags",
         "GetCatalog", "GetCatalogs",

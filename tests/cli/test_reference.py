@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from cli import results, row_results, statement_results
+from cli import check_results, results, row_results, statement_results, stop_results
 from cli.main import app
 from cli.reasons import REASON_CODES
 from cli.reference import PAGE, SHAPES, commands, meanings_of, page
@@ -22,12 +22,14 @@ INTERFACE = {
     "drop": ["DATASET", "FILE...", "--date", "--env"],
     "wait": ["--timeout", "--env"],
     "run": ["PIPELINE...", "--date", "--from", "--to", "--concurrency", "--again", "--timeout", "--json", "--env"],
+    "stop": ["RUN", "--json", "--env"],
     "runs": ["--json", "--env"],
     "show": ["RUN", "--json", "--env"],
     "logs": ["RUN", "--env"],
     "sql": ["QUERY", "--engine", "--json", "--env"],
     "quarantine": ["DATASET", "--json", "--env"],
     "erase": ["DATASET", "COLUMN=VALUE...", "--yes", "--timeout", "--json", "--env"],
+    "check": ["[DATASET...]", "--json", "--env"],
     "tables": ["--json", "--env"],
     "rows list": ["[GROUP]", "--json", "--env"],
     "rows put": ["GROUP", "FILE", "--env"],
@@ -64,7 +66,11 @@ def test_every_verb_with_json_has_a_described_shape() -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [value for room in (results, row_results, statement_results) for _, value in inspect.getmembers(room, is_dataclass)],
+    [
+        value
+        for room in (results, check_results, row_results, statement_results, stop_results)
+        for _, value in inspect.getmembers(room, is_dataclass)
+    ],
     ids=lambda shape: shape.__name__,
 )
 def test_every_key_of_every_shape_has_a_meaning(shape: type) -> None:

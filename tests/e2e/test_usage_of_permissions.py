@@ -98,22 +98,24 @@ def test_the_athena_caller_misses_what_is_taken_from_its_role(checkout: Checkout
     checkout.lake(*query)
 
 
-def test_a_stopped_execution_stops_its_job_and_is_audited(checkout: Checkout, clean: list[Run]) -> None:
-    known, states = checkout.runs(), checkout.client("stepfunctions")
+def test_a_stopped_run_stops_its_job_and_says_by_whom(checkout: Checkout, clean: list[Run]) -> None:
+    known = checkout.runs()
     _drop(checkout, PIPELINE)
-    execution = _eventually(
-        lambda: states.list_executions(stateMachineArn=_machine(checkout, PIPELINE), statusFilter="RUNNING")["executions"]
-    )[0]
     job = checkout.names.job(PIPELINE, "ingest")
     glue = checkout.client("glue")
     running = _eventually(
         lambda: [run for run in glue.get_job_runs(JobName=job)["JobRuns"] if run["JobRunState"] in {"STARTING", "RUNNING"}]
     )[0]
-    states.stop_execution(executionArn=execution["executionArn"])
+    (begun,) = checkout.new_runs(known, PIPELINE)
+    stopped = checkout.lake("stop", begun.run_id, "--json").json
+    assert (stopped["run"]["run_id"], stopped["run"]["status"], stopped["run"]["reason"]) == (begun.run_id, "FAILED", "aborted")
+    assert f"assumed-role/{checkout.names.operator_role}/lake-" in stopped["run"]["message"]
     _eventually(lambda: glue.get_job_run(JobName=job, RunId=running["Id"])["JobRun"]["JobRunState"] == "STOPPED")
-    checkout.wait(code=1)
-    (stopped,) = checkout.new_runs(known, PIPELINE)
-    assert (stopped.status, stopped.reason) == ("FAILED", "aborted")
+    refused = checkout.lake("stop", begun.run_id, code=2)
+    assert f"run {begun.run_id} of {PIPELINE} is over, nothing is left to stop: it ended FAILED" in refused.err
+    assert begun.run_id in checkout.wait(code=1).err
+    (listed,) = checkout.new_runs(known, PIPELINE)
+    assert (listed.run_id, listed.status, listed.reason) == (begun.run_id, "FAILED", "aborted")
 
 
 def test_what_is_granted_was_used_or_has_a_reason(checkout: Checkout, clean: list[Run], dirty: list[Run], shop: Story) -> None:

@@ -102,7 +102,10 @@ NODES: Mapping[str, Mapping[str, Field]] = {
         "roles": _documentation("no grants are made from it yet", inside="role"),
         "support": _documentation("alerts go to the addresses of the environment's config", inside="support"),
         "price": _documentation(inside="price"),
-        "slaProperties": _documentation("checked and kept in the compiled contract; no alarms are made from it yet", inside="sla"),
+        "slaProperties": _documentation(
+            "checked and kept in the compiled contract; `lake check` holds tables to freshness; no alarms are made from it yet",
+            inside="sla",
+        ),
         "context": _documentation(),
         "authoritativeDefinitions": _DEFINITIONS,
         "contractCreatedTs": _documentation(),

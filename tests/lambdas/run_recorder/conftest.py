@@ -48,7 +48,13 @@ def cloudwatch() -> CloudWatch:
 
 
 @pytest.fixture
-def ask(world: World, cloudwatch: CloudWatch) -> Ask:
+def stopped_by() -> dict[str, str]:
+    """What Step Functions knows of executions that somebody stopped: the cause, by ARN."""
+    return {}
+
+
+@pytest.fixture
+def ask(world: World, cloudwatch: CloudWatch, stopped_by: dict[str, str]) -> Ask:
     def asked(trap: Trap | None = None, **event: Any) -> dict[str, Any]:
         trap = trap or Trap()
         dynamodb = trap.around(world.dynamodb)
@@ -59,6 +65,7 @@ def ask(world: World, cloudwatch: CloudWatch) -> Ask:
             watermarks=Watermarks(client=dynamodb, table=WATERMARKS, clock=world.clock),
             rows=RowTable(client=dynamodb, table=CONTROL, clock=world.clock),
             metrics=MetricsEmitter(client=trap.around(cloudwatch), env="test"),
+            who_stopped=lambda execution: stopped_by.get(execution, ""),
             clock=world.clock,
         )
         return recorder.answer(request_of(event))

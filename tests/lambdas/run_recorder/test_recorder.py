@@ -339,6 +339,23 @@ def test_eventbridge_tells_what_the_machine_could_not(  # noqa: PLR0917 - one ar
     assert all(step.status == status for step in world.audit.trail(run_id, pipeline=PIPELINE).steps)
 
 
+@pytest.mark.parametrize(
+    ("detail", "known", "said"),
+    [
+        ({"cause": "by ann"}, {}, "the execution was stopped by somebody: by ann"),
+        ({"cause": None}, {"arn:x": "by bob"}, "the execution was stopped by somebody: by bob"),
+        ({}, {"arn:other": "by eve"}, "the execution was stopped by somebody"),
+    ],
+)
+def test_who_stopped_a_run_is_asked_for_if_the_event_does_not_say(  # noqa: PLR0917 - one argument a dimension of the table
+    world: World, ask: Ask, stopped_by: dict[str, str], detail: dict[str, Any], known: dict[str, str], said: str
+) -> None:
+    run_id = new_run_id()
+    stopped_by.update(known)
+    ask(**_ending(run_id, "ABORTED", **detail))
+    assert _run(world, run_id).message == said
+
+
 @pytest.mark.parametrize("ended_as", ["SUCCEEDED", "FAILED"])
 def test_an_event_that_comes_after_the_record_changes_nothing(world: World, ask: Ask, cloudwatch: CloudWatch, ended_as: str) -> None:
     run_id = new_run_id()
