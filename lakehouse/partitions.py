@@ -6,10 +6,9 @@ Actions on the catalog, the database and the table: glue:GetTable, BatchCreatePa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
 from typing import Any
 
 from lakehouse.errors import LakehouseError, TerminalError, TransientError
@@ -82,12 +81,11 @@ class HivePartitions:
         table = self._client.get_table(DatabaseName=self._database, Name=self._table)["Table"]
         self._require_hive(table)
         keys = [(str(key["Name"]), str(key["Type"])) for key in table["PartitionKeys"]]
-        wanted = dict.fromkeys(self._values(partition, keys) for partition in partitions)
+        wanted = list(dict.fromkeys(self._values(partition, keys) for partition in partitions))
         errors: list[Mapping[str, Any]] = []
-        for part in _parts(wanted, MOST_AT_ONCE):
-            answer = self._client.batch_create_partition(
-                DatabaseName=self._database, TableName=self._table, PartitionInputList=[_input(table, keys, values) for values in part]
-            )
+        for start in range(0, len(wanted), MOST_AT_ONCE):
+            inputs = [_input(table, keys, values) for values in wanted[start : start + MOST_AT_ONCE]]
+            answer = self._client.batch_create_partition(DatabaseName=self._database, TableName=self._table, PartitionInputList=inputs)
             errors += answer.get("Errors") or []
         self._require_taken([error for error in errors if error["ErrorDetail"]["ErrorCode"] != _KNOWN])
         return Registered(created=len(wanted) - len(errors), known=len(errors))
@@ -153,9 +151,3 @@ def _input(table: Mapping[str, Any], keys: Sequence[tuple[str, str]], values: tu
     descriptor: Mapping[str, Any] = table["StorageDescriptor"]
     location = f"{str(descriptor['Location']).rstrip('/')}/{folder_of((name for name, _ in keys), values)}/"
     return {"Values": list(values), "StorageDescriptor": {**descriptor, "Location": location}}
-
-
-def _parts(values: Iterable[tuple[str, ...]], size: int) -> Iterator[list[tuple[str, ...]]]:
-    left = iter(values)
-    while part := list(islice(left, size)):
-        yield part

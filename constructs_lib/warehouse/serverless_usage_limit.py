@@ -11,8 +11,11 @@ from constructs_lib.warehouse.redshift_serverless import RedshiftServerless
 from constructs_lib.warehouse.schema_function import WarehouseSchemaFunction
 
 TYPE = "Custom::WarehouseUsageLimit"
-ACTIONS = tuple(
-    f"redshift-serverless:{verb}UsageLimit{plural}" for verb, plural in (("Create", ""), ("Delete", ""), ("List", "s"), ("Update", ""))
+ACTIONS = (
+    "redshift-serverless:CreateUsageLimit",
+    "redshift-serverless:DeleteUsageLimit",
+    "redshift-serverless:ListUsageLimits",
+    "redshift-serverless:UpdateUsageLimit",
 )
 LIMITS = "IAM knows no resource for usage limits of Redshift Serverless; each names its workgroup."
 
