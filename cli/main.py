@@ -8,17 +8,19 @@ import traceback
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from typer.core import TyperGroup
 
 from cli.errors import DONE, FAILED, CommandError, explain
-from cli.output import JsonOutput, Output, TextOutput
+from cli.options import AsJson, Dataset, Env, RunId, output
+from cli.output import TextOutput
 from cli.progress import Progress
 from cli.results import Waited
+from cli.row_verbs import rows_app
 from cli.session import open_session, project_root
+from cli.statement_verbs import statements_app
 from cli.terminal import visible
 from lakehouse.errors import LakehouseError
 
@@ -29,31 +31,11 @@ _INTERRUPTED = 130
 """What typer ends with after Ctrl-C; ours are the codes of `cli.errors`."""
 
 
-class DefaultVerb(TyperGroup):
-    """A verb with verbs of its own, one of which need not be written: `lake rows GROUP` is `lake rows list GROUP`."""
-
-    default = "list"
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the default in front of words that name no verb."""
-        is_verb = bool(args) and (args[0] in self.commands or args[0] == "--help")
-        return super().parse_args(ctx, args if is_verb else [self.default, *args])
-
-
 class SqlEngine(StrEnum):
     """Engines that `lake sql` asks."""
 
     athena = "athena"
     redshift = "redshift"
-
-
-class StatementStatus(StrEnum):
-    """How statements stand that `lake statements` lists."""
-
-    running = "running"
-    finished = "finished"
-    failed = "failed"
-    aborted = "aborted"
 
 
 app = typer.Typer(
@@ -64,11 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-Env = Annotated[str, typer.Option("--env", help="Environment: the name of a file in config/.", metavar="NAME")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run as `lake runs` prints it, the beginning of one, or `latest`.")]
-Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="Dataset, `<domain>.<dataset>`, such as `tpch.orders`.")]
+app.add_typer(rows_app, name="rows")
+app.add_typer(statements_app, name="statements")
 
 
 @app.command()
@@ -162,7 +141,7 @@ def run_pipelines(  # noqa: PLR0917 - typer hands over each option by name
     if not days:
         with Progress(f"starting {', '.join(pipelines)}") as progress:
             found = start(session, pipelines=pipelines, timeout_seconds=timeout, progress=progress)
-        _output(as_json).show(found)
+        output(as_json).show(found)
         failed = [run.run_id for run in found.runs if run.status not in {"SUCCEEDED", "SKIPPED"}]
         if failed:
             raise CommandError(f"{len(failed)} of {len(found.runs)} runs failed: `lake show {failed[0]}{_suffix(env)}`")
@@ -171,7 +150,7 @@ def run_pipelines(  # noqa: PLR0917 - typer hands over each option by name
         filled = backfill(
             session, pipelines=pipelines, days=days, concurrency=concurrency, is_again=is_again, timeout_seconds=timeout, progress=progress
         )
-    _output(as_json).show(filled)
+    output(as_json).show(filled)
     bad = [day for day in filled.days if day.outcome in {"FAILED", "TIMED_OUT", "RUNNING", "NOT_STARTED"}]
     if bad:
         shown = next((f": `lake show {day.run.run_id}{_suffix(env)}`" for day in bad if day.run), "")
@@ -188,7 +167,7 @@ def stop(run: RunId, as_json: AsJson = False, env: Env = "local") -> None:  # no
     session = open_session(env)
     with Progress(f"stopping run {run}") as progress:
         stopped = end(session, run=run, progress=progress)
-    _output(as_json).show(stopped)
+    output(as_json).show(stopped)
 
 
 @app.command()
@@ -196,7 +175,7 @@ def runs(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002 -
     """List the newest runs."""
     from cli.runs import runs as newest
 
-    _output(as_json).show(newest(open_session(env)))
+    output(as_json).show(newest(open_session(env)))
 
 
 @app.command()
@@ -204,7 +183,7 @@ def show(run: RunId, as_json: AsJson = False, env: Env = "local") -> None:  # no
     """Show the audit trail of a run."""
     from cli.runs import show as detail
 
-    _output(as_json).show(detail(open_session(env), run=run))
+    output(as_json).show(detail(open_session(env), run=run))
 
 
 @app.command()
@@ -236,7 +215,7 @@ def sql(
     session = open_session(env)
     with Progress("starting the query") as progress:
         result = run(session, statement=query, progress=progress)
-    _output(as_json).show(result)
+    output(as_json).show(result)
 
 
 @app.command()
@@ -247,7 +226,7 @@ def quarantine(dataset: Dataset, as_json: AsJson = False, env: Env = "local") ->
     session = open_session(env)
     with Progress(f"reading the quarantine of {dataset}") as progress:
         found = read(session, dataset=dataset, progress=progress)
-    _output(as_json).show(found)
+    output(as_json).show(found)
 
 
 @app.command()
@@ -268,7 +247,7 @@ def erase(  # noqa: PLR0917 - typer hands over each option by name
     session = open_session(env)
     with Progress(f"{'erasing from' if is_sure else 'looking through'} {dataset}") as progress:
         found = run(session, dataset=dataset, key=key, is_erasing=is_sure, timeout_seconds=timeout, progress=progress)
-    _output(as_json).show(found)
+    output(as_json).show(found)
     if left := ended_badly(found):
         raise CommandError(left)
 
@@ -287,7 +266,7 @@ def check(
     session = open_session(env)
     with Progress(f"checking {env}") as progress:
         found = judge(session, datasets=datasets or (), progress=progress)
-    _output(as_json).show(found)
+    output(as_json).show(found)
     failed = [one for one in found.checks if one.outcome == "FAILED"]
     if failed:
         raise CommandError(
@@ -303,105 +282,7 @@ def tables(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
     session = open_session(env)
     with Progress(f"looking at {env}") as progress:
         found = read(session, progress=progress)
-    _output(as_json).show(found)
-
-
-rows_app = typer.Typer(
-    cls=DefaultVerb,
-    help="See and change the rows of groups, each a pipeline that needs no deployment; `lake rows GROUP` lists those of a group.",
-    add_completion=False,
-    rich_markup_mode="rich",
-)
-app.add_typer(rows_app, name="rows")
-
-Group = Annotated[str, typer.Argument(metavar="GROUP", help="Pipeline with `rows:` in its spec.")]
-RowName = Annotated[str, typer.Argument(metavar="ROW", help="Name of a row.")]
-
-
-@rows_app.command(name=DefaultVerb.default)
-def list_rows(
-    group: Annotated[
-        str | None, typer.Argument(metavar="[GROUP]", help="Pipeline with `rows:` in its spec; all of them if left out.")
-    ] = None,
-    as_json: AsJson = False,  # noqa: FBT002
-    env: Env = "local",
-) -> None:
-    """List the rows of groups; `lake rows [GROUP]` is the same."""
-    from cli.rows import list_rows as read
-
-    _output(as_json).show(read(open_session(env), group=group))
-
-
-@rows_app.command(name="put")
-def put_rows(
-    group: Group,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="YAML with `rows:`, a list of rows; those that are there are replaced, others stay.")
-    ],
-    env: Env = "local",
-) -> None:
-    """Write rows of a group; nothing is written unless all of them are sound."""
-    from cli.rows import put_rows as put
-
-    TextOutput().show(put(open_session(env), group=group, file=file))
-
-
-@rows_app.command(name="enable")
-def enable_row(group: Group, row: RowName, env: Env = "local") -> None:
-    """Switch a row on."""
-    from cli.rows import switch_row
-
-    TextOutput().show(switch_row(open_session(env), group=group, row=row, is_active=True))
-
-
-@rows_app.command(name="disable")
-def disable_row(group: Group, row: RowName, env: Env = "local") -> None:
-    """Switch a row off: the next run passes it over, its table stays."""
-    from cli.rows import switch_row
-
-    TextOutput().show(switch_row(open_session(env), group=group, row=row, is_active=False))
-
-
-statements_app = typer.Typer(
-    cls=DefaultVerb,
-    help="See and cancel statements of the warehouse that the operator role ran in the last day, such as those of `lake sql --engine redshift`.",
-    add_completion=False,
-    rich_markup_mode="rich",
-)
-app.add_typer(statements_app, name="statements")
-
-StatementId = Annotated[str, typer.Argument(metavar="STATEMENT", help="Id as `lake statements` prints it, or `latest`.")]
-
-
-@statements_app.command(name=DefaultVerb.default)
-def list_statements(
-    standing: Annotated[
-        StatementStatus | None,
-        typer.Option("--status", help="Only those that stand so: running, finished, failed or aborted; all if left out."),
-    ] = None,
-    as_json: AsJson = False,  # noqa: FBT002
-    env: Env = "local",
-) -> None:
-    """List the newest statements; `lake statements` is the same. Those of loads are told by `lake show RUN`."""
-    from cli.statements import statements
-
-    _output(as_json).show(statements(open_session(env), status=None if standing is None else standing.value))
-
-
-@statements_app.command(name="show")
-def show_statement(statement: StatementId, as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
-    """Show what became of a statement, and of each one of a batch."""
-    from cli.statements import statement as detail
-
-    _output(as_json).show(detail(open_session(env), statement_id=statement))
-
-
-@statements_app.command(name="cancel")
-def cancel_statement(statement: StatementId, env: Env = "local") -> None:
-    """Stop a statement; its transaction is undone. Exit code 1 if it does not run."""
-    from cli.statements import cancel
-
-    TextOutput().show(cancel(open_session(env), statement_id=statement))
+    output(as_json).show(found)
 
 
 @app.command()
@@ -411,7 +292,7 @@ def status(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
 
     with Progress(f"looking at {env}"):
         found = read(project_root(), env=env)
-    _output(as_json).show(found)
+    output(as_json).show(found)
 
 
 @app.command()
@@ -467,10 +348,6 @@ def _fail(message: str, *, code: int) -> int:
         traceback.print_exc()
     sys.stderr.write(f"lake: {visible(message)}\n")
     return code
-
-
-def _output(as_json: bool) -> Output:  # noqa: FBT001 - the flag itself
-    return JsonOutput() if as_json else TextOutput()
 
 
 def _failures(waited: Waited, *, suffix: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import typer
 
 from cli.errors import WrongUseError
-from cli.main import Env, RunId, run
+from cli.main import run
+from cli.options import Env, RunId
 from cli.output import TextOutput
 from cli.results import Done, RunDetail
 from cli.runs import show

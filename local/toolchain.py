@@ -49,13 +49,21 @@ class Toolchain:
 
     @property
     def cache(self) -> Path:
-        """Folder of the checkout that set-up fills; safe to delete, `make setup` brings it back."""
-        return self.root / ".cache"
+        """Folder of the checkout that set-up fills; safe to delete, `make setup` brings it back.
+
+        A checkout may share another's by a link. Java takes classes from an archive only where jars have the very paths that it was
+        made of, so the folder is named as the one that it is.
+        """
+        return (self.root / ".cache").resolve()
+
+    @property
+    def _environment_folder(self) -> Path:
+        return (self.root / ".venv").resolve()
 
     @property
     def python(self) -> Path:
         """Python of the checkout's virtual environment."""
-        return self._file(self.root / ".venv" / "bin" / "python", "the virtual environment")
+        return self._file(self._environment_folder / "bin" / "python", "the virtual environment")
 
     @property
     def node(self) -> Path:
@@ -164,7 +172,7 @@ class Toolchain:
     @property
     def _site_packages(self) -> Path:
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        return self.root / ".venv" / "lib" / version / "site-packages"
+        return self._environment_folder / "lib" / version / "site-packages"
 
     def _file(self, path: Path, what: str) -> Path:
         if not path.exists():

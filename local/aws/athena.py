@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from local.aws import athena_prepared, athena_reuse, guard, seam
+from local.aws import athena_metadata, athena_prepared, athena_reuse, guard, seam
 from local.aws.athena_access import AccessRefusedError, Caller
 from local.aws.athena_execution import CANCELLED, ENCRYPTION, FAILED, QUEUED, SUCCEEDED, Execution, result_rows, running
 from local.aws.athena_prepared import InvalidRequestError
@@ -253,7 +253,7 @@ def _off_the_loop(function: Any) -> Any:
 
     async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:
         operation = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
-        answer = _OFF_LOOP.get(operation) or _about_statements(operation)
+        answer = _OFF_LOOP.get(operation) or _about_what_is_kept(operation)
         if answer is None:
             return await function(method, path, headers, body, query)
         _athena._ensure_default_workgroup()
@@ -267,9 +267,9 @@ def _off_the_loop(function: Any) -> Any:
     return handle
 
 
-def _about_statements(operation: str) -> Any:
-    """What answers an operation about prepared statements and named queries; None for others."""
-    found = athena_prepared.OPERATIONS.get(operation)
+def _about_what_is_kept(operation: str) -> Any:
+    """What answers an operation about prepared statements, named queries, databases and tables; None for others."""
+    found = athena_prepared.OPERATIONS.get(operation) or athena_metadata.OPERATIONS.get(operation)
     if found is None:
         return None
 

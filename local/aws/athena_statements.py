@@ -225,8 +225,8 @@ def _look(text: str, words: list[str], database: str) -> Statement:
     if first in {"DESCRIBE", "DESC"}:
         if second in {"INPUT", "OUTPUT"}:
             raise StatementError(f"NOT_SUPPORTED: the laptop platform does not run DESCRIBE {second}")
-        name = _dotted(words[1:])
-        return Statement(sql=f"DESCRIBE {text.split(None, 1)[1]}", kind="UTILITY", reads=frozenset({_table(name, database)}))
+        name, shown = _shown(words[1:], database, what="DESCRIBE")
+        return Statement(sql=f"DESCRIBE {shown}", kind="UTILITY", reads=frozenset({name}))
     if second not in _SHOWS:
         raise StatementError(
             f"NOT_SUPPORTED: the laptop platform does not run SHOW {second}; it runs SHOW {', SHOW '.join(sorted(_SHOWS))}"
@@ -240,11 +240,29 @@ def _look(text: str, words: list[str], database: str) -> Statement:
         only = _pattern(words[4 if named else 2 :], what=second, simple=True)
         return Statement(sql=f'SHOW TABLES FROM "{where}"', kind="UTILITY", lists_tables_of=frozenset({where.lower()}), only=only)
     if second == "COLUMNS":
-        name = _dotted(words[3:])
-        return Statement(sql=text, kind="UTILITY", reads=frozenset({_table(name, database)}))
+        if len(words) < 4 or words[2].upper() not in {"IN", "FROM"}:
+            raise StatementError("SYNTAX_ERROR: SHOW COLUMNS is followed by IN or FROM and the name of a table")
+        name, shown = _shown(words[3:], database, what="SHOW COLUMNS IN")
+        return Statement(sql=f"SHOW COLUMNS IN {shown}", kind="UTILITY", reads=frozenset({name}))
     if len(words) < 4 or words[2].upper() != "TABLE":
         raise StatementError("NOT_SUPPORTED: of SHOW CREATE the laptop platform runs SHOW CREATE TABLE")
-    return Statement(sql=text, kind="UTILITY", reads=frozenset({_table(_dotted(words[3:]), database)}), is_text=True)
+    name, shown = _shown(words[3:], database, what="SHOW CREATE TABLE")
+    return Statement(sql=f"SHOW CREATE TABLE {shown}", kind="UTILITY", reads=frozenset({name}), is_text=True)
+
+
+def _shown(words: list[str], database: str, *, what: str) -> tuple[TableName, str]:
+    """The table at the end of a statement that looks at one, and its name as Trino writes it: backquotes are Hive's, who runs these at AWS.
+
+    Raises:
+        StatementError: More follows, such as a column or a partition.
+    """
+    parts = _dotted(words)
+    rest = words[2 * len(parts) - 1 :]
+    if rest:
+        raise StatementError(
+            f"NOT_SUPPORTED: the laptop platform runs {what} with the name of a table, and nothing after it; got {' '.join(rest)}"
+        )
+    return _table(parts, database), ".".join(f'"{part}"' for part in parts)
 
 
 def _pattern(words: list[str], *, what: str, simple: bool) -> re.Pattern[str] | None:

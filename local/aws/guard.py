@@ -6,6 +6,7 @@ MiniStack's own evaluator decides; the guard adds who asks on whose behalf, AWS'
 from __future__ import annotations
 
 import contextvars
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -257,8 +258,11 @@ def principal_arn(key: str) -> str:
 
 
 def is_root(key: str) -> bool:
-    """Whether a key belongs to the account's root, which no policy limits."""
-    return bool(_evaluator.is_root_access_key(key))
+    """Whether a key belongs to the account's root, which no policy limits.
+
+    MiniStack also takes twelve digits for the root of the account of that number; there is one account here.
+    """
+    return key in {"", os.environ.get("AWS_ACCESS_KEY_ID", "test")}
 
 
 def add_grants(service: str, grants: Grants) -> None:
@@ -310,11 +314,18 @@ def register() -> None:
     seam.replace("core.iam_evaluator.enforce", _enforce)
     seam.replace("core.iam_evaluator._principal_matches", _principal_matches)
     for name in (
-        "evaluate_resource_policy", "resolve_principal", "resolve_credential", "_resource_policy", "_first_match", "is_root_access_key",
+        "evaluate_resource_policy", "resolve_principal", "resolve_credential", "_resource_policy", "_first_match",
     ):  # fmt: skip
         seam.original(f"core.iam_evaluator.{name}")
+    seam.replace("core.iam_evaluator.is_root_access_key", is_root)
+    seam.replace("core.iam_evaluator._is_root_key", _needs_no_signature)
     for name in ("register_session", "_gen_session_access_key", "_gen_secret", "_gen_session_token"):
         seam.original(f"services.sts.{name}")
+
+
+def _needs_no_signature(key: str) -> bool:
+    """Whether a request without this key's signature is let through: MiniStack believes whoever names root's key."""
+    return not key
 
 
 def _principal_matches(principal: Any, caller_arn: str) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from fnmatch import fnmatchcase
+from typing import Any
 
 from local.aws import door, seam
 from local.aws.cloudformation import rights
+
+_app = seam.module("app")
 
 OPERATIONS: dict[str, set[str]] = {
     "athena": {
@@ -122,9 +125,21 @@ def allow_type(*resource_types: str) -> None:
     RESOURCE_TYPES.update(resource_types)
 
 
+class _Handlers(dict[str, door.Handler]):
+    """MiniStack's services; those that it has never heard of get a handler too, behind the door, so that they are refused as all others."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(key, default) or door.wrap(key, _never_reached)
+
+
+async def _never_reached(*_: Any) -> door.Response:
+    raise AssertionError("the door let a service through that nobody serves")
+
+
 def register() -> None:
     """Stand at the door before every other check, and in front of every template."""
     door.add_check(_check)
+    _app.SERVICE_HANDLERS = _Handlers(_app.SERVICE_HANDLERS)
     for where in ("engine", "handlers", "changesets"):
         if hasattr(seam.module(f"services.cloudformation.{where}"), "validate_template_support"):
             seam.replace(f"services.cloudformation.{where}.validate_template_support", _validate_template_support)
@@ -163,10 +178,14 @@ def _operation(request: door.Request) -> str:
     return found.group(1) if found and request.service == "monitoring" else request.operation
 
 
+_XML = {"s3", "route53", "cloudfront"}
+"""Services whose clients read XML though they send no form."""
+
+
 def _not_implemented(request: door.Request, text: str) -> door.Response:
     """A refusal that every SDK can read, with HTTP 501, which none of them tries again."""
     is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    if request.service == "s3" or is_form:
+    if request.service in _XML or is_form:
         escaped = text.replace("&", "&amp;").replace("<", "&lt;")
         error = f"<Error><Type>Sender</Type><Code>NotImplemented</Code><Message>{escaped}</Message></Error>"
         body = error if request.service == "s3" else f"<ErrorResponse>{error}<RequestId>lake</RequestId></ErrorResponse>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from cli.results import Run
 from local.tpch.dirty import DIRTY_DAY, write_dirty_drop
 from local.tpch.drops import generate
 from tests.e2e.conftest import Checkout, new_checkout
+from tests.e2e.rows import csv
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -86,3 +88,37 @@ def test_the_twin_ran_on_emr_serverless_and_its_audit_says_where_its_log_is(twin
     for step in steps:
         events = logs.get_log_events(logGroupName=step.log_group, logStreamName=step.log_stream, startFromHead=True)["events"]
         assert any("lakehouse" in event["message"] for event in events), step
+
+
+def test_the_twin_ran_on_a_cluster_of_its_run_that_has_ended_and_its_log_is_read(twins: Checkout) -> None:
+    emr, runs = twins.client("emr"), [run for run in twins.runs(CLUSTER) if run.status != "SKIPPED"]
+    steps = [step for run in runs for step in twins.show(run).steps]
+    assert {step.engine for step in steps} == {"emr"}
+    clusters = [emr.describe_cluster(ClusterId=one["Id"])["Cluster"] for one in emr.list_clusters()["Clusters"]]
+    tags = {next(tag["Value"] for tag in cluster["Tags"] if tag["Key"] == "run_id"): cluster for cluster in clusters}
+    assert set(tags) == {run.run_id for run in runs}
+    assert {(cluster["Status"]["State"], cluster["ReleaseLabel"]) for cluster in clusters} == {("TERMINATED", "emr-spark-8.0.0")}
+    for run in runs:
+        assert "lakehouse" in twins.lake("logs", run.run_id).out
+
+
+def test_a_step_that_fails_on_a_cluster_leaves_no_cluster_and_a_run_that_is_recorded_and_told(twins: Checkout) -> None:
+    known, iam, emr = twins.runs(), twins.client("iam"), twins.client("emr")
+    earlier = {one["Id"] for one in emr.list_clusters()["Clusters"]}
+    cluster = next(iter(earlier))
+    steps = [emr.describe_step(ClusterId=cluster, StepId=one["Id"])["Step"] for one in emr.list_steps(ClusterId=cluster)["Steps"]]
+    (role,) = (step["ExecutionRoleArn"].rsplit("/", 1)[-1] for step in steps if "refine" in step["Name"])
+    taken = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "glue:UpdateTable", "Resource": "*"}]}
+    iam.put_role_policy(RoleName=role, PolicyName="taken-away", PolicyDocument=json.dumps(taken))
+    twins.drop(f"tpch.{CLUSTER}", [twins.write("denied.csv", csv("orders", range(900_001, 900_005)))], day="1998-08-04")
+    twins.wait(code=1)
+    (run,) = twins.new_runs(known, CLUSTER)
+    steps = twins.show(run).steps
+    assert (run.status, {step.status for step in steps if step.step == "refine"}) == ("FAILED", {"FAILED"})
+    assert "glue:UpdateTable" in str(run.message)
+    recorded = twins.session.audit.get_run(run.run_id)
+    assert recorded is not None
+    assert recorded.notified_at is not None
+    clusters = [emr.describe_cluster(ClusterId=one["Id"])["Cluster"] for one in emr.list_clusters()["Clusters"] if one["Id"] not in earlier]
+    assert clusters
+    assert {cluster["Status"]["State"] for cluster in clusters} <= {"TERMINATED", "TERMINATED_WITH_ERRORS"}

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from local.engines.spark_archive import SparkArchive
 from local.toolchain import Toolchain, ToolMissingError
+from tools.installation import ROOT
 
 
 def output(*command: object) -> str:
@@ -44,3 +46,12 @@ def test_a_missing_tool_says_make_setup(tmp_path: Path) -> None:
     for name in ("python", "node", "cdk", "java", "java_trino", "spark_submit", "spark_jars", "trino_home", "lambda_packages"):
         with pytest.raises(ToolMissingError, match="run `make setup`"):
             getattr(tools, name)
+
+
+def test_a_checkout_that_shares_anothers_tools_by_links_names_them_as_they_are(tmp_path: Path) -> None:
+    for name in (".venv", ".cache"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    ours, theirs = SparkArchive(toolchain=Toolchain()), SparkArchive(toolchain=Toolchain(root=tmp_path))
+    assert theirs.class_path == ours.class_path
+    assert theirs.is_built()
+    assert theirs.options() == ours.options()

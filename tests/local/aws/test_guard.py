@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 
 from local import permissions
@@ -26,6 +30,42 @@ def test_a_caller_without_the_right_is_denied_with_role_action_and_resource(loca
         f"User: arn:aws:sts::000000000000:assumed-role/{role}/test is not authorized to perform: s3:GetObject on resource: "
         f'"arn:aws:s3:::{bucket}/a" because no identity-based policy allows the s3:GetObject action'
     )
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "code"),
+    [
+        ("s3", lambda client: client.list_buckets(), "SignatureDoesNotMatch"),
+        ("sts", lambda client: client.get_caller_identity(), "SignatureDoesNotMatch"),
+        ("glue", lambda client: client.get_databases(), "InvalidSignatureException"),
+        ("redshift-data", lambda client: client.list_statements(), "InvalidSignatureException"),
+    ],
+)
+def test_whoever_knows_roots_key_but_not_its_secret_is_refused(
+    local_aws: LocalAws, service: str, call: Callable[[Any], object], code: str
+) -> None:
+    call(local_aws.client(service))
+    with pytest.raises(ClientError) as denied:
+        call(replace(local_aws.root, secret="guessed").client(service))
+    assert denied.value.response["Error"]["Code"] == code
+
+
+def test_a_presigned_address_of_root_needs_its_secret(local_aws: LocalAws) -> None:
+    bucket = local_aws.name("bucket")
+    local_aws.client("s3").create_bucket(Bucket=bucket)
+    local_aws.client("s3").put_object(Bucket=bucket, Key="a", Body=b"1")
+    asked = {"ClientMethod": "get_object", "Params": {"Bucket": bucket, "Key": "a"}}
+    with urllib3.PoolManager(ca_certs=local_aws.root.bundle) as pool:
+        answer = pool.request("GET", local_aws.client("s3").generate_presigned_url(**asked))
+        assert (answer.status, answer.data) == (200, b"1")
+        guessed = replace(local_aws.root, secret="guessed").client("s3").generate_presigned_url(**asked)
+        assert pool.request("GET", guessed).status == 403
+
+
+def test_twelve_digits_are_nobodys_key(local_aws: LocalAws) -> None:
+    for digits in ("000000000000", "111111111111"):
+        with pytest.raises(ClientError, match="security token included in the request is invalid"):
+            replace(local_aws.root, key=digits).client("sqs").list_queues()
 
 
 def test_an_explicit_deny_and_a_boundary_name_themselves(local_aws: LocalAws) -> None:

@@ -27,6 +27,14 @@ pytestmark = pytest.mark.platform
         ("elasticache", "describe_cache_clusters", {}),
         ("cloudcontrol", "create_resource", {"TypeName": "AWS::SQS::Queue", "DesiredState": "{}"}),
         ("emr", "list_studios", {}),
+        ("lakeformation", "list_permissions", {}),
+        ("quicksight", "list_dashboards", {"AwsAccountId": "000000000000"}),
+        ("redshift", "get_cluster_credentials", {"DbUser": "u", "DbName": "d", "ClusterIdentifier": "c"}),
+        ("route53", "list_hosted_zones", {}),
+        ("cloudfront", "list_distributions", {}),
+        ("kinesis", "list_streams", {}),
+        ("datazone", "list_domains", {}),
+        ("sagemaker", "list_models", {}),
     ],
 )
 def test_an_operation_that_is_not_implemented_says_so(local_aws: LocalAws, service: str, operation: str, arguments: dict[str, Any]) -> None:
