@@ -170,7 +170,7 @@ def job(stack: Stack, names: Names, key: kms.IKey) -> Callable[..., GlueSparkJob
     security = SecurityConfiguration(stack, "Security", name_prefix=names.prefix, key=key)
 
     def make(id: str, **options: Any) -> GlueSparkJob:
-        given = {"code": JobCode.from_platform("ingest"), **options}
+        given: dict[str, Any] = {"code": JobCode.from_platform("ingest"), **options}
         return GlueSparkJob(stack, id, name=id, logs=logs, security_configuration=security, **given)
 
     return make
