@@ -24,6 +24,7 @@ from lakehouse.spark.raw.layout import Layout, layout_of
 from lakehouse.spark.raw.parquet_files import ParquetProfile, profile_parquet, read_parquet
 from lakehouse.spark.raw.records import FILE_NAME, TextProfile, name_of, profile
 from lakehouse.spark.raw.staging import Rejection, StagedFile, Staging
+from lakehouse.spark.values import table_of
 from lakehouse.spark.versions import of_files
 
 _APPEND_OPTIONS = {"distribution-mode": "none", "fanout-enabled": "true"}
@@ -301,9 +302,7 @@ def _with_origin(records: DataFrame, files: Iterable[StagedFile]) -> DataFrame:
             .withColumn("_sequence", F.lit(sequence))
             .drop(FILE_NAME)
         )
-    table = records.sparkSession.createDataFrame(
-        origins, f"{FILE_NAME} string, _source_file string, _source_version string, _sequence string"
-    )
+    table = table_of(records.sparkSession, origins, f"{FILE_NAME} string, _source_file string, _source_version string, _sequence string")
     return records.join(F.broadcast(table), FILE_NAME)
 
 

@@ -9,6 +9,8 @@ from typing import Protocol
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.spark.values import table_of
+
 _FEW = 8
 
 
@@ -65,5 +67,5 @@ def of_files(rows: DataFrame, files: Sequence[Version]) -> DataFrame:
             chosen |= (F.col("_source_version") == file.version_id) & (F.col("_source_file") == file.uri)
         return near.where(chosen)
     wanted = [(file.uri, file.version_id) for file in files]
-    table = rows.sparkSession.createDataFrame(wanted, "_source_file string, _source_version string")
+    table = table_of(rows.sparkSession, wanted, "_source_file string, _source_version string")
     return near.join(F.broadcast(table), ["_source_file", "_source_version"], "left_semi")

@@ -29,8 +29,8 @@ json = spark.read.schema(strings).json(f"{raw}/json")
 spark.read.text(f"{raw}/text").select(F.sha2("value", 256), F.md5("value")).collect()
 spark.read.format("binaryFile").load(f"{raw}/text").select(F.length("content"), "path").collect()
 print(json.unionByName(spark.read.parquet(f"{raw}/parquet")).dropDuplicates(["key"]).count())
-lines = spark.sparkContext.parallelize(["a,b", "c,d"], 1).map(lambda line: tuple(line.split(",")))
-print(spark.createDataFrame(lines, "x string, y string").withColumn("z", F.udf(lambda x: x.upper(), "string")("x")).collect())
+pairs = T.ArrayType(T.StructType.fromDDL("x string, y bigint"))
+spark.range(1).select(F.inline(F.from_json(F.lit('[{"x": "a", "y": 1}]'), pairs))).collect()
 
 spark.sql(
     f"""CREATE TABLE IF NOT EXISTS lake.training.bronze (

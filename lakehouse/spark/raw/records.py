@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from lakehouse.contracts.model import Source
 from lakehouse.spark.raw import csv_text
 from lakehouse.spark.raw.staging import StagedFile
+from lakehouse.spark.values import table_of
 
 LINE = "_line"
 """One line as it stands in the file, without its end; bytes that are not UTF-8 are still in it."""
@@ -128,7 +129,7 @@ def with_place(lines: DataFrame, profiles: Mapping[int, TextProfile], files: Ite
     ]
     if not places:
         return lines.withColumn(PLACE, F.col(_POSITION)).drop(_SPLIT, _POSITION)
-    table = lines.sparkSession.createDataFrame(places, f"{FILE_NAME} string, {_SPLIT} bigint, _first bigint")
+    table = table_of(lines.sparkSession, places, f"{FILE_NAME} string, {_SPLIT} bigint, _first bigint")
     placed = lines.join(F.broadcast(table), [FILE_NAME, _SPLIT], "left")
     return placed.withColumn(PLACE, F.col(_POSITION) + F.coalesce("_first", F.lit(0))).drop(_SPLIT, _POSITION, "_first")
 
