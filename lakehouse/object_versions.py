@@ -212,12 +212,19 @@ def _delete(client: Any, bucket: str, objects: Sequence[Mapping[str, str]]) -> l
     """Delete in batches, and tell every entry of `Errors`: what fails in one batch does not keep the next from being tried."""
     left: list[NotDeleted] = []
     for start in range(0, len(objects), BATCH):
-        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": list(objects[start : start + BATCH]), "Quiet": True})
+        some = list(objects[start : start + BATCH])
+        try:
+            errors: Sequence[Mapping[str, str]] = client.delete_objects(Bucket=bucket, Delete={"Objects": some, "Quiet": True}).get(
+                "Errors", ()
+            )
+        except client.exceptions.ClientError as error:
+            # The call as a whole was refused: what the calls before it did is told all the same.
+            errors = [{**error.response["Error"], **one} for one in some]
         left += [
             NotDeleted(
                 key=error["Key"], version_id=error.get("VersionId", ""), code=error.get("Code", ""), message=error.get("Message", "")
             )
-            for error in answer.get("Errors", ())
+            for error in errors
         ]
     return left
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from lakehouse.errors import TerminalError, TransientError
@@ -161,3 +161,15 @@ def test_what_a_version_that_s3_keeps_was_hidden_by_stays_too(s3: Any) -> None:
         with pytest.raises(VersionsRefused, match="the marker stays, as what it hides is still there") as caught:
             delete(s3, plan)
     assert (caught.value.deleted, len(caught.value.left)) == (2, 2)
+
+
+def test_a_call_that_is_refused_whole_is_told_with_what_is_gone_by_then() -> None:
+    plan = planned(*(f"{FOLDER}{number:04}" for number in range(1500)))
+    with Stubber(s3_client()) as stub:
+        stub.add_response("delete_objects", {}, {"Bucket": BUCKET, "Delete": ANY})
+        stub.add_client_error("delete_objects", "AccessDenied", "not you", http_status_code=403)
+        with pytest.raises(
+            VersionsRefused, match=r"S3 did not delete 500 of 1500 versions .*AccessDenied: not you.*and 497 more"
+        ) as caught:
+            delete(stub.client, plan)
+    assert (caught.value.deleted, caught.value.left[0].key) == (1000, f"{FOLDER}1000")
