@@ -65,12 +65,12 @@ class TransferProfile:
     Attributes:
         threshold_mb: From this size on an object goes in parts.
         part_mb: Size of a part; boto3 takes larger ones where 10000 would not be enough.
-        threads: Requests at once, over all objects of a set.
+        threads: Requests at once, over all objects of a set; more than ten want a client with as many `max_pool_connections`.
     """
 
     threshold_mb: int = 50
     part_mb: int = 50
-    threads: int = 20
+    threads: int = 10
 
     def __post_init__(self) -> None:
         """
