@@ -17,6 +17,12 @@ pytestmark = pytest.mark.platform
     [
         ("glue", "start_crawler", {"Name": "c"}),
         ("glue", "create_crawler", {"Name": "c", "Role": "r", "Targets": {}}),
+        ("glue", "create_classifier", {"JsonClassifier": {"Name": "c", "JsonPath": "$"}}),
+        (
+            "glue",
+            "start_data_quality_ruleset_evaluation_run",
+            {"DataSource": {"GlueTable": {"DatabaseName": "d", "TableName": "t"}}, "Role": "r", "RulesetNames": ["r"]},
+        ),
         ("events", "activate_event_source", {"Name": "e"}),
         ("logs", "start_query", {"startTime": 0, "endTime": 1, "queryString": "x"}),
         (
