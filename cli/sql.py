@@ -15,8 +15,8 @@ from lakehouse.athena.values import typed
 from lakehouse.errors import LakehouseError
 from lakehouse.polling import Pauses
 
-PAUSES = Pauses(first_seconds=0.2, longest_seconds=2.0)
-"""Waits between two looks at a query: somebody sits before the terminal."""
+PAUSES = Pauses(first_seconds=0.2, longest_seconds=2.0, jitter=0.0)
+"""Waits between two looks at a query: one person sits before the terminal, and nobody else to keep out of step with."""
 
 MAX_QUERY_SECONDS = 30 * 60
 """Longest wait for a query; as long as Athena itself lets one run, unless the account has a quota of its own."""

@@ -25,6 +25,9 @@ AUTHORING_ONLY = ("lakehouse/contracts/compiler/", "lakehouse/pipelines/", "lake
 SPARK_ONLY = ("lakehouse/spark/",)
 """Parts of the library that need pyspark."""
 
+JOBS_ONLY = ("lakehouse/objects/", "lakehouse/job_runs.py")
+"""Parts of the library for jobs, tools and importers: no function moves files or waits for a job, and none is deployed anew when they change."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _READ_ONLY_FILE = 0o100644 << 16
 
@@ -47,7 +50,7 @@ def function_bundle() -> CodeBundle:
     """Code of every function of the platform: `lambdas`, the library without Spark, and bundled packages."""
     files = {
         **_tree(_deployed("lambdas"), "lambdas/"),
-        **_without(_library(), (*AUTHORING_ONLY, *SPARK_ONLY)),
+        **_without(_library(), (*AUTHORING_ONLY, *SPARK_ONLY, *JOBS_ONLY)),
         **_packages(BUNDLED / "python", of="functions"),
     }
     return _zip("functions", files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,6 +31,8 @@ _EXPLAINED: WeakKeyDictionary[Construct, tuple[Validations, set[str]]] = WeakKey
 
 _explains: ContextVar[bool] = ContextVar("explains", default=True)
 """Whether findings are explained."""
+
+_TOKEN = re.compile(r"\$\{Token\[[^\]]*\]\}")
 
 MAX_STATEMENT = 2000
 """Most characters of the ARNs of one statement: the CDK spreads a large policy over several, but never one statement."""
@@ -177,10 +180,15 @@ def merged(statements: Iterable[_Statement]) -> list[_Statement]:
     return [(actions, part, conditions) for (actions, conditions), resources in by_actions.items() for part in _parts(resources)]
 
 
+def _length(resource: str) -> int:
+    """Characters of an ARN. The CDK numbers its tokens from a random number on, so their text is shorter in one synth and longer in the next."""
+    return len(_TOKEN.sub("AWS::Partition", resource))
+
+
 def _parts(resources: Sequence[str]) -> Iterator[tuple[str, ...]]:
     part: list[str] = []
     for resource in resources:
-        if part and sum(map(len, part)) + len(resource) > MAX_STATEMENT:
+        if part and sum(map(_length, part)) + _length(resource) > MAX_STATEMENT:
             yield tuple(part)
             part = []
         part.append(resource)

@@ -29,6 +29,10 @@ def client(service: str, *, attempts: int = ATTEMPTS, read_seconds: int = READ_S
     return boto3.client(
         service,
         config=Config(
-            retries={"mode": "standard", "total_max_attempts": attempts}, connect_timeout=CONNECT_SECONDS, read_timeout=read_seconds
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=read_seconds,
+            # Left to itself boto3 signs addresses that lend an object (presigned ones) in a way that S3 refuses for objects under a KMS key.
+            **({"signature_version": "s3v4"} if service == "s3" else {}),
         ),
     )

@@ -150,6 +150,18 @@ class Names:
         """Job of a step of a pipeline."""
         return f"{self.prefix}-{pipeline}-{step}"
 
+    def crawler(self, name: str) -> str:
+        """Glue crawler."""
+        return f"{self.prefix}-{name}"
+
+    def crawled_database(self, name: str) -> str:
+        """Catalog database that crawlers fill; no zone is called so, and no contract's table is in it."""
+        return f"{self.database_prefix}crawled_{name}"
+
+    def ruleset(self, contract_id: str) -> str:
+        """Ruleset of Glue Data Quality that follows a contract."""
+        return f"{self.prefix}-{contract_id.replace('.', '-')}"
+
     def eraser(self, domain: str) -> str:
         """Job that erases rows of a domain."""
         return f"{self.prefix}-erase-{domain}"

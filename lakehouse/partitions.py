@@ -1,6 +1,6 @@
 """Partitions of Hive tables in the Glue catalog, for tables that are neither Iceberg's nor projected: those of this platform need none.
 
-Actions on the catalog, the database and the table: glue:GetTable, BatchCreatePartition.
+Actions on the catalog, the database and the table: glue:GetTable, BatchCreatePartition, BatchDeletePartition; `repair` lists the folder (s3:ListBucket).
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from lakehouse.errors import LakehouseError, TerminalError, TransientError
 MOST_AT_ONCE = 100
 """Most partitions that one call of Glue's may bring."""
 
+MOST_DROPPED_AT_ONCE = 25
+"""Most partitions that one call of Glue's may take away."""
+
 _KNOWN = "AlreadyExistsException"
+_UNKNOWN = "EntityNotFoundException"
 _PASSING = frozenset({"ConcurrentModificationException", "InternalServiceException", "OperationTimeoutException", "ThrottlingException"})
 _WHOLE = frozenset({"tinyint", "smallint", "int", "bigint"})
 _ESCAPED = re.compile(r"[\x00-\x1f\x7f\"#%'*/:=?\\{\[\]^]")
 """What Hive, and Spark with it, writes as %XX in the name of a folder."""
 
+_UNESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _SHOWN = 3
 
 
@@ -48,6 +53,32 @@ class Registered:
 
     created: int
     known: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """What became of things that were to go.
+
+    Attributes:
+        dropped: How many are gone.
+        unknown: How many were not there.
+    """
+
+    dropped: int
+    unknown: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repaired:
+    """What a look at the folders of a table brought.
+
+    Attributes:
+        registered: What became of the partitions that were found.
+        passed_over: Folders that are no partitions of the table, such as `_temporary/`, or are spelled otherwise than the table would.
+    """
+
+    registered: Registered
+    passed_over: Sequence[str]
 
 
 class HivePartitions:
@@ -78,9 +109,7 @@ class HivePartitions:
             PartitionsRefused: Glue refused some for good.
             PartitionsNotTaken: Glue did not take some this time.
         """
-        table = self._client.get_table(DatabaseName=self._database, Name=self._table)["Table"]
-        self._require_hive(table)
-        keys = [(str(key["Name"]), str(key["Type"])) for key in table["PartitionKeys"]]
+        table, keys = self._described()
         wanted = list(dict.fromkeys(self._values(partition, keys) for partition in partitions))
         errors: list[Mapping[str, Any]] = []
         for start in range(0, len(wanted), MOST_AT_ONCE):
@@ -89,6 +118,67 @@ class HivePartitions:
             errors += answer.get("Errors") or []
         self._require_taken([error for error in errors if error["ErrorDetail"]["ErrorCode"] != _KNOWN])
         return Registered(created=len(wanted) - len(errors), known=len(errors))
+
+    def drop(self, partitions: Iterable[Mapping[str, object]]) -> Dropped:
+        """Take partitions out of the catalog; their files stay.
+
+        Args:
+            partitions: Value by partition key, as for `register`.
+
+        Returns:
+            How many are gone; one that was not there is no error.
+
+        Raises:
+            InvalidPartitionError: The table has no partitions, or one of them does not fit its keys.
+            PartitionsRefused: Glue refused some for good.
+            PartitionsNotTaken: Glue did not take some this time.
+        """
+        _, keys = self._described()
+        wanted = list(dict.fromkeys(self._values(partition, keys) for partition in partitions))
+        errors: list[Mapping[str, Any]] = []
+        for start in range(0, len(wanted), MOST_DROPPED_AT_ONCE):
+            values = [{"Values": list(each)} for each in wanted[start : start + MOST_DROPPED_AT_ONCE]]
+            answer = self._client.batch_delete_partition(DatabaseName=self._database, TableName=self._table, PartitionsToDelete=values)
+            errors += answer.get("Errors") or []
+        self._require_taken([error for error in errors if error["ErrorDetail"]["ErrorCode"] != _UNKNOWN])
+        return Dropped(dropped=len(wanted) - len(errors), unknown=len(errors))
+
+    def repair(self, s3: Any) -> Repaired:
+        """Register whatever folders the table has, for files that somebody else wrote: it lists folders and no files, level by level, and takes nothing away.
+
+        Whoever writes files knows their partitions, and `register` is one call for them; this is the way back when nobody knows them any more.
+
+        Args:
+            s3: boto3 S3 client.
+
+        Raises:
+            InvalidPartitionError: The table needs no partitions.
+            PartitionsRefused: Glue refused some for good.
+            PartitionsNotTaken: Glue did not take some this time.
+        """
+        table, keys = self._described()
+        bucket, _, prefix = str(table["StorageDescriptor"]["Location"]).removeprefix("s3://").partition("/")
+        root = f"{prefix.strip('/')}/"
+        folders, passed_over = [root], list[str]()
+        for name, _ in keys:
+            below = [folder for parent in folders for folder in _folders(s3, bucket, parent)]
+            folders = [folder for folder in below if folder.rstrip("/").rpartition("/")[2].startswith(f"{name}=")]
+            passed_over += [folder.removeprefix(root) for folder in below if folder not in set(folders)]
+        found: list[dict[str, object]] = []
+        for folder in folders:
+            relative = folder.removeprefix(root)
+            partition = _parsed(relative, keys)
+            if partition is None:
+                passed_over.append(relative)
+            else:
+                found.append(partition)
+        return Repaired(registered=self.register(found), passed_over=sorted(passed_over))
+
+    def _described(self) -> tuple[Mapping[str, Any], list[tuple[str, str]]]:
+        """The table, and its partition keys with their types."""
+        table = self._client.get_table(DatabaseName=self._database, Name=self._table)["Table"]
+        self._require_hive(table)
+        return table, [(str(key["Name"]), str(key["Type"])) for key in table["PartitionKeys"]]
 
     @property
     def _name(self) -> str:
@@ -140,6 +230,27 @@ class HivePartitions:
 def folder_of(keys: Iterable[str], values: Iterable[str]) -> str:
     """Folder of a partition as Hive names it, such as `year=2026/city=S%3Ao`."""
     return "/".join(f"{_escaped(key)}={_escaped(value)}" for key, value in zip(keys, values, strict=True))
+
+
+def _folders(s3: Any, bucket: str, parent: str) -> Iterable[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=parent, Delimiter="/")
+    return (str(item["Prefix"]) for page in pages for item in page.get("CommonPrefixes") or [])
+
+
+def _parsed(relative: str, keys: Sequence[tuple[str, str]]) -> dict[str, object] | None:
+    """Values of a folder; None if a value is none of its key's type, or the table would look for it in a folder that is spelled otherwise."""
+    texts = [_UNESCAPED.sub(lambda found: chr(int(found[1], 16)), part.partition("=")[2]) for part in relative.rstrip("/").split("/")]
+    if f"{folder_of((name for name, _ in keys), texts)}/" != relative:
+        return None
+    values: dict[str, object] = {}
+    for (name, kind), text in zip(keys, texts, strict=True):
+        try:
+            values[name] = date.fromisoformat(text) if kind == "date" else int(text) if kind in _WHOLE else text
+        except ValueError:
+            return None
+        if not text or str(values[name]) != text:
+            return None
+    return values
 
 
 def _escaped(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ class Pauses:
         first_seconds: The first wait.
         factor: Each next one is that much longer.
         longest_seconds: None is longer.
+        jitter: Share of each that chance cuts off, so that many who began together do not go on looking together.
     """
 
     first_seconds: float = 2.0
     factor: float = 1.5
     longest_seconds: float = 30.0
+    jitter: float = 0.1
 
     def __iter__(self) -> Iterator[float]:
         pause = self.first_seconds
@@ -29,7 +32,12 @@ class Pauses:
 
 
 def looks(
-    seconds: float, *, pauses: Pauses, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    seconds: float,
+    *,
+    pauses: Pauses,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    chance: Callable[[], float] = random.random,
 ) -> Iterator[float]:
     """One item for each look at the work; the loop over them ends by itself when the time is over, and the caller then cancels the work.
 
@@ -40,6 +48,7 @@ def looks(
         pauses: Waits between two looks.
         clock: Seconds that only go forward.
         sleep: Waits some seconds.
+        chance: Gives a number from 0 to 1.
 
     Yields:
         Seconds that are left.
@@ -51,4 +60,4 @@ def looks(
         left = min(left, give_up - clock())
         if left <= 0:
             return
-        sleep(min(pause, left))
+        sleep(min(pause * (1 - pauses.jitter * chance()), left))

@@ -15,6 +15,7 @@ from constructs import Construct
 from constructs_lib.arns import job_arn
 from constructs_lib.checks import require, require_one_of, require_range
 from constructs_lib.permissions import acknowledge
+from constructs_lib.processing.bookmarks import check_bookmarked
 from constructs_lib.processing.glue_job import (
     LOGS_ENCRYPTED,
     MAX_TIMEOUT_MINUTES,
@@ -122,8 +123,8 @@ class GlueSparkJob(Construct):
             max_concurrent_runs: Most runs at a time.
             settings: Spark settings besides those that Iceberg needs; they win.
             execution_class: `FLEX` runs on spare capacity, which is cheaper, starts later and may be taken away.
-            bookmark: `enable` lets Glue remember what it read, for scripts that read through a DynamicFrame with a `transformation_ctx`; `pause` reads by it
-                and leaves it as it is.
+            bookmark: `enable` lets Glue remember what it read; `pause` reads by it and leaves it as it is. Either is for scripts that read through DynamicFrames,
+                each with a `transformation_ctx` of its own that is written out, and that commit; others are refused.
             auto_scaling: Whether Glue takes workers away that a run does not need; `size` is then the most.
             connections: Names of Glue connections, whose network the job runs in.
             extra_jars: Java archives, such as a JDBC driver.
@@ -142,6 +143,8 @@ class GlueSparkJob(Construct):
         )
         check_heaps(settings or {}, memory_gb=GLUE_MEMORY_GB[size.worker_type], worker=f"a worker of type {size.worker_type}")
         bookmark_argument = bookmark_option(bookmark, max_concurrent_runs=max_concurrent_runs)
+        if bookmark != "disable":
+            check_bookmarked(code.script)
         self.role = glue_role(self, name)
         script, files = stage_code(self.role, code, extra_jars)
         report(self.role, logs)

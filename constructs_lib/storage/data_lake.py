@@ -17,6 +17,7 @@ from constructs_lib.checks import require, require_one_of, require_range
 from constructs_lib.permissions import acknowledge, allow, service_principal, service_principal_conditions
 from constructs_lib.security.data_keys import READ, USE
 from constructs_lib.storage.lifecycle import NONCURRENT_DAYS, RawLifecycle, raw_rules, scratch_rules, table_rules
+from constructs_lib.storage.outside_reader import OutsideReader
 from lakehouse.naming import TABLE_ZONES, ZONES, Names
 
 MINIMUM_TLS_VERSION = 1.2
@@ -85,6 +86,7 @@ class DataLake(Construct):
         query_results_days: int = 7,
         logs_days: int = 90,
         access_logs: s3.IBucket | None = None,
+        outside_readers: Sequence[OutsideReader] = (),
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         """
@@ -97,6 +99,7 @@ class DataLake(Construct):
             logs_days: Days for which manifests and what runs staged are kept.
             access_logs: Bucket that receives server access logs; S3 delivers them only to a bucket under its own key (SSE-S3), so none of the lake's can serve.
                 One that this app makes is given the policy for it; one that it only names must have it.
+            outside_readers: Roles and users of other accounts that read folders of it.
             removal_policy: What happens to the buckets when the stack goes. DESTROY fails on a bucket that is not empty.
         """
         super().__init__(scope, id)
@@ -144,6 +147,8 @@ class DataLake(Construct):
                 resource = bucket.node.default_child
                 assert isinstance(resource, s3.CfnBucket)
                 resource.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)  # noqa: FBT003
+        for reader in outside_readers:
+            reader.admit(self.buckets[reader.zone], key, bucket_arn=self.by_name.bucket_arn(reader.zone))
         self.grants = self.by_name.grants
 
     def _log_access(self, bucket: s3.Bucket, zone: str, receiver: s3.IBucket) -> None:

@@ -9,6 +9,7 @@ the words of a list lose their backslashes.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from lakehouse.contracts.model import CompiledContract, Rule
 from lakehouse.contracts.predicates import number, query, quoted, row_predicate, unanchored
@@ -17,20 +18,30 @@ from lakehouse.naming import DatasetName
 MAX_CHARACTERS = 65_536
 """Longest ruleset that Glue takes."""
 
+GATING = ("error", "critical")
+"""Severities of the rules that the gate's score is made of."""
+
+SEVERITIES = ("info", "warning", *GATING)
+"""All severities of rules, the least first."""
+
 _OPERATORS = {"eq": "=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _BOUNDS = (("minimum", ">="), ("exclusive_minimum", ">"), ("maximum", "<="), ("exclusive_maximum", "<"))
 _PRIMARY = "primary"
 _PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
-def ruleset(contract: CompiledContract) -> str:
+def ruleset(contract: CompiledContract, *, severities: Collection[str] = SEVERITIES) -> str:
     """The DQDL text of a contract.
+
+    Args:
+        contract: The contract.
+        severities: Severities whose rules are in it.
 
     Raises:
         ValueError: It would be longer than Glue takes.
     """
     lines: list[str] = []
-    for rule in contract.quality.rules:
+    for rule in _rules(contract, severities):
         lines.append(f"    # {rule.id}: {rule.severity} -> {rule.action}")
         lines += [f"    {text}," for text in dqdl_rules(rule, contract)]
     if lines:
@@ -43,9 +54,9 @@ def ruleset(contract: CompiledContract) -> str:
     return text
 
 
-def aliases(contract: CompiledContract) -> dict[str, DatasetName]:
-    """Datasets that the ruleset compares with, by the alias that it uses for them."""
-    targets = (DatasetName.parse(rule.args["to_table"]) for rule in contract.quality.rules if rule.kind == "relationship")
+def aliases(contract: CompiledContract, *, severities: Collection[str] = SEVERITIES) -> dict[str, DatasetName]:
+    """Datasets that the ruleset of these severities compares with, by the alias that it uses for them."""
+    targets = (DatasetName.parse(rule.args["to_table"]) for rule in _rules(contract, severities) if rule.kind == "relationship")
     return {_alias(target): target for target in targets}
 
 
@@ -98,6 +109,10 @@ def _plain_row_rules(rule: Rule, contract: CompiledContract) -> list[str]:
         if is_number and all(_PLAIN_NUMBER.fullmatch(number(bound)) for _, bound in bounds):
             return [f"ColumnValues {name} {sign} {number(bound)} {where}" for sign, bound in bounds]
     return []
+
+
+def _rules(contract: CompiledContract, severities: Collection[str]) -> list[Rule]:
+    return [rule for rule in contract.quality.rules if rule.severity in severities]
 
 
 def _name(column: str) -> str:

@@ -25,7 +25,7 @@ ENDED = (FINISHED, "FAILED", "ABORTED")
 LONGEST_LOOK_SECONDS = 20
 """How long one look at a statement waits for its end; the service's most is 30, the client's own patience 30 too."""
 
-PAUSES = Pauses(first_seconds=0.2, factor=2.0, longest_seconds=5.0)
+PAUSES = Pauses(first_seconds=0.2, factor=2.0, longest_seconds=5.0, jitter=0.0)
 """Pauses between two looks, in case a service answers at once although it was asked to wait."""
 
 DEADLINE_SECONDS = 15 * 60.0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import pytest
 from aws_cdk import Stack
 from aws_cdk import aws_kms as kms
 
-from constructs_lib.storage import DataLake, RawLifecycle, Transition
+from constructs_lib.checks import InvalidProps
+from constructs_lib.storage import DataLake, OutsideReader, RawLifecycle, Transition
 from lakehouse.naming import Names
 from tests.constructs_lib.conftest import Synth, of_type
 from tests.stacks.conftest import flat
@@ -36,3 +38,70 @@ def test_raw_files_age_as_the_caller_says(stack: Stack, names: Names, key: kms.I
 def test_raw_files_may_stay_for_ever(stack: Stack, names: Names, key: kms.IKey, synth: Synth) -> None:
     DataLake(stack, "Lake", names=names, key=key, raw_lifecycle=RawLifecycle(transitions=(), expire_after_days=None))
     assert not {"Transitions", "ExpirationInDays"} & set(rules_of(synth, "raw")["age-files"])
+
+
+def test_what_can_be_made_again_goes_as_the_caller_says(stack: Stack, names: Names, key: kms.IKey, synth: Synth) -> None:
+    DataLake(stack, "Lake", names=names, key=key, query_results_days=3, logs_days=5, noncurrent_days=2)
+    for zone, days in (("query-results", 3), ("logs", 5)):
+        rules = rules_of(synth, zone)
+        expiring = rules["expire-all"]
+        assert (expiring["ExpirationInDays"], expiring["NoncurrentVersionExpiration"]["NoncurrentDays"]) == (days, 2)
+        assert rules["abort-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+
+
+READER = "arn:aws:iam::222222222222:role/reader"
+
+
+def test_a_reader_of_another_account_gets_one_folder_and_what_decrypts_it(stack: Stack, names: Names, synth: Synth) -> None:
+    reader = OutsideReader(arn=READER, zone="gold", folder="sales/orders/")
+    key = cast("kms.IKey", kms.Key(stack, "Key"))
+    DataLake(stack, "Lake", names=names, key=key, outside_readers=[reader])
+    resources = synth()
+    (policy,) = [
+        found["PolicyDocument"]
+        for found in of_type(resources, "AWS::S3::BucketPolicy")
+        if any(statement.get("Principal") == {"AWS": READER} for statement in found["PolicyDocument"]["Statement"])
+    ]
+    read, listed = [statement for statement in policy["Statement"] if statement["Principal"] == {"AWS": READER}]
+    assert (read["Effect"], read["Action"]) == ("Allow", "s3:GetObject")
+    assert flat(read["Resource"]).endswith("-gold-<AWS::AccountId>-<AWS::Region>/sales/orders/*")
+    assert (listed["Action"], listed["Condition"]) == ("s3:ListBucket", {"StringLike": {"s3:prefix": "sales/orders/*"}})
+    (made,) = of_type(resources, "AWS::KMS::Key")
+    (decrypt,) = [statement for statement in made["KeyPolicy"]["Statement"] if statement["Principal"] == {"AWS": READER}]
+    assert decrypt["Action"] == "kms:Decrypt"
+    assert sorted(decrypt["Condition"]["StringEquals"]) == ["kms:EncryptionContext:aws:s3:arn", "kms:ViaService"]
+    assert flat(decrypt["Condition"]["StringEquals"]["kms:EncryptionContext:aws:s3:arn"]).endswith("-gold-<AWS::AccountId>-<AWS::Region>")
+
+
+def test_nobody_of_another_account_reads_a_lake_by_itself(stack: Stack, names: Names, key: kms.IKey, synth: Synth) -> None:
+    DataLake(stack, "Lake", names=names, key=key)
+    allowed = [
+        statement
+        for found in of_type(synth(), "AWS::S3::BucketPolicy")
+        for statement in found["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+    ]
+    assert allowed == []
+
+
+def test_a_key_that_the_app_only_names_lets_nobody_in(stack: Stack, names: Names, key: kms.IKey) -> None:
+    with pytest.raises(InvalidProps, match=r"cannot be let in: the key is only named in this app"):
+        DataLake(stack, "Lake", names=names, key=key, outside_readers=[OutsideReader(arn=READER, zone="gold", folder="sales/")])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"arn": "*"}, "arn must be that of one role or user"),
+        ({"arn": "arn:aws:iam::222222222222:root"}, "a whole account, or everybody"),
+        ({"arn": "arn:aws:iam::222222222222:role/*"}, "arn must be that of one role or user"),
+        ({"zone": "logs"}, "zone must be one of bronze, gold, raw, silver"),
+        ({"zone": "quarantine"}, "zone must be one of bronze, gold, raw, silver"),
+        ({"folder": ""}, "folder must be a folder of the zone"),
+        ({"folder": "sales/orders"}, "with a slash at its end"),
+        ({"folder": "*/"}, "folder must be a folder of the zone"),
+    ],
+)
+def test_a_reader_is_somebody_and_reads_a_folder(wrong: dict[str, str], said: str) -> None:
+    with pytest.raises(InvalidProps, match=said):
+        OutsideReader(**{"arn": READER, "zone": "gold", "folder": "sales/", **wrong})

@@ -170,7 +170,8 @@ def job(stack: Stack, names: Names, key: kms.IKey) -> Callable[..., GlueSparkJob
     security = SecurityConfiguration(stack, "Security", name_prefix=names.prefix, key=key)
 
     def make(id: str, **options: Any) -> GlueSparkJob:
-        return GlueSparkJob(stack, id, name=id, code=JobCode.from_platform("ingest"), logs=logs, security_configuration=security, **options)
+        given: dict[str, Any] = {"code": JobCode.from_platform("ingest"), **options}
+        return GlueSparkJob(stack, id, name=id, logs=logs, security_configuration=security, **given)
 
     return make
 
@@ -217,6 +218,8 @@ def test_a_reference_to_a_secret_and_what_only_sounds_like_one_are_welcome(job: 
     ({"bookmark": "job-bookmark-reset"}, "one of disable, enable, pause, .* reset-job-bookmark"),
     ({"bookmark": "enable", "max_concurrent_runs": 2}, "overwrite each other's bookmark"),
     ({"bookmark": "pause", "max_concurrent_runs": 2}, "overwrite each other's bookmark"),
+    ({"bookmark": "enable"}, "reads no DynamicFrame, and Glue's bookmarks follow no other read"),
+    ({"bookmark": "pause"}, "reads no DynamicFrame"),
     ({"execution_class": "SPOT"}, "execution_class must be one of FLEX, STANDARD"),
     ({"execution_class": "FLEX", "size": SparkSize(worker_type="G.4X")}, "G.1X and G.2X, got G.4X"),
     ({"connections": ["shop", "shop"]}, "names one twice"),
@@ -233,8 +236,15 @@ def test_a_flex_job_a_bookmark_and_connections_are_written_as_glue_reads_them(
 ) -> None:
     driver = tmp_path / "driver.jar"
     driver.write_bytes(b"jar")
+    script = tmp_path / "follow.py"
+    script.write_text(
+        "job.init()\ncontext.create_dynamic_frame.from_catalog(database='d', table_name='t', transformation_ctx='t')\njob.commit()\n"
+    )
     job("Plain")
-    job("Full", execution_class="FLEX", bookmark="enable", connections=["shop", "till"], extra_jars=[driver], auto_scaling=True)
+    job(
+        "Full", code=JobCode.from_script(script), execution_class="FLEX", bookmark="enable", connections=["shop", "till"], extra_jars=[driver],
+        auto_scaling=True,
+    )  # fmt: skip
     jobs = {properties["Name"]: properties for properties in of_type(synth(), "AWS::Glue::Job")}
     plain, full = jobs["Plain"], jobs["Full"]
     assert (plain["ExecutionClass"], full["ExecutionClass"]) == ("STANDARD", "FLEX")

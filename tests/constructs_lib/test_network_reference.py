@@ -53,14 +53,15 @@ def known() -> NetworkReference:
     )
 
 
-def test_a_database_is_opened_to_the_jobs_on_both_sides(stack: Stack, synth: Synth) -> None:
-    known().let_jobs_reach(stack, "Shop", security_group_id="sg-shop", port=5432, what="PostgreSQL of shop")
+@pytest.mark.parametrize("port", [5432, 5439])
+def test_a_database_is_opened_to_the_jobs_on_both_sides(stack: Stack, synth: Synth, port: int) -> None:
+    known().let_jobs_reach(stack, "Shop", security_group_id="sg-shop", port=port, what="database of shop")
     made = synth()
     (inside,) = of_type(made, "AWS::EC2::SecurityGroupIngress")
     (outside,) = of_type(made, "AWS::EC2::SecurityGroupEgress")
     assert (inside["GroupId"], inside["SourceSecurityGroupId"]) == ("sg-shop", "sg-jobs")
     assert (outside["GroupId"], outside["DestinationSecurityGroupId"]) == ("sg-jobs", "sg-shop")
-    assert {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in (inside, outside)} == {("tcp", 5432, 5432)}
+    assert {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in (inside, outside)} == {("tcp", port, port)}
 
 
 @pytest.mark.parametrize("port", [0, 65_536])

@@ -37,6 +37,12 @@ def test_functions_carry_nothing_of_spark_nor_of_authoring() -> None:
     assert not any(file.startswith("lakehouse/environments/") for file in files)
 
 
+def test_functions_do_not_carry_what_only_jobs_use_and_jobs_do() -> None:
+    for inside_library in ("lakehouse/objects/store.py", "lakehouse/job_runs.py"):
+        assert inside_library not in inside(function_bundle().path)
+        assert inside_library in inside(job_bundle().path)
+
+
 def test_jobs_carry_their_transforms_and_nothing_of_authoring() -> None:
     files = inside(job_bundle().path)
     assert any(name.startswith("jobs/transforms/") for name in files)

@@ -90,6 +90,7 @@ def given(app: App, stack: Stack, names: Names) -> dict[str, Any]:
         "role": iam.Role(scope, "Role", assumed_by=service_principal("glue.amazonaws.com")),
         "run_tables": run_tables,
         "secretsmanager": secretsmanager,
+        "security": security,
         "stack": stack,
         "table": CatalogTable(dataset=DatasetName.parse("gold.sales.daily_sales"), lake=lake.by_name),
         "table_of": table_of,

@@ -14,6 +14,7 @@ from cli.results import Run
 from lakehouse.object_versions import versions_below
 from tests.e2e.conftest import Checkout
 from tests.e2e.rows import csv
+from tests.e2e.shapes import assert_described
 from tests.haystack import unpacked
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -65,7 +66,9 @@ def test_a_person_is_forgotten_everywhere_and_everybody_else_is_where_they_were(
     ]
     assert {place.split(":")[0] for place in _sayings(checkout)} == {*ZONES, "raw", "logs"}, "the search finds what is there"
 
-    done = checkout.lake(*ASKED, "--yes", "--json").json
+    erased = checkout.lake(*ASKED, "--yes", "--json")
+    assert_described("erase", erased.out)
+    done = erased.json
     assert done["outcome"] == "ERASED"
     assert [(run["pipeline"], run["status"]) for run in done["runs"]] == [("daily_revenue", "SUCCEEDED")]
     assert _sayings(checkout) == []

@@ -14,6 +14,7 @@ from cli.results import Run
 from local import permissions
 from tests.e2e.conftest import Checkout
 from tests.e2e.rows import csv
+from tests.e2e.shapes import assert_described
 from tests.e2e.shop import Story
 
 GUIDE_S_DOMAIN = "weather"
@@ -107,7 +108,9 @@ def test_a_stopped_run_stops_its_job_and_says_by_whom(checkout: Checkout, clean:
         lambda: [run for run in glue.get_job_runs(JobName=job)["JobRuns"] if run["JobRunState"] in {"STARTING", "RUNNING"}]
     )[0]
     (begun,) = checkout.new_runs(known, PIPELINE)
-    stopped = checkout.lake("stop", begun.run_id, "--json").json
+    answer = checkout.lake("stop", begun.run_id, "--json")
+    assert_described("stop", answer.out)
+    stopped = answer.json
     assert (stopped["run"]["run_id"], stopped["run"]["status"], stopped["run"]["reason"]) == (begun.run_id, "FAILED", "aborted")
     assert f"assumed-role/{checkout.names.operator_role}/lake-" in stopped["run"]["message"]
     _eventually(lambda: glue.get_job_run(JobName=job, RunId=running["Id"])["JobRun"]["JobRunState"] == "STOPPED")

@@ -120,7 +120,7 @@ def test_statements_without_a_header_or_rows_are_read_too(kind: str, columns: An
 
 
 def test_waits_grow_and_the_deadline_cancels() -> None:
-    world = World()
+    world = World(pauses=Pauses(jitter=0))
     world.starts()
     for _ in range(10):
         world.stands("RUNNING")

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from lakehouse.errors import TransientError
+from lakehouse.errors import TerminalError, TransientError
 from lakehouse.object_versions import BATCH, ObjectVersion, delete_versions, sort_versions, versions_below
 
 BUCKET, FOLDER = "lake", "tpch/customer/"
@@ -65,16 +65,29 @@ def test_a_marker_goes_after_what_it_hides() -> None:
 
     marker, hidden = version("a", version_id="marker", is_marker=True), version("a", version_id="hidden", is_latest=False)
     delete_versions(Recorder(), bucket=BUCKET, versions=[marker, hidden])
-    assert Recorder.calls == [["hidden", "marker"]]
+    assert Recorder.calls == [["hidden"], ["marker"]]
 
 
-def test_what_s3_does_not_delete_is_told() -> None:
+@pytest.mark.parametrize(("code", "error"), [("AccessDenied", TerminalError), ("SlowDown", TransientError)])
+def test_what_s3_does_not_delete_is_told_and_whether_another_try_helps(code: str, error: type[Exception]) -> None:
     class Denying:
         def delete_objects(self, **_: Any) -> dict[str, Any]:
-            return {"Errors": [{"Key": "a", "Code": "AccessDenied", "Message": "no"}]}
+            return {"Errors": [{"Key": "a", "Code": code, "Message": "no"}]}
 
-    with pytest.raises(TransientError, match=r"S3 did not delete 1 of 1 versions in lake: a: AccessDenied: no"):
+    with pytest.raises(error, match=rf"S3 did not delete 1 of 1 versions in lake: a: {code}: no"):
         delete_versions(Denying(), bucket=BUCKET, versions=[version("a")])
+
+
+def test_old_versions_go_before_the_one_that_hides_them() -> None:
+    class Recorder:
+        named: list[str] = []  # noqa: RUF012 - of one test
+
+        def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+            self.named += [entry["VersionId"] for entry in Delete["Objects"]]
+            return {}
+
+    delete_versions(Recorder(), bucket=BUCKET, versions=[version("a", version_id="now"), version("a", version_id="old", is_latest=False)])
+    assert Recorder.named == ["old", "now"]
 
 
 @pytest.mark.parametrize(

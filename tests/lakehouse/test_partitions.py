@@ -10,7 +10,15 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from lakehouse.partitions import HivePartitions, InvalidPartitionError, PartitionsNotTaken, PartitionsRefused, Registered, folder_of
+from lakehouse.partitions import (
+    Dropped,
+    HivePartitions,
+    InvalidPartitionError,
+    PartitionsNotTaken,
+    PartitionsRefused,
+    Registered,
+    folder_of,
+)
 
 DESCRIPTOR: dict[str, Any] = {
     "Columns": [{"Name": "amount", "Type": "decimal(10,2)"}],
@@ -134,3 +142,44 @@ def test_what_glue_does_not_take_is_told_and_the_others_are_registered(glue: Any
 
 def test_folders_are_named_as_hive_names_them() -> None:
     assert folder_of(("city", "month"), ("São/Paulo: 50%", "01")) == "city=São%2FPaulo%3A 50%25/month=01"
+
+
+def test_partitions_go_in_25s_and_what_is_not_there_is_no_error(glue: Any) -> None:
+    calls: list[int] = []
+    glue.meta.events.register(
+        "provide-client-params.glue.BatchDeletePartition", lambda params, **_: calls.append(len(params["PartitionsToDelete"]))
+    )
+    table = _table(glue)
+    table.register(_shops(60))
+    assert table.drop([*_shops(52), *_shops(2), {"year": "1999", "shop": 1, "day": date(1999, 1, 1)}]) == Dropped(dropped=52, unknown=1)
+    assert calls == [25, 25, 3]
+    assert len(_known(glue)) == 8
+
+
+def test_folders_that_nobody_registered_are_found_and_others_are_told(glue: Any) -> None:
+    s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
+    s3.create_bucket(Bucket="lake")
+    good = ["year=2026/shop=1/day=2026-01-02", "year=2026/shop=12/day=2026-01-03", "year=20%3A26/shop=1/day=2026-01-02"]
+    wrong = [
+        "_temporary/0",
+        "year=2026/_SUCCESS",
+        "year=2026/shop=07/day=2026-01-02",  # the table would look into shop=7
+        "year=2026/shop=x/day=2026-01-02",
+        "year=2026/shop=1/day=2026-13-02",
+        "year=20:26/shop=1/day=2026-01-02",  # spelled as nobody's writer spells it
+        "year=2026/shop=1/hour=3",
+    ]
+    for folder in (*good, *wrong):
+        s3.put_object(Bucket="lake", Key=f"sales/{folder}/part-0.parquet", Body=b"x")
+    s3.put_object(Bucket="lake", Key="salesmen/year=2026/shop=1/day=2026-01-02/part-0.parquet", Body=b"x")
+    table = _table(glue)
+    table.register([{"year": "2026", "shop": 1, "day": date(2026, 1, 2)}])
+    repaired = table.repair(s3)
+    assert repaired.registered == Registered(created=2, known=1)
+    assert repaired.passed_over == [
+        "_temporary/", "year=2026/_SUCCESS/", "year=2026/shop=07/day=2026-01-02/", "year=2026/shop=1/day=2026-13-02/", "year=2026/shop=1/hour=3/",
+        "year=2026/shop=x/day=2026-01-02/", "year=20:26/shop=1/day=2026-01-02/",
+    ]  # fmt: skip
+    locations = {partition["StorageDescriptor"]["Location"] for partition in _known(glue)}
+    assert locations == {f"s3://lake/sales/{folder}/" for folder in good}
+    assert table.repair(s3).registered == Registered(created=0, known=3)

@@ -131,7 +131,7 @@ def test_a_deletion_of_many_objects_is_refused_as_a_whole(local_aws: LocalAws) -
     for key in ("mine/a", "theirs/b"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"x")
     client = local_aws.caller(allow("s3:DeleteObject", f"arn:aws:s3:::{bucket}/mine/*")).client("s3")
-    with pytest.raises(ClientError, match="AccessDenied.*theirs/b"):
+    with pytest.raises(ClientError, match=r"AccessDenied.*theirs/b"):
         client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "mine/a"}, {"Key": "theirs/b"}]})
     assert [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["mine/a", "theirs/b"]
     assert "Errors" not in client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "mine/a"}]})

@@ -21,6 +21,12 @@ pytestmark = pytest.mark.platform
         ("glue", "batch_delete_partition", {"DatabaseName": "d", "TableName": "t", "PartitionsToDelete": []}),
         ("athena", "get_query_runtime_statistics", {"QueryExecutionId": "q"}),
         ("iam", "update_user", {"UserName": "u"}),  # let through by a pattern, unknown to MiniStack
+        ("glue", "create_classifier", {"JsonClassifier": {"Name": "c", "JsonPath": "$"}}),
+        (
+            "glue",
+            "start_data_quality_ruleset_evaluation_run",
+            {"DataSource": {"GlueTable": {"DatabaseName": "d", "TableName": "t"}}, "Role": "r", "RulesetNames": ["r"]},
+        ),
         ("events", "activate_event_source", {"Name": "e"}),
         ("logs", "start_query", {"startTime": 0, "endTime": 1, "queryString": "x"}),
         (
