@@ -203,7 +203,7 @@ class Execution:
         """A table as its catalog has it: each row one cell, though there are as many columns as Hive has."""
         self._record["_columns"] = athena_shows.column_infos(statement.shows)
         (name,) = statement.reads
-        lines = athena_shows.columns_of(name) if statement.shows == FIELDS else athena_shows.described(name, self._caller)
+        lines = athena_shows.columns_of(name, self._caller) if statement.shows == FIELDS else athena_shows.described(name, self._caller)
         return [[line] for line in lines]
 
     def _pages(self, query: Query) -> Iterator[list[list[Any]]]:

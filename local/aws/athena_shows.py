@@ -14,6 +14,7 @@ from typing import Any
 from local.aws import caller_objects, seam
 from local.aws.athena_access import Caller
 from local.aws.athena_sql import StatementError, TableName
+from local.aws.glue_iceberg import hive_type
 
 _WIDTH = 20
 _HEADER = "# col_name            \tdata_type           \tcomment             "
@@ -29,23 +30,26 @@ def described(name: TableName, caller: Caller) -> list[str]:
         StatementError: There is no such table.
     """
     table = _table(name)
-    columns = _columns(table)
-    place = (table.get("Parameters") or {}).get("metadata_location")
-    if place:
-        lines = ["\t".join((column["Name"], _spaced(column["Type"]), column.get("Comment") or "")) for column in columns]
-        return ["# Table schema:\t\t", "# col_name\tdata_type\tcomment", *lines, "\t\t", *_partition_spec(place, caller)]
+    metadata = _metadata(table, caller)
+    if metadata is not None:
+        fields = _fields(metadata)
+        lines = ["\t".join((field["name"], _spaced(hive_type(field["type"])), field.get("doc") or "")) for field in fields]
+        return ["# Table schema:\t\t", "# col_name\tdata_type\tcomment", *lines, "\t\t", *_partition_spec(metadata)]
     keys = [_padded(key) for key in table.get("PartitionKeys") or []]
-    lines = [*(_padded(column) for column in columns), *keys]
+    lines = [*(_padded(column) for column in _columns(table)), *keys]
     return lines if not keys else [*lines, _BLANK, "# Partition Information\t \t ", _HEADER, _BLANK, *keys]
 
 
-def columns_of(name: TableName) -> list[str]:
+def columns_of(name: TableName, caller: Caller) -> list[str]:
     """Lines of SHOW COLUMNS.
 
     Raises:
         StatementError: There is no such table.
     """
     table = _table(name)
+    metadata = _metadata(table, caller)
+    if metadata is not None:
+        return [f"{field['name']:<{_WIDTH}}" for field in _fields(metadata)]
     return [f"{column['Name']:<{_WIDTH}}" for column in [*_columns(table), *(table.get("PartitionKeys") or [])]]
 
 
@@ -62,10 +66,21 @@ def _table(name: TableName) -> dict[str, Any]:
     return found
 
 
+def _metadata(table: Mapping[str, Any], caller: Caller) -> dict[str, Any] | None:
+    """Iceberg's own metadata, read as the caller: what writers leave of the columns in Glue differs from writer to writer."""
+    place = (table.get("Parameters") or {}).get("metadata_location")
+    return json.loads(caller.get(*caller_objects.split(place))) if place else None
+
+
+def _fields(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = next(
+        schema["fields"] for schema in metadata["schemas"] if schema["schema-id"] == metadata["current-schema-id"]
+    )
+    return found
+
+
 def _columns(table: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Columns of today: writers of Iceberg leave those of the past in Glue, marked."""
-    found = (table.get("StorageDescriptor") or {}).get("Columns") or []
-    return [column for column in found if (column.get("Parameters") or {}).get("iceberg.field.current") != "false"]
+    return list((table.get("StorageDescriptor") or {}).get("Columns") or [])
 
 
 def _padded(column: Mapping[str, Any]) -> str:
@@ -77,10 +92,8 @@ def _spaced(kind: str) -> str:
     return re.sub(r"([:,])\s*", r"\1 ", kind)
 
 
-def _partition_spec(place: str, caller: Caller) -> list[str]:
-    metadata = json.loads(caller.get(*caller_objects.split(place)))
+def _partition_spec(metadata: Mapping[str, Any]) -> list[str]:
     spec = next(spec for spec in metadata["partition-specs"] if spec["spec-id"] == metadata["default-spec-id"])
-    schema = next(schema for schema in metadata["schemas"] if schema["schema-id"] == metadata["current-schema-id"])
-    names = {field["id"]: field["name"] for field in schema["fields"]}
+    names = {field["id"]: field["name"] for field in _fields(metadata)}
     lines = ["\t".join((field["name"], field["transform"], names.get(field["source-id"], ""))) for field in spec["fields"]]
     return ["# Partition spec:\t\t", "# field_name\tfield_transform\tcolumn_name", *lines]
