@@ -423,7 +423,7 @@ def test_a_row_of_more_than_64_kb_is_refused(warehouse: Warehouse) -> None:
     assert warehouse.run(f"SELECT {longest}")["ResultSize"] == 65536
     assert warehouse.run("SELECT 'é' AS a")["ResultSize"] == 2
     described = warehouse.run(f"SELECT {longest}, 'z' AS c")
-    assert (described["Status"], described["Error"][:29]) == ("FAILED", "Packet for query is too large")
+    assert (described["Status"], "Packet for query is too large" in described["Error"]) == ("FAILED", True)
 
 
 def test_csv_results_come_by_the_second_operation(warehouse: Warehouse) -> None:
