@@ -96,7 +96,8 @@ def _presigned(
             "use lakehouse.aws.client('s3'), or make yours with Config(signature_version='s3v4')"
         )
     # botocore renews credentials that are about to end before it signs: only now is it known which ones signed.
-    credentials = client._get_credentials()
+    # The client has no public word for who signs; boto3 itself asks here. Where a botocore lacks it, nobody tells the end.
+    credentials: Any = getattr(client, "_get_credentials", lambda: None)()
     is_told = hasattr(credentials, "refresh_needed")
     if is_told and credentials.refresh_needed(refresh_in=seconds):
         raise PresignRefused(

@@ -241,13 +241,15 @@ class Transfers:
             raise kind(verb, failed=faults, done=tuple(key for key in submits if key not in faults)) from next(iter(faults.values()))
 
     def _fault(self, error: Exception, key: str) -> BaseException:
-        from s3transfer.exceptions import RetriesExceededError, S3CopyFailedError, S3DownloadFailedError
+        from s3transfer import exceptions
 
         address = self._address(key)
-        if isinstance(error, S3CopyFailedError | S3DownloadFailedError):
+        # Glue and Lambda bring a boto3 of their own, which may be older than one of these.
+        changed = tuple(getattr(exceptions, name) for name in ("S3CopyFailedError", "S3DownloadFailedError") if hasattr(exceptions, name))
+        if isinstance(error, changed):
             # What s3transfer makes of a 412: the object changed between two parts.
-            return ObjectChanged(f"{address} changed under way: {error}", address=address, code="PreconditionFailed")
-        if isinstance(error, RetriesExceededError):
+            return ObjectChanged(f"{address} is not the object that it was: {error}", address=address, code="PreconditionFailed")
+        if isinstance(error, exceptions.RetriesExceededError):
             return S3Unavailable(f"the connection broke again and again over {address}: {error}", address=address, code="RetriesExceeded")
         return translated(error, address)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +11,10 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from lakehouse.crawls import Crawl, CrawlCancelled, Crawler, CrawlFailed, CrawlNotStarted, CrawlRefused, CrawlTimedOut
+from lakehouse.crawls import PAUSES, Crawl, CrawlCancelled, Crawler, CrawlFailed, CrawlNotStarted, CrawlRefused, CrawlTimedOut
 
 NAME = {"Name": "clicks"}
+EVEN = replace(PAUSES, jitter=0)
 YESTERDAY, TODAY = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -73,7 +75,7 @@ def glue() -> Iterator[Glue]:
 
 @pytest.fixture
 def crawl(glue: Glue, clock: Clock) -> Callable[..., Crawl]:
-    return Crawler(glue.client, "clicks", clock=clock, sleep=clock.sleep).crawl
+    return Crawler(glue.client, "clicks", pauses=EVEN, clock=clock, sleep=clock.sleep).crawl
 
 
 def test_a_crawl_is_looked_at_every_quarter_of_a_minute_until_it_is_over(glue: Glue, crawl: Callable[..., Crawl], clock: Clock) -> None:
@@ -150,7 +152,7 @@ def test_an_interrupt_stops_the_crawl_and_is_what_is_told(glue: Glue, clock: Clo
 
     glue.is_("READY").starts().is_("RUNNING").refuses("stop_crawler", "CrawlerStoppingException")
     with pytest.raises(KeyboardInterrupt):
-        Crawler(glue.client, "clicks", clock=clock, sleep=interrupt).crawl()
+        Crawler(glue.client, "clicks", pauses=EVEN, clock=clock, sleep=interrupt).crawl()
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from lakehouse.rulesets import Evaluation, EvaluationBlocked, EvaluationNotStarted, EvaluationRefused, EvaluationTimedOut, Ruleset
+from lakehouse.rulesets import PAUSES, Evaluation, EvaluationBlocked, EvaluationNotStarted, EvaluationRefused, EvaluationTimedOut, Ruleset
 
 ROLE = "arn:aws:iam::111122223333:role/quality"
+EVEN = replace(PAUSES, jitter=0)
 RUN = {"RunId": "dqrun-1"}
 ASKED: dict[str, Any] = {
     "DataSource": {"GlueTable": {"DatabaseName": "silver_sales", "TableName": "orders"}},
@@ -81,7 +83,14 @@ def glue() -> Iterator[Glue]:
 
 @pytest.fixture
 def require_passed(glue: Glue, clock: Clock) -> Callable[..., Evaluation]:
-    given: dict[str, Any] = {"database": "silver_sales", "table": "orders", "role": ROLE, "clock": clock, "sleep": clock.sleep}
+    given: dict[str, Any] = {
+        "database": "silver_sales",
+        "table": "orders",
+        "role": ROLE,
+        "pauses": EVEN,
+        "clock": clock,
+        "sleep": clock.sleep,
+    }
     return Ruleset(glue.client, "orders", **given).require_passed
 
 

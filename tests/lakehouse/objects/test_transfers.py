@@ -228,6 +228,21 @@ def test_an_object_that_changes_under_way_is_not_copied(s3: Any, transfers: Tran
     assert isinstance(caught.value.failed["from"], ObjectChanged)
 
 
+def test_an_object_that_changes_between_two_parts_is_not_copied(s3: Any, transfers: Transfers) -> None:
+    s3.put_object(Bucket=BUCKET, Key="from", Body=b"x" * 12 * MB)
+
+    class Unmet:
+        status_code = 412
+
+    unmet = {"Error": {"Code": "PreconditionFailed", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 412}}
+    s3.meta.events.register("before-call.s3.UploadPartCopy", lambda **_: (Unmet(), unmet))
+    calls = calls_of(s3)
+    with pytest.raises(TransferRefused, match="is not the object that it was") as caught:
+        transfers.copy({"from": "to"}, metadata="COPY")
+    assert isinstance(caught.value.failed["from"], ObjectChanged)
+    assert "AbortMultipartUpload" in calls
+
+
 @pytest.mark.parametrize(("keys", "said"), [({"a": "x", "b": "x"}, "would be the same copy"), ({"a": "a"}, "onto itself")])
 def test_a_copy_that_would_lose_an_object_is_refused(transfers: Transfers, keys: dict[str, str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
