@@ -36,7 +36,6 @@ An operation that the service does not list is refused by `supported`; of a serv
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextvars
 import logging
@@ -68,6 +67,7 @@ _served: dict[str, ModelledService] = {}
 
 _app = seam.module("app")
 _actions = seam.module("core.iam_actions")
+_concurrency = seam.module("core.concurrency")
 _responses = seam.module("core.responses")
 _router = seam.module("core.router")
 
@@ -404,7 +404,8 @@ def _handler(service: ModelledService, *, otherwise: door.Handler | None) -> doo
         if operation.name not in service.operations and otherwise:
             return await otherwise(method, path, headers, body, query)
         call = _call(service, operation.name, params, key=_router.extract_access_key_id(headers, query))
-        return await asyncio.to_thread(_answer, service, operation, call)
+        # An answer may wait (long polls), or call this server again: on a pool of threads those that wait would keep out those that they wait for.
+        return await _concurrency.run_reentrant(_answer, service, operation, call, thread_name=service.name)
 
     return handle
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws import modelled_service, pass_role, seam, supported
+from local.aws import door, modelled_service, pass_role, seam, supported
 from local.aws.modelled_service import Answer, Call, ModelledService, Operation, ServiceError, no_resource, paginated
 from tests.fixtures.in_process import ACCOUNT, REGION, adapter, client, dispatch, user
 from tests.fixtures.platform import allow
@@ -63,9 +65,23 @@ EMR_SERVERLESS = ModelledService(
         "StartJobRun": Operation(lambda _: {}, on=_application_arn, passes={"executionRoleArn": "emr-serverless"}),
     },
 )
+MANY = 64
+"""More calls than any pool of threads that asyncio makes by itself answers at once."""
+
+_all_there = threading.Barrier(MANY)
+
+
+def _list_workgroups(_: Call) -> Answer:
+    _all_there.wait(timeout=30)
+    return {"workgroups": []}
+
+
 REDSHIFT_SERVERLESS = ModelledService(
     name="redshift-serverless",
-    operations={"GetNamespace": Operation(lambda call: {"namespace": {"namespaceName": call.params["namespaceName"]}}, on=no_resource)},
+    operations={
+        "GetNamespace": Operation(lambda call: {"namespace": {"namespaceName": call.params["namespaceName"]}}, on=no_resource),
+        "ListWorkgroups": Operation(_list_workgroups, on=no_resource),
+    },
 )
 REDSHIFT = ModelledService(
     name="redshift",
@@ -94,6 +110,20 @@ def test_json_and_query_protocols_answer_too() -> None:
     assert client("redshift-serverless").get_namespace(namespaceName="lake")["namespace"]["namespaceName"] == "lake"
     cluster = client("redshift").describe_clusters(ClusterIdentifier="c")["Clusters"][0]
     assert (cluster["ClusterIdentifier"], cluster["ClusterCreateTime"].timestamp()) == ("c", 1_700_000_000)
+
+
+def test_calls_that_wait_for_each_other_are_all_under_way_at_once() -> None:
+    headers = {
+        "x-amz-target": "RedshiftServerless.ListWorkgroups", "content-type": "application/x-amz-json-1.1",
+        "authorization": door.authorization("test", "redshift-serverless"),
+    }  # fmt: skip
+    serve = seam.module("app")._dispatch_service_request
+
+    async def all_at_once() -> list[int]:
+        answers = await asyncio.gather(*(serve("POST", "/", headers, b"{}", {}, str(number)) for number in range(MANY)))
+        return [status for status, *_ in answers]
+
+    assert asyncio.run(all_at_once()) == [200] * MANY
 
 
 def test_an_error_is_the_exception_of_the_model() -> None:
