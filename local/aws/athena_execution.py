@@ -16,7 +16,7 @@ from local.aws import athena_files, athena_metrics, athena_prepared, athena_resu
 from local.aws.athena_access import AccessRefusedError, Caller
 from local.aws.athena_outputs import Execute, Files, TableAs, iceberg_sql, prepared
 from local.aws.athena_sql import StatementError, TableName, first_word, quoted
-from local.aws.athena_statements import DESCRIBED, FIELDS, PREPARED, Statement, bind, look_at
+from local.aws.athena_statements import DEFINED, DESCRIBED, FIELDS, PREPARED, Statement, bind, look_at
 from local.aws.caller_objects import NoSuchObjectError, split
 from local.engines import host
 from local.engines.trino import CATALOG, Query, TrinoError, TrinoUnavailableError
@@ -196,6 +196,7 @@ class Execution:
             return []
         self._record["_columns"] = [athena_results.column_info(column) for column in query.columns]
         if statement.is_text:
+            self._record["_columns"] = athena_shows.column_infos(DEFINED)
             return [[line] for row in found for line in str(row[0]).split("\n")]
         return [row for row in found if row[0] not in statement.hides and (statement.only is None or statement.only.fullmatch(str(row[0])))]
 
@@ -395,7 +396,7 @@ def result_rows(execution: Mapping[str, Any], caller: Caller) -> list[list[str |
     if location.endswith(".csv"):
         rows = list(athena_results.read_csv(text))
     else:
-        is_one_cell = tuple(column["Name"] for column in execution["_columns"]) in {DESCRIBED, FIELDS}
+        is_one_cell = tuple(column["Name"] for column in execution["_columns"]) in {DEFINED, DESCRIBED, FIELDS}
         rows = [[line] if is_one_cell else list(line.split("\t")) for line in text.splitlines()]
     _keep(query_id, rows)
     return rows

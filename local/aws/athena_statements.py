@@ -44,6 +44,9 @@ SERVED = ", ".join(sorted((READS | WRITES | LOOKS | PREPARED) - {"DESC"} | {"UNL
 DESCRIBED = ("col_name", "data_type", "comment")
 """Columns of DESCRIBE."""
 
+DEFINED = ("createtab_stmt",)
+"""Column of SHOW CREATE TABLE; awswrangler reads it by this name."""
+
 FIELDS = ("field",)
 """Columns of SHOW COLUMNS."""
 

@@ -367,7 +367,10 @@ def create_text_table(made: Lake, name: str, parameters: dict[str, str], *, keys
 
 def test_the_definition_of_a_table_comes_line_by_line(made: Lake) -> None:
     caller = maker(made)
-    found = rows(caller, succeeded(query(caller, "-- how it was made\nSHOW CREATE TABLE sales", lake=made)))
+    shown = succeeded(query(caller, "-- how it was made\nSHOW CREATE TABLE sales", lake=made))
+    answer = caller.client("athena").get_query_results(QueryExecutionId=shown["QueryExecutionId"])["ResultSet"]
+    assert [column["Name"] for column in answer["ResultSetMetadata"]["ColumnInfo"]] == ["createtab_stmt"]
+    found = rows(caller, shown)
     assert len(found) > 4
     assert all(len(row) == 1 and "\n" not in str(row[0]) for row in found)
     assert ["sales"] in rows(caller, succeeded(query(caller, "SHOW TABLES 'sal*|nothing'", lake=made)))
