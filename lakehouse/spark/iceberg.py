@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, MapType, StructType
@@ -19,6 +20,9 @@ MAIN = "main"
 STAGING_PREFIX = "run_"
 """Begin of the name of every branch on which a run prepares what it will publish."""
 
+_ABSENT = ("42P01", "42704")
+"""SQL states of a table and of a database that is not there: every release of Spark that is selectable tells them, not so the names of its errors."""
+
 _PROPERTY_CONF = "spark.sql.iceberg.snapshot-property."
 
 
@@ -30,11 +34,22 @@ class IcebergTable:
         Args:
             spark: Session with the catalog.
             name: Name in SQL without the catalog, `<database>.<table>`.
+
+        Raises:
+            RunFailed: `job_failed`: the catalog has no such table.
         """
         self._spark = spark
         self.name = f"{CATALOG}.{name}"
         jvm: Any = spark.sparkContext._jvm  # pyright: ignore[reportPrivateUsage]
-        self._table: Any = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, self.name)  # pyright: ignore[reportPrivateUsage]
+        try:
+            self._table: Any = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, self.name)  # pyright: ignore[reportPrivateUsage]
+        except AnalysisException as error:
+            if error.getSqlState() not in _ABSENT:
+                raise
+            raise RunFailed(
+                "job_failed",
+                f"{self.name} is not in the catalog: its stack is not deployed, or somebody dropped it; deploy every stack, then repeat the run",
+            ) from error
 
     @property
     def columns(self) -> tuple[str, ...]:

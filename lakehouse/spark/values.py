@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -20,6 +21,6 @@ def table_of(spark: SparkSession, rows: Iterable[Sequence[str | int | None]], sc
         rows: Values, column by column.
         schema: Columns, such as `path string, size bigint`.
     """
-    columns = StructType.fromDDL(schema)
+    columns = cast("StructType", StructType.fromDDL(schema))
     text = json.dumps([dict(zip(columns.names, row, strict=True)) for row in rows])
     return spark.range(1, numPartitions=1).select(F.inline(F.from_json(F.lit(text), ArrayType(columns))))

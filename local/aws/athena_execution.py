@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from local.aws import athena_files, athena_metrics, athena_prepared, athena_results, athena_reuse, seam
+from local.aws import athena_files, athena_metrics, athena_prepared, athena_results, athena_reuse, athena_shows, seam
 from local.aws.athena_access import AccessRefusedError, Caller
 from local.aws.athena_outputs import Execute, Files, TableAs, iceberg_sql, prepared
 from local.aws.athena_sql import StatementError, TableName, first_word, quoted
-from local.aws.athena_statements import PREPARED, Statement, bind, look_at
+from local.aws.athena_statements import DESCRIBED, FIELDS, PREPARED, Statement, bind, look_at
 from local.aws.caller_objects import NoSuchObjectError, split
 from local.engines import host
 from local.engines.trino import CATALOG, Query, TrinoError, TrinoUnavailableError
@@ -112,6 +112,8 @@ class Execution:
             self._make(statement.makes, database)
         elif statement.drops:
             self._drop(statement, statement.drops, database)
+        elif statement.shows:
+            self._write(statement, self._shown(statement))
         else:
             self._write(statement, self._rows(statement, database))
 
@@ -196,6 +198,13 @@ class Execution:
         if statement.is_text:
             return [[line] for row in found for line in str(row[0]).split("\n")]
         return [row for row in found if row[0] not in statement.hides and (statement.only is None or statement.only.fullmatch(str(row[0])))]
+
+    def _shown(self, statement: Statement) -> list[list[str | None]]:
+        """A table as its catalog has it: each row one cell, though there are as many columns as Hive has."""
+        self._record["_columns"] = athena_shows.column_infos(statement.shows)
+        (name,) = statement.reads
+        lines = athena_shows.columns_of(name, self._caller) if statement.shows == FIELDS else athena_shows.described(name, self._caller)
+        return [[line] for line in lines]
 
     def _pages(self, query: Query) -> Iterator[list[list[Any]]]:
         """Pages of a query, until it ends, is cancelled or has scanned too much."""
@@ -310,6 +319,8 @@ class Execution:
         if statement.kind == "DML":
             rows = [names, *rows] if names else rows
             text = "".join(athena_results.csv_line(row) for row in rows)
+        elif statement.shows:
+            text = "".join(f"{row[0]}\n" for row in rows)
         else:
             text = athena_results.utility_text(rows)
         bucket, key = split(self._record["ResultConfiguration"]["OutputLocation"])
@@ -380,8 +391,12 @@ def result_rows(execution: Mapping[str, Any], caller: Caller) -> list[list[str |
         caller.get(bucket, key, first_byte=True)
         return _kept[query_id]
     text = caller.get(bucket, key).decode()
-    is_csv = location.endswith(".csv")
-    rows: list[list[str | None]] = list(athena_results.read_csv(text)) if is_csv else [list(line.split("\t")) for line in text.splitlines()]
+    rows: list[list[str | None]]
+    if location.endswith(".csv"):
+        rows = list(athena_results.read_csv(text))
+    else:
+        is_one_cell = tuple(column["Name"] for column in execution["_columns"]) in {DESCRIBED, FIELDS}
+        rows = [[line] if is_one_cell else list(line.split("\t")) for line in text.splitlines()]
     _keep(query_id, rows)
     return rows
 

@@ -147,8 +147,10 @@ def table_as(text: str, *, database: str) -> TableAs:
     cursor = _Cursor(text)
     cursor.expect("CREATE")
     if not cursor.has("TABLE"):
+        wanted = re.match(r"CREATE\s+((?:OR\s+REPLACE\s+|EXTERNAL\s+)*\w+)", text, re.IGNORECASE)
+        what = re.sub(r"\s+", " ", wanted[1]).upper() if wanted else cursor.word()
         raise StatementError(
-            f"NOT_SUPPORTED: the laptop platform does not run CREATE {cursor.word()} in Athena; of CREATE it runs CREATE TABLE … AS query. "
+            f"NOT_SUPPORTED: the laptop platform does not run CREATE {what} in Athena; of CREATE it runs CREATE TABLE … AS query. "
             "Other tables are made by deployments and by Spark."
         )
     if_not_exists = cursor.has("IF")

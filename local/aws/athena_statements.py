@@ -14,7 +14,7 @@ from sqlglot.tokenizer_core import TokenType
 
 from local.aws import athena_outputs
 from local.aws.athena_outputs import Files, TableAs
-from local.aws.athena_sql import CATALOG, StatementError, TableName, first_word, table_name, tokens_of, without_comments
+from local.aws.athena_sql import CATALOG, StatementError, TableName, first_word, quoted, table_name, tokens_of, without_comments
 
 READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
 """First words of queries."""
@@ -41,6 +41,12 @@ NOT_SERVED = frozenset(
 
 SERVED = ", ".join(sorted((READS | WRITES | LOOKS | PREPARED) - {"DESC"} | {"UNLOAD", "CREATE TABLE AS", "DROP TABLE"}))
 
+DESCRIBED = ("col_name", "data_type", "comment")
+"""Columns of DESCRIBE."""
+
+FIELDS = ("field",)
+"""Columns of SHOW COLUMNS."""
+
 INFORMATION_SCHEMA = "information_schema"
 
 _EXPLAIN = re.compile(r"EXPLAIN\b\s*(?P<analyze>ANALYZE\b\s*(?:VERBOSE\b\s*)?)?(?:\(\s*(?:TYPE|FORMAT)\b[^()]*\)\s*)?", re.IGNORECASE)
@@ -63,6 +69,7 @@ class Statement:
         planned: Statement whose plan tells which tables it touches (EXPLAIN TYPE IO): itself, what it explains or writes; "" if there is none.
         hides: Names that Trino would list and Athena does not have.
         only: What the names that it lists must match whole; None for all.
+        shows: Columns of the answer, if the catalog gives it and not Trino; the table is the one that it reads.
         is_text: Whether its one cell is a text of many lines, each a row.
         files: Files that it writes, for UNLOAD.
         makes: Table that it makes, for CREATE TABLE AS.
@@ -79,6 +86,7 @@ class Statement:
     planned: str = ""
     hides: frozenset[str] = frozenset()
     only: re.Pattern[str] | None = None
+    shows: tuple[str, ...] = ()
     is_text: bool = False
     files: Files | None = None
     makes: TableAs | None = None
@@ -144,7 +152,8 @@ def look_at(sql: str, *, database: str) -> Statement:
         return _dml(text, first, database)
     if first in LOOKS:
         plain = without_comments(text)
-        return _look(plain, _WORD.findall(plain), database)
+        # Hive takes the name of the database in backquotes too, and awswrangler gives it so.
+        return _look(plain, _WORD.findall(plain), _plain(database))
     if first in OUTPUTS:
         return _output(text, first, database)
     if first not in NOT_SERVED:
@@ -225,8 +234,8 @@ def _look(text: str, words: list[str], database: str) -> Statement:
     if first in {"DESCRIBE", "DESC"}:
         if second in {"INPUT", "OUTPUT"}:
             raise StatementError(f"NOT_SUPPORTED: the laptop platform does not run DESCRIBE {second}")
-        name, shown = _shown(words[1:], database, what="DESCRIBE")
-        return Statement(sql=f"DESCRIBE {shown}", kind="UTILITY", reads=frozenset({name}))
+        name = _shown(words[1:], database, what="DESCRIBE")
+        return Statement(sql=text, kind="UTILITY", reads=frozenset({name}), shows=DESCRIBED)
     if second not in _SHOWS:
         raise StatementError(
             f"NOT_SUPPORTED: the laptop platform does not run SHOW {second}; it runs SHOW {', SHOW '.join(sorted(_SHOWS))}"
@@ -242,16 +251,16 @@ def _look(text: str, words: list[str], database: str) -> Statement:
     if second == "COLUMNS":
         if len(words) < 4 or words[2].upper() not in {"IN", "FROM"}:
             raise StatementError("SYNTAX_ERROR: SHOW COLUMNS is followed by IN or FROM and the name of a table")
-        name, shown = _shown(words[3:], database, what="SHOW COLUMNS IN")
-        return Statement(sql=f"SHOW COLUMNS IN {shown}", kind="UTILITY", reads=frozenset({name}))
+        name = _shown(words[3:], database, what="SHOW COLUMNS IN")
+        return Statement(sql=text, kind="UTILITY", reads=frozenset({name}), shows=FIELDS)
     if len(words) < 4 or words[2].upper() != "TABLE":
         raise StatementError("NOT_SUPPORTED: of SHOW CREATE the laptop platform runs SHOW CREATE TABLE")
-    name, shown = _shown(words[3:], database, what="SHOW CREATE TABLE")
-    return Statement(sql=f"SHOW CREATE TABLE {shown}", kind="UTILITY", reads=frozenset({name}), is_text=True)
+    name = _shown(words[3:], database, what="SHOW CREATE TABLE")
+    return Statement(sql=f"SHOW CREATE TABLE {quoted(name)}", kind="UTILITY", reads=frozenset({name}), is_text=True)
 
 
-def _shown(words: list[str], database: str, *, what: str) -> tuple[TableName, str]:
-    """The table at the end of a statement that looks at one, and its name as Trino writes it: backquotes are Hive's, who runs these at AWS.
+def _shown(words: list[str], database: str, *, what: str) -> TableName:
+    """The table at the end of a statement that looks at one; backquotes are Hive's, who runs these at AWS.
 
     Raises:
         StatementError: More follows, such as a column or a partition.
@@ -262,7 +271,7 @@ def _shown(words: list[str], database: str, *, what: str) -> tuple[TableName, st
         raise StatementError(
             f"NOT_SUPPORTED: the laptop platform runs {what} with the name of a table, and nothing after it; got {' '.join(rest)}"
         )
-    return _table(parts, database), ".".join(f'"{part}"' for part in parts)
+    return _table(parts, database)
 
 
 def _pattern(words: list[str], *, what: str, simple: bool) -> re.Pattern[str] | None:

@@ -48,6 +48,9 @@ class Request:
 Check = Callable[[Request], Response | None]
 """A check at the door: a response refuses the request, None lets it pass."""
 
+Look = Callable[[Request, Response], Response]
+"""A look at a service's answer, on its way out; what it gives is sent instead."""
+
 Right = Callable[[Request], guard.Denied | None]
 """A further right that a request needs, such as that to a key; dry runs ask for it too."""
 
@@ -57,6 +60,7 @@ _router = seam.module("core.router")
 _responses = seam.module("core.responses")
 
 _checks: list[Check] = []
+_looks: list[Look] = []
 _rights: list[tuple[Right, Callable[[Request, guard.Denied], Response]]] = []
 _dry: contextvars.ContextVar[bool] = contextvars.ContextVar("lake_dry", default=False)
 _wrapped: set[str] = set()
@@ -65,6 +69,11 @@ _wrapped: set[str] = set()
 def add_check(check: Check) -> None:
     """Run *check* on every authorised request, in the order of registration."""
     _checks.append(check)
+
+
+def add_look(look: Look) -> None:
+    """Let *look* see every answer of a service."""
+    _looks.append(look)
 
 
 def add_right(right: Right, *, refuse: Callable[[Request, guard.Denied], Response]) -> None:
@@ -167,7 +176,10 @@ def wrap(service: str, handler: Handler) -> Handler:
                 return refused
         for refuse, denied in _missing_rights(request):
             return refuse(request, denied)
-        return await handler(method, path, headers, body, query)
+        answer = await handler(method, path, headers, body, query)
+        for look in _looks:
+            answer = look(request, answer)
+        return answer
 
     _wrapped.add(service)
     return handle

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,9 @@ KEPT_SECONDS = 86_400
 FINAL = frozenset({"FINISHED", "FAILED", "ABORTED"})
 LONGEST_RESULT = 500_000_000
 """Bytes of a result that the Data API gives."""
+
+LONGEST_ROW = 64 * 1024
+"""Bytes of a row that the Data API gives; source: its page of troubles, "Packet for query is too large"."""
 
 _TRANSACTIONS = frozenset({"(?:BEGIN|START TRANSACTION)", "(?:COMMIT|END)", "(?:ROLLBACK|ABORT)"})
 
@@ -219,9 +222,7 @@ def _run_part(part: Part, session: Session, parameters: Mapping[str, str], *, is
         if kind_of(part.sql) in _TRANSACTIONS and (is_in_transaction or not is_kept):
             raise SqlError("Transaction control statements are for sessions that stay open: a batch is one transaction by itself")
         part.outcome = session.run(part.sql, parameters, is_in_transaction=is_in_transaction, query_id=part.query_id)
-        part.size = sum(len(value or "") for row in part.outcome.rows for value in row) if part.outcome.has_result else -1
-        if part.size > LONGEST_RESULT:
-            raise SqlError(f"The result of {part.size} bytes is larger than the {LONGEST_RESULT} that the Data API gives: use UNLOAD")
+        part.size = _size(part.outcome.rows) if part.outcome.has_result else -1
         part.status = "FINISHED"
     except psycopg.errors.QueryCanceled:
         part.status, part.error = "ABORTED", "Query cancelled on user's request"
@@ -231,6 +232,23 @@ def _run_part(part: Part, session: Session, parameters: Mapping[str, str], *, is
         raise
     finally:
         part.duration, part.updated_at = int((time.time() - began) * 1e9), time.time()
+
+
+def _size(rows: Iterable[Sequence[str | None]]) -> int:
+    """Bytes of a result.
+
+    Raises:
+        SqlError: The Data API does not give as much, in all or in one row.
+    """
+    size = 0
+    for row in rows:
+        length = sum(len(value.encode()) for value in row if value is not None)
+        if length > LONGEST_ROW:
+            raise SqlError(f"Packet for query is too large: a row of {length} bytes, and the Data API gives rows of up to {LONGEST_ROW}")
+        size += length
+    if size > LONGEST_RESULT:
+        raise SqlError(f"Database response exceeded size limit: {size} bytes, and the Data API gives {LONGEST_RESULT}; use UNLOAD")
+    return size
 
 
 def _end(execution: Execution, status: str, error: str) -> None:

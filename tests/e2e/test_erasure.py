@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cli.results import Run
+from lakehouse.leases import Leases
 from lakehouse.object_versions import versions_below
 from tests.e2e.conftest import Checkout
 from tests.e2e.rows import csv
@@ -102,7 +103,8 @@ def test_a_key_that_nobody_has_and_a_run_under_way_are_refused(checkout: Checkou
     known = checkout.runs()
     checkout.drop("tpch.customer", [checkout.write("erasure/meanwhile.csv", csv("customer", [9_100_009]))], day=DAY)
     running = _eventually(lambda: [run for run in checkout.new_runs(known, "customer") if run.status == "RUNNING"])[0]
-    time.sleep(3)  # its first step takes the tables
+    leases = Leases(client=checkout.client("dynamodb"), table=checkout.names.run_table("control"))
+    assert _eventually(lambda: leases.holder("bronze_tpch.customer")).run_id == running.run_id
     refused = checkout.lake("erase", "tpch.customer", "c_custkey=9100009", "--yes", code=1)
     assert f"run {running.run_id} of customer is under way" in refused.err
     checkout.wait()

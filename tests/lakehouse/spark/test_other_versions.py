@@ -77,6 +77,12 @@ def test_a_job_that_is_ahead_of_its_tables_says_what_to_deploy(lake: Lake) -> No
         lake.refine([file])
 
 
+@pytest.mark.parametrize("name", ["silver_test.nothing", "nowhere.things"])
+def test_a_table_or_database_that_is_not_there_says_what_to_deploy(spark: SparkSession, name: str) -> None:
+    with pytest.raises(RunFailed, match=rf"^job_failed: lake\.{name} is not in the catalog: .*deploy every stack"):
+        IcebergTable(spark, name)
+
+
 def test_a_gold_table_that_gains_a_column_is_published_again(spark: SparkSession) -> None:
     gold = replace(OLD, zone="gold", source=None, raw=(), quality=Quality(rules=()))
     (definition,) = tables_of(gold)

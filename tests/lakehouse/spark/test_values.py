@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 from pyspark.sql import SparkSession
 
@@ -28,6 +30,7 @@ def test_a_row_with_too_few_values_is_refused(spark: SparkSession) -> None:
 
 
 def test_nothing_of_python_is_in_the_plan(spark: SparkSession) -> None:
-    plan = str(table_of(spark, ROWS, "a string, b bigint")._jdf.queryExecution().executedPlan())  # pyright: ignore[reportPrivateUsage]
+    table = cast("Any", table_of(spark, ROWS, "a string, b bigint"))
+    plan = str(table._jdf.queryExecution().executedPlan())
     assert "Range" in plan
     assert "ExistingRDD" not in plan

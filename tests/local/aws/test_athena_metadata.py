@@ -91,3 +91,27 @@ def test_a_caller_sees_what_glue_lets_them_see(local_aws: LocalAws, database: st
         with pytest.raises(ClientError, match=r"is not authorized to perform: glue:Get.* Error Code: AccessDeniedException") as refused:
             ask()
         assert refused.value.response["Error"]["Code"] == "MetadataException"
+
+
+def test_a_workgroup_is_shown_with_what_its_maker_left_out(local_aws: LocalAws) -> None:
+    athena, name = local_aws.client("athena"), local_aws.name("group")
+    athena.create_work_group(Name=name, Configuration={"ResultConfiguration": {"OutputLocation": "s3://somewhere/"}})
+    for group in (name, "primary"):
+        shown = athena.get_work_group(WorkGroup=group)["WorkGroup"]["Configuration"]
+        assert (shown["EnforceWorkGroupConfiguration"], shown["PublishCloudWatchMetricsEnabled"], shown["RequesterPaysEnabled"]) == (
+            False,
+        ) * 3
+        assert shown["EngineVersion"] == {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"}
+    with pytest.raises(ClientError, match="is not found"):
+        athena.get_work_group(WorkGroup="nowhere")
+
+
+def test_a_table_can_be_given_back_as_it_was_got(local_aws: LocalAws, database: str) -> None:
+    glue = local_aws.client("glue")
+    given = ("Name", "Description", "Owner", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters")
+    for _ in range(2):  # the second time, what an update left there
+        table = glue.get_table(DatabaseName=database, Name="orders")["Table"]
+        assert not {"Owner", "Description"} & set(table)
+        glue.update_table(DatabaseName=database, TableInput={name: table[name] for name in given if name in table})
+    glue.update_table(DatabaseName=database, TableInput={"Name": "orders", "Owner": "us", "StorageDescriptor": HIVE})
+    assert glue.get_table(DatabaseName=database, Name="orders")["Table"]["Owner"] == "us"

@@ -123,3 +123,15 @@ def test_what_attached_policies_grant_counts_as_granted(local_aws: LocalAws) -> 
     policy = iam.create_policy(PolicyName=local_aws.name("policy"), PolicyDocument=document("sqs:ListQueues"))["Policy"]["Arn"]
     iam.attach_role_policy(RoleName=f"{prefix}-job", PolicyArn=policy)
     assert {grant.action for grant in permissions.granted(iam, prefix)} == {"s3:ListAllMyBuckets", "sqs:ListQueues"}
+
+
+def test_a_deletion_of_many_objects_is_refused_as_a_whole(local_aws: LocalAws) -> None:
+    s3, bucket = local_aws.client("s3"), local_aws.name("bucket")
+    s3.create_bucket(Bucket=bucket)
+    for key in ("mine/a", "theirs/b"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    client = local_aws.caller(allow("s3:DeleteObject", f"arn:aws:s3:::{bucket}/mine/*")).client("s3")
+    with pytest.raises(ClientError, match=r"AccessDenied.*theirs/b"):
+        client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "mine/a"}, {"Key": "theirs/b"}]})
+    assert [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["mine/a", "theirs/b"]
+    assert "Errors" not in client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "mine/a"}]})

@@ -418,6 +418,14 @@ def test_only_finished_statements_are_listed_unless_others_are_asked_for(warehou
         assert [entry["Id"] for entry in client.list_statements(StatementName="no-such-table", Status=status)["Statements"]] == [failed]
 
 
+def test_a_row_of_more_than_64_kb_is_refused(warehouse: Warehouse) -> None:
+    longest = "REPEAT('x', 65535) AS a, 'y' AS b"
+    assert warehouse.run(f"SELECT {longest}")["ResultSize"] == 65536
+    assert warehouse.run("SELECT 'é' AS a")["ResultSize"] == 2
+    described = warehouse.run(f"SELECT {longest}, 'z' AS c")
+    assert (described["Status"], "Packet for query is too large" in described["Error"]) == ("FAILED", True)
+
+
 def test_csv_results_come_by_the_second_operation(warehouse: Warehouse) -> None:
     described = warehouse.run("SELECT 1 AS a, 'x,y' AS b", ResultFormat="CSV")
     client = warehouse.aws.client("redshift-data")

@@ -122,10 +122,9 @@ class Lake:
 def query(caller: Caller, sql: str, *, lake: Lake, seconds: float = 120, **more: Any) -> dict[str, Any]:
     """A query after its end, as Athena describes it."""
     athena = caller.client("athena")
-    settings = {"ResultConfiguration": {"OutputLocation": f"s3://{lake.bucket}/results/"}, **more}
-    query_id = athena.start_query_execution(QueryString=sql, QueryExecutionContext={"Database": lake.database}, **settings)[
-        "QueryExecutionId"
-    ]
+    results, within = {"OutputLocation": f"s3://{lake.bucket}/results/"}, {"Database": lake.database}
+    settings = {"ResultConfiguration": results, "QueryExecutionContext": within, **more}
+    query_id = athena.start_query_execution(QueryString=sql, **settings)["QueryExecutionId"]
     deadline = time.monotonic() + seconds
     while True:
         found: dict[str, Any] = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]

@@ -156,6 +156,9 @@ def test_an_unload_is_taken_apart() -> None:
         ("CREATE TABLE a WITH (table_type = 'DELTA') AS SELECT 1 AS a", "HIVE or ICEBERG"),
         ("CREATE TABLE a WITH (bucket_count = 5) AS SELECT 1 AS a", "not bucket_count"),
         ("CREATE VIEW a AS SELECT 1 AS a", "does not run CREATE VIEW"),
+        ("create or  replace view a AS SELECT 1 AS a", "does not run CREATE OR REPLACE VIEW"),
+        ("CREATE EXTERNAL TABLE a (b int) LOCATION 's3://x/y/'", "does not run CREATE EXTERNAL TABLE"),
+        ("CREATE SCHEMA a", "does not run CREATE SCHEMA"),
     ],
 )
 def test_what_unload_and_create_table_as_do_not_do_is_refused_by_name(sql: str, said: str) -> None:
