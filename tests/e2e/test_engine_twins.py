@@ -14,12 +14,16 @@ from local.tpch.dirty import DIRTY_DAY, write_dirty_drop
 from local.tpch.drops import generate
 from tests.e2e.conftest import Checkout, new_checkout
 from tests.e2e.rows import csv
+from tests.e2e.shop import strike
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SERVERLESS, CLUSTER = "orders_emr", "orders_cluster"
 TWINS = {SERVERLESS: "emr-serverless", CLUSTER: "emr"}
 """Datasets that are orders but for their name and their engine."""
+
+REPORT = "daily_revenue"
+"""Pipeline that the clock starts, on a cluster."""
 
 NOT_COMPARED = {"_source_file", "_source_version", "_sequence", "_batch_id", "_ingested_at", "_run_id", "_quarantined_at"}
 """Columns that say where and when a row came from."""
@@ -39,6 +43,9 @@ def move(root: Path) -> None:
         pipeline = (root / "pipelines" / "orders.yaml").read_text(encoding="utf-8")
         moved = pipeline.replace("pipeline: orders", f"pipeline: {twin}").replace("tpch.orders", f"tpch.{twin}")
         (root / "pipelines" / f"{twin}.yaml").write_text(moved.replace("engine: glue", f"engine: {engine}"), encoding="utf-8")
+    report = root / "pipelines" / f"{REPORT}.yaml"
+    text = report.read_text(encoding="utf-8").replace("{after: [orders, customer, lineitem]}", '{schedule: "cron(0 3 * * ? *)"}')
+    report.write_text(text.replace("engine: glue", "engine: emr"), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +56,8 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         files = [drop.path for drop in drops.of("tpch.orders")] + [path for _, path in write_dirty_drop(checkout.work / "dirty")]
         for dataset in ("orders", *TWINS):
             checkout.drop(f"tpch.{dataset}", files, day=DIRTY_DAY)
+        for dataset in ("tpch.customer", "tpch.lineitem"):
+            checkout.drop(dataset, [drop.path for drop in drops.of(dataset)], day=DIRTY_DAY)
         checkout.wait(code=1)
         yield checkout
 
@@ -123,3 +132,19 @@ def test_a_step_that_fails_on_a_cluster_leaves_no_cluster_and_a_run_that_is_reco
     clusters = [emr.describe_cluster(ClusterId=one["Id"])["Cluster"] for one in emr.list_clusters()["Clusters"] if one["Id"] not in earlier]
     assert clusters
     assert {cluster["Status"]["State"] for cluster in clusters} <= {"TERMINATED", "TERMINATED_WITH_ERRORS"}
+
+
+def test_the_clock_starts_a_pipeline_on_a_cluster_of_its_run_that_ends_with_it(twins: Checkout) -> None:
+    known, emr = twins.runs(), twins.client("emr")
+    earlier = {one["Id"] for one in emr.list_clusters()["Clusters"]}
+    strike(twins, [REPORT])
+    twins.wait()
+    (run,) = twins.new_runs(known)
+    assert (run.pipeline, run.trigger, run.status) == (REPORT, "schedule", "SUCCEEDED")
+    assert {step.engine for step in twins.show(run).steps} == {"emr"}
+    (made,) = [one for one in emr.list_clusters()["Clusters"] if one["Id"] not in earlier]
+    cluster = emr.describe_cluster(ClusterId=made["Id"])["Cluster"]
+    assert {"Key": "run_id", "Value": run.run_id} in cluster["Tags"]
+    assert cluster["Status"]["State"] == "TERMINATED"
+    ((count,),) = twins.sql("SELECT count(*) FROM gold_tpch.daily_revenue")
+    assert int(count) > 0
