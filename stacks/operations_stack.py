@@ -14,7 +14,7 @@ from constructs_lib.catalog.eraser import EraserGrants
 from constructs_lib.catalog.saved_queries import SavedQueriesGrants
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.observability import AlertTopicNames, FunctionAlarms, OperatorRole
-from constructs_lib.orchestration import ClusterEnder, Notifier, RunBackstop, RunRecorder, RunTableNames
+from constructs_lib.orchestration import ClusterEnder, Notifier, RunBackstop, RunRecorder, RunTableNames, ServerlessBackstop
 from constructs_lib.orchestration.pipeline import PipelineGrants
 from constructs_lib.orchestration.run_functions import CLUSTER_ENDER, NOTIFIER, RECORDER
 from constructs_lib.permissions import allow
@@ -25,6 +25,7 @@ from lakehouse.environments.environment import Environment
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
 from lakehouse.rows import PARTITION
 from lakehouse.saved_queries import SavedQuery
+from stacks.compute_stack import APPLICATION, compute_parameter
 from stacks.platform_stack import PlatformStack
 from stacks.warehouse_stack import warehouse_reference
 
@@ -88,6 +89,8 @@ class OperationsStack(PlatformStack):
                 removal_policy=self.removal_policy,
             )
         RunBackstop(self, "Backstop", names=names, functions=list(functions.values()))
+        application_id = compute_parameter(self, names, APPLICATION)
+        ServerlessBackstop(self, "ServerlessBackstop", names=names, application_id=application_id, notifier=notifier)
         FunctionAlarms(
             self,
             "Alarms",

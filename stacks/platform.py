@@ -87,6 +87,8 @@ def build(scope: Construct, *, environment: Environment, project: Project, allow
             stack.add_stack_dependency(catalogs[domain])
     for tier in (*sources, compute, *warehouses):
         tier.add_stack_dependency(network)
+    # Failed job runs are told of by the application's id.
+    operations.add_stack_dependency(compute)
     for warehouse in warehouses:
         # External schemas show databases of the catalog; the operator's role and loads are let in by what the warehouse tells of itself.
         for catalog in catalogs.values():

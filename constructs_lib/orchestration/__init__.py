@@ -7,6 +7,7 @@ from constructs_lib.orchestration.rows_step import RowsStep
 from constructs_lib.orchestration.run_backstop import RunBackstop
 from constructs_lib.orchestration.run_functions import ClusterEnder, Notifier, RunRecorder
 from constructs_lib.orchestration.run_tables import RunTableNames, RunTables
+from constructs_lib.orchestration.serverless_backstop import ServerlessBackstop
 from constructs_lib.orchestration.steps import GlueStep, MachineStep, Permission, StepPlace
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "RunRecorder",
     "RunTableNames",
     "RunTables",
+    "ServerlessBackstop",
     "StepPlace",
 ]

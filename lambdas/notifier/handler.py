@@ -1,7 +1,8 @@
-"""Tells people of runs that failed or ran out of time: one message a run, with the reason and the next command; and of executions that are no run.
+"""Tells people of runs that failed or ran out of time: one message a run, with the reason and the next command; of executions that are no run, and
+of job runs that are no pipeline's.
 
 Asked by Step Functions (`{"pipeline", "run_id"}`) and, as a second way, by a rule on 'Step Functions Execution Status Change' (FAILED, TIMED_OUT,
-ABORTED of the platform's machines). It fails, to be asked again, while the run is not recorded as ended: keep Lambda's two asynchronous retries on,
+ABORTED of the platform's machines); and by a rule on 'EMR Serverless Job Run State Change' (FAILED). It fails, to be asked again, while the run is not recorded as ended: keep Lambda's two asynchronous retries on,
 and retry the task in the machine (interval 30 s or more, twice: another sender holds the task for a minute).
 
 Environment: LAKEHOUSE_ENV, LAKEHOUSE_PROJECT, AUDIT_TABLE, CRITICAL_TOPIC_ARN.

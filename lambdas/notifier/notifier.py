@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from lakehouse.audit import AuditTrail, UnknownRunError
 from lakehouse.errors import TerminalError, TransientError
+from lambdas.notifier.job_run import FailedJobRun, notice_of_job_run
 from lambdas.notifier.message import Notice, notice_of
 from lambdas.notifier.stray import StrayExecution, notice_of_stray
 
@@ -24,12 +25,18 @@ class Wish:
     run_id: str
 
 
-def request_of(event: Mapping[str, Any]) -> Wish | StrayExecution:
-    """Read the payload of a state machine, or EventBridge's event of an execution that ended.
+Request = Wish | StrayExecution | FailedJobRun
+"""What people may be told of."""
+
+
+def request_of(event: Mapping[str, Any]) -> Request:
+    """Read the payload of a state machine, or EventBridge's event of an execution that ended or of a job run that failed.
 
     Raises:
-        TerminalError: It is neither.
+        TerminalError: It is none of them.
     """
+    if event.get("source") == "aws.emr-serverless":
+        return FailedJobRun.from_detail(event["detail"])
     document: object = event
     if event.get("source") == "aws.states":
         try:
@@ -62,12 +69,12 @@ class Notifier:
         self._project = project
         self._env = env
 
-    def notify(self, request: Wish | StrayExecution) -> bool:
-        """Publish one message of a run whose execution failed, or of an execution that is no run.
+    def notify(self, request: Request) -> bool:
+        """Publish one message of a run whose execution failed, of an execution that is no run, or of a job run that is no pipeline's.
 
         Only executions that failed ask: if the audit says that the run ended well, its execution failed afterwards, and people are told so.
-        A message of a run is published twice only if this function dies between publishing and noting it: better twice than never. That of an
-        execution without a run is published as often as its event comes, which is once unless EventBridge repeats it.
+        A message of a run is published twice only if this function dies between publishing and noting it: better twice than never. Those of
+        executions without a run and of job runs are published as often as their event comes, which is once unless EventBridge repeats it.
 
         Returns:
             Whether a message was published now.
@@ -80,6 +87,11 @@ class Notifier:
                 notice = notice_of_stray(request, project=self._project, env=self._env)
                 self._publish(notice, {"execution": request.arn, "status": request.status, "severity": "critical"})
                 log.info("people were told of an execution without a run", extra={"execution": request.arn})
+                return True
+            case FailedJobRun():
+                notice = notice_of_job_run(request, project=self._project, env=self._env)
+                self._publish(notice, {"job_run": request.job_run_id, "status": "FAILED", "severity": "critical"})
+                log.info("people were told of a job run without a pipeline", extra={"job_run": request.job_run_id})
                 return True
             case Wish():
                 return self._notify_of_run(request)

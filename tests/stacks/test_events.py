@@ -98,3 +98,35 @@ def test_somebody_hears_of_every_dead_letter(assembly: Assembly) -> None:
     assert dead
     # A gauge: summing its samples would count a message several times.
     assert watched == dict.fromkeys(dead, (1, "GreaterThanOrEqualToThreshold", "Maximum"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, True),
+        ({"createdBy": "arn:<AWS::Partition>:iam::<AWS::AccountId>:user/ana"}, True),
+        ({"createdBy": "arn:<AWS::Partition>:sts::<AWS::AccountId>:assumed-role/lakehouse-prod-orders-machine/x"}, False),
+        ({"state": "CANCELLED"}, False),
+        ({"state": "SUCCESS"}, False),
+        ({"applicationId": "another"}, False),
+    ],
+)
+def test_a_job_run_of_emr_serverless_that_failed_is_told_if_no_pipeline_started_it(
+    prod: Assembly, change: dict[str, str], told: bool
+) -> None:
+    (rule,) = [one for one in prod.properties("AWS::Events::Rule", "operations") if flat(one["Name"]).endswith("serverless-backstop")]
+    pattern = plain(rule["EventPattern"])
+    (application,) = pattern["detail"]["applicationId"]
+    detail = {
+        "applicationId": application,
+        "jobRunId": "00job",
+        "state": "FAILED",
+        "previousState": "RUNNING",
+        "createdBy": "arn:<AWS::Partition>:sts::<AWS::AccountId>:assumed-role/Analyst/ana",
+    }
+    event = {"source": "aws.emr-serverless", "detail-type": "EMR Serverless Job Run State Change", "detail": {**detail, **change}}
+    assert EventPattern.load(json.dumps(pattern)).matches_event(event) is told  # type: ignore[arg-type]
+    (target,) = rule["Targets"]
+    assert flat(target["Arn"]).endswith("-notifier")
+    permissions = [flat(one["SourceArn"]) for one in prod.properties("AWS::Lambda::Permission", "operations")]
+    assert sum(arn.endswith("rule/lakehouse-prod-serverless-backstop") for arn in permissions) == 1

@@ -165,7 +165,7 @@ def test_every_tier_waits_for_the_foundation_and_pipelines_for_their_tables(else
         "compute": {"network"},
         "sources": {"network"},
         "warehouse": {"network", *CATALOGS},
-        "operations": {"warehouse"},
+        "operations": {"compute", "warehouse"},
         "pipelines-shop": {"catalog-shop", "sources", "warehouse"},
         "pipelines-tpch": {"catalog-tpch"},
     }

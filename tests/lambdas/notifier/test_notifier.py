@@ -192,3 +192,22 @@ def test_people_are_told_of_an_execution_whose_input_names_no_run(world: World, 
     for text in ("lake-orders:by-hand", "States.Runtime: The JSONPath '$.run_id' could not be found", "docs/operating.md"):
         assert text in message["Message"]
     assert len(message["Message"]) < 3000
+
+
+@pytest.mark.parametrize(("name", "called"), [("backfill", "backfill"), ("", "00job")])
+def test_people_are_told_of_a_job_run_that_no_pipeline_started(world: World, sns: Sns, name: str, called: str) -> None:
+    detail = {
+        "jobRunId": "00job",
+        "jobRunName": name,
+        "applicationId": "00app",
+        "state": "FAILED",
+        "previousState": "RUNNING",
+        "createdBy": "arn:aws:sts::123456789012:assumed-role/Analyst/ana",
+        "releaseLabel": "emr-spark-8.0.0",
+    }
+    assert _notifier(world, sns).notify(request_of({"source": "aws.emr-serverless", "detail": detail}))
+    (message,) = sns.published
+    assert message["Subject"] == f"[lakehouse/prod] job run {called} failed: no pipeline"
+    for text in ("Analyst/ana", "RUNNING before it failed", "get-job-run --application-id 00app --job-run-id 00job"):
+        assert text in message["Message"]
+    assert message["MessageAttributes"]["job_run"]["StringValue"] == "00job"
