@@ -80,3 +80,9 @@ def test_what_follows_them_runs_once_when_the_last_has_ended(clean: Runs) -> Non
     (gold,) = [run for run in clean if run.pipeline == "daily_revenue"]
     assert gold.trigger == "after"
     assert gold.started_at > max(run.ended_at or "" for run in clean if run.pipeline != "daily_revenue")
+
+
+def test_the_state_of_every_service_could_be_kept(checkout: Checkout, clean: Runs) -> None:
+    log = (checkout.root / ".lake" / "logs" / "server.log").read_text(encoding="utf-8")
+    assert "Running on https" in log
+    assert [line for line in log.splitlines() if "failed to save" in line] == []

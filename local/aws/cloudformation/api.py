@@ -13,7 +13,8 @@ from botocore.config import Config
 from local.aws import guard, seam
 from local.aws.cloudformation import acting
 
-_ONE_TRY = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60)
+_ONE_TRY = Config(retries={"total_max_attempts": 1}, connect_timeout=60, read_timeout=60)
+"""The handshake of TLS counts as connecting, and waits while the server is busy with the templates of four stacks at once."""
 
 _responses = seam.module("core.responses")
 _session = Session()

@@ -35,6 +35,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -368,8 +369,21 @@ class ModelledType:
             for step in inner:
                 value = _pick(value, step)
             if value is not None:
-                found[pointer.replace("/", ".")] = value
+                found[pointer.replace("/", ".")] = _plain(value)
         return found | (self.attributes(physical_id, read) if self.attributes else {})
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON: times of boto3 are text in stacks, which are kept as JSON."""
+    match value:
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {name: _plain(inner) for name, inner in value.items()}
+        case list():
+            return [_plain(inner) for inner in value]
+        case _:
+            return value
 
 
 def add(modelled: ModelledType) -> None:

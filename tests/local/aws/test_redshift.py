@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -282,11 +283,13 @@ def test_namespace_and_workgroup_come_from_a_stack(local_aws: LocalAws) -> None:
         "Arn": {"Value": {"Fn::GetAtt": ["Workgroup", "Workgroup.WorkgroupArn"]}},
         "Secret": {"Value": {"Fn::GetAtt": ["Namespace", "Namespace.AdminPasswordSecretArn"]}},
         "Host": {"Value": {"Fn::GetAtt": ["Workgroup", "Workgroup.Endpoint.Address"]}},
+        "Since": {"Value": {"Fn::GetAtt": ["Namespace", "Namespace.CreationDate"]}},
     }
     made = local_aws.stack(resources, name=name, template={"Outputs": outputs})
     assert made["StackStatus"] == "CREATE_COMPLETE", made["Failures"]
     told = {output["OutputKey"]: output["OutputValue"] for output in made["Outputs"]}
     assert told["Host"] == f"{name}.{ACCOUNT}.{REGION}.redshift-serverless.amazonaws.com"
+    assert datetime.fromisoformat(told["Since"]).isoformat() == told["Since"]
     group = local_aws.client("redshift-serverless").get_workgroup(workgroupName=name)["workgroup"]
     assert (group["workgroupArn"], group["maxCapacity"]) == (told["Arn"], 16)
     secret = json.loads(local_aws.client("secretsmanager").get_secret_value(SecretId=told["Secret"])["SecretString"])
