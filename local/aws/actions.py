@@ -36,12 +36,16 @@ class Named:
 Namer = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Named]
 """Names a request from (method, path, headers, body, query)."""
 
+Parted = Callable[[str, Mapping[str, Any]], str]
+"""Operation that a request, told by (method, query), asks for part by part; empty if it does not."""
+
 KeysOf = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 """Condition keys of a request from (IAM action, members of its input)."""
 
 _actions = seam.module("core.iam_actions")
 _namers: dict[str, list[Namer]] = {}
 _keys: dict[str, KeysOf] = {}
+_parted: dict[str, Parted] = {}
 
 
 def name_requests_of(service: str, namer: Namer) -> None:
@@ -52,6 +56,16 @@ def name_requests_of(service: str, namer: Namer) -> None:
 def tell_condition_keys_of(service: str, keys: KeysOf) -> None:
     """Let *keys* say which condition keys the requests of a service of the json protocol carry."""
     _keys[service] = keys
+
+
+def leave_to_the_service(service: str, parted: Parted) -> None:
+    """Let a service ask for each part of these requests itself; at the front the caller's signature is checked, and no right."""
+    _parted[service] = parted
+
+
+def parted_operation(service: str, method: str, query: Mapping[str, Any]) -> str:
+    """Operation of a request whose parts its service asks for; empty for all others."""
+    return _parted[service](method, query) if service in _parted else ""
 
 
 def condition_keys(service: str, action: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +93,9 @@ def _lambda_action(method: str, path: str) -> str | None:
     return _RENAMED.get(operation, operation)
 
 
-def _extract_iam_action(service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> str:  # noqa: PLR0917 - MiniStack's signature
+def _extract_iam_action(service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> str | None:  # noqa: PLR0917 - MiniStack's signature
+    if parted_operation(service, method, query):
+        return None
     named = _named(service, method, path, headers, body, query)
     if named.action:
         return named.action
@@ -87,7 +103,7 @@ def _extract_iam_action(service: str, method: str, path: str, headers: dict[str,
     if action:
         return str(action)
     if service == "ses":  # MiniStack authorises SES v2 itself, after this
-        return action  # type: ignore[return-value]
+        return None
     return f"{_actions.SERVICE_TO_IAM_NAMESPACE.get(service) or service}:{UNNAMED}"
 
 

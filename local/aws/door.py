@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.aws import guard, seam
+from local.aws import actions, guard, seam
 
 Response = tuple[int, dict[str, str], Any]
 """What a MiniStack service answers: status, headers, body."""
@@ -24,7 +24,7 @@ class Request:
 
     Attributes:
         service: MiniStack's name of the service, such as `states`.
-        action: IAM action, such as `states:StartExecution`; empty if it has none.
+        action: IAM action, such as `states:StartExecution`; empty if it has none, or one for each of its parts.
         operation: Name of the API operation, the action without its prefix.
         method: HTTP method.
         path: HTTP path.
@@ -161,8 +161,8 @@ def wrap(service: str, handler: Handler) -> Handler:
         params = _app._routing_params(method, path, headers, body, query)
         action = _actions.extract_iam_action(service, method, path, headers, body, params) or ""
         request = Request(
-            service=service, action=action, operation=action.partition(":")[2], method=method, path=path,
-            headers=headers, body=body, query=query, key=key,
+            service=service, action=action, operation=action.partition(":")[2] or actions.parted_operation(service, method, query),
+            method=method, path=path, headers=headers, body=body, query=query, key=key,
         )  # fmt: skip
         if _dry.get():
             denials = guard.denials.get()

@@ -30,6 +30,7 @@ from local.aws import (
     network_services,
     networks,
     object_keys,
+    object_rights,
     pass_role,
     queue_addresses,
     schedules,
@@ -54,7 +55,7 @@ from local.aws.cloudformation import (
 from local.aws.engine_adapters import ENGINE_ADAPTERS
 
 ADAPTERS = (
-    guard, actions, supported, pass_role, catalog_rights, acting, conditions, completions, custom_resources, modelled, glue_types, alarm_types, athena_types, emr_serverless_types, network_services, networks, network_types, key_use, key_grants, log_keys, message_keys, object_keys, secrets, table_keys, leading_keys,
+    guard, actions, supported, pass_role, catalog_rights, acting, conditions, completions, custom_resources, modelled, glue_types, alarm_types, athena_types, emr_serverless_types, network_services, networks, network_types, key_use, key_grants, log_keys, message_keys, object_keys, object_rights, secrets, table_keys, leading_keys,
     states, executions, keeping, machines, functions, event_versions, deliveries, schedules, event_sources, queue_addresses, metrics, alarms, *ENGINE_ADAPTERS, door, faults,
 )  # fmt: skip
 """Modules of the adapter, in the order in which they register: the door wraps what the others have put in place, and

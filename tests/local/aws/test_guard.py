@@ -125,13 +125,52 @@ def test_what_attached_policies_grant_counts_as_granted(local_aws: LocalAws) -> 
     assert {grant.action for grant in permissions.granted(iam, prefix)} == {"s3:ListAllMyBuckets", "sqs:ListQueues"}
 
 
-def test_a_deletion_of_many_objects_is_refused_as_a_whole(local_aws: LocalAws) -> None:
+def test_many_objects_are_deleted_by_the_right_to_each(local_aws: LocalAws) -> None:
     s3, bucket = local_aws.client("s3"), local_aws.name("bucket")
     s3.create_bucket(Bucket=bucket)
-    for key in ("mine/a", "theirs/b"):
+    for key in ("mine/a", "mine/ü & b", "theirs/b"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"x")
-    client = local_aws.caller(allow("s3:DeleteObject", f"arn:aws:s3:::{bucket}/mine/*")).client("s3")
-    with pytest.raises(ClientError, match=r"AccessDenied.*theirs/b"):
-        client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "mine/a"}, {"Key": "theirs/b"}]})
-    assert [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["mine/a", "theirs/b"]
-    assert "Errors" not in client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "mine/a"}]})
+    caller = local_aws.caller(allow("s3:DeleteObject", f"arn:aws:s3:::{bucket}/mine/*"))
+    named = [{"Key": "theirs/b"}, {"Key": "mine/a"}, {"Key": "mine/ü & b"}, {"Key": "mine/a", "VersionId": "null"}]
+    answer = caller.client("s3").delete_objects(Bucket=bucket, Delete={"Objects": named})
+    assert [deleted["Key"] for deleted in answer["Deleted"]] == ["mine/a", "mine/ü & b"]
+    assert [(error["Key"], error.get("VersionId"), error["Code"]) for error in answer["Errors"]] == [
+        ("theirs/b", None, "AccessDenied"),
+        ("mine/a", "null", "AccessDenied"),
+    ]
+    assert f'not authorized to perform: s3:DeleteObject on resource: "arn:aws:s3:::{bucket}/theirs/b"' in answer["Errors"][0]["Message"]
+    assert "s3:DeleteObjectVersion" in answer["Errors"][1]["Message"]
+    assert [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["theirs/b"]
+    quiet = caller.client("s3").delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "theirs/b"}], "Quiet": True})
+    assert [error["Key"] for error in quiet["Errors"]] == ["theirs/b"]
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        replace(caller, secret="guessed").client("s3").delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "mine/a"}]})
+    with pytest.raises(ClientError, match="MalformedXML"):
+        caller.client("s3").delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": f"mine/{number}"} for number in range(1001)]})
+
+
+def test_a_missing_object_is_hidden_from_whoever_may_not_list_its_bucket(local_aws: LocalAws) -> None:
+    s3, bucket = local_aws.client("s3"), local_aws.name("bucket")
+    s3.create_bucket(Bucket=bucket)
+    objects, listed = f"arn:aws:s3:::{bucket}/*", f"arn:aws:s3:::{bucket}"
+    reader = local_aws.caller(allow(["s3:GetObject", "s3:PutObject"], objects)).client("s3")
+    some = {**allow("s3:ListBucket", listed), "Condition": {"StringLike": {"s3:prefix": ["a/*"]}}}
+    lister_of_some = local_aws.caller(allow("s3:GetObject", objects), some).client("s3")
+    lister = local_aws.caller(allow("s3:GetObject", objects), allow("s3:ListBucket", listed)).client("s3")
+    for client in (reader, lister_of_some):
+        with pytest.raises(ClientError) as denied:
+            client.get_object(Bucket=bucket, Key="a/b")
+        assert denied.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+        assert denied.value.response["Error"]["Code"] == "AccessDenied"
+        assert f's3:ListBucket on resource: "arn:aws:s3:::{bucket}" because' in denied.value.response["Error"]["Message"]
+        with pytest.raises(ClientError, match=r"\(403\)"):
+            client.head_object(Bucket=bucket, Key="a/b")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        reader.copy_object(Bucket=bucket, Key="c", CopySource={"Bucket": bucket, "Key": "a/b"})
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        lister.get_object(Bucket=bucket, Key="a/b")
+    with pytest.raises(ClientError, match=r"\(404\)"):
+        lister.head_object(Bucket=bucket, Key="a/b")
+    reader.put_object(Bucket=bucket, Key="a/b", Body=b"1")
+    assert reader.get_object(Bucket=bucket, Key="a/b")["Body"].read() == b"1"
+    assert reader.head_object(Bucket=bucket, Key="a/b")["ContentLength"] == 1

@@ -79,12 +79,14 @@ def test_documents_are_written_under_conditions_and_told_apart(local_aws: LocalA
     assert (found.etag, found.version_id, found.content_type) == (second.etag, second.version_id, "application/json")
 
 
-def test_who_may_not_is_told_and_a_missing_object_is_missing_to_everybody_here(local_aws: LocalAws, bucket: str) -> None:
-    client = caller(local_aws, bucket, READ)
+def test_who_may_not_is_told_and_who_may_not_list_is_not_told_what_is_missing(local_aws: LocalAws, bucket: str) -> None:
+    store = ObjectStore(client=caller(local_aws, bucket, READ), bucket=bucket)
     with pytest.raises(ObjectForbidden, match="lacks a permission"):
-        ObjectStore(client=client, bucket=bucket).write("nowhere", b"1")
-    # AWS tells only those who may list the bucket; others get 403 (docs/known-differences.md).
-    assert ObjectStore(client=client, bucket=bucket).stat("nowhere") is None
+        store.write("nowhere", b"1")
+    with pytest.raises(ObjectForbidden):
+        store.stat("nowhere")
+    with pytest.raises(ObjectForbidden):
+        store.read("nowhere")
 
 
 def test_large_files_go_in_parts_are_promoted_and_come_back(local_aws: LocalAws, bucket: str, tmp_path: Path) -> None:
@@ -116,7 +118,6 @@ def test_a_folder_is_hidden_and_then_gone_for_good_by_whoever_may(local_aws: Loc
     assert delete(hider, plan_deletion(hider, bucket=bucket, folder="tmp/", which="current")) == 2
     everything = plan_deletion(hider, bucket=bucket, folder="tmp/", which="all")
     assert (everything.objects, len(everything.versions)) == (2, 5)
-    # AWS says so of each version, here the call is denied whole (docs/known-differences.md).
     with pytest.raises(VersionsRefused, match=r"S3 did not delete 5 of 5 versions .*AccessDenied"):
         delete(hider, everything)
     eraser = caller(local_aws, bucket, "s3:ListBucketVersions", "s3:DeleteObject", "s3:DeleteObjectVersion")
