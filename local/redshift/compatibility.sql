@@ -9,17 +9,48 @@ BEGIN
 END $$;
 
 -- ---- numbers --------------------------------------------------------------------------------------------------------------
+-- Every pair of types has a function of its own, as Redshift's table of return types has it: REAL with another type gives DOUBLE PRECISION.
 CREATE FUNCTION _rs.div(a smallint, b smallint) RETURNS smallint LANGUAGE sql IMMUTABLE AS 'SELECT (a / b)::smallint';
+CREATE FUNCTION _rs.div(a smallint, b int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a / b';
+CREATE FUNCTION _rs.div(a smallint, b bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT a / b';
+CREATE FUNCTION _rs.div(a int, b smallint) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a / b';
 CREATE FUNCTION _rs.div(a int, b int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a / b';
+CREATE FUNCTION _rs.div(a int, b bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT a / b';
+CREATE FUNCTION _rs.div(a bigint, b smallint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT a / b';
+CREATE FUNCTION _rs.div(a bigint, b int) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT a / b';
 CREATE FUNCTION _rs.div(a bigint, b bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT a / b';
 CREATE FUNCTION _rs.div(a real, b real) RETURNS real LANGUAGE sql IMMUTABLE AS 'SELECT a / b';
 CREATE FUNCTION _rs.div(a float8, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a / b';
+CREATE FUNCTION _rs.div(a real, b smallint) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a smallint, b real) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a float8, b smallint) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a smallint, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a real, b int) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a int, b real) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a float8, b int) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a int, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a real, b bigint) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a bigint, b real) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a float8, b bigint) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a bigint, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a real, b numeric) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a numeric, b real) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a float8, b numeric) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a numeric, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a real, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
+CREATE FUNCTION _rs.div(a float8, b real) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a::float8 / b::float8';
 CREATE FUNCTION _rs.div(a numeric, b numeric) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
   IF a IS NULL OR b IS NULL THEN RETURN NULL; END IF;
   PERFORM _rs.refuse('a division of DECIMAL values whose precision is not written in the statement',
     'Write CAST(a AS DECIMAL(p,s)) / CAST(b AS DECIMAL(p,s)), or divide as DOUBLE PRECISION');
 END $$;
+CREATE FUNCTION _rs.div(a numeric, b smallint) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT _rs.div(a::numeric, b::numeric)';
+CREATE FUNCTION _rs.div(a smallint, b numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT _rs.div(a::numeric, b::numeric)';
+CREATE FUNCTION _rs.div(a numeric, b int) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT _rs.div(a::numeric, b::numeric)';
+CREATE FUNCTION _rs.div(a int, b numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT _rs.div(a::numeric, b::numeric)';
+CREATE FUNCTION _rs.div(a numeric, b bigint) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT _rs.div(a::numeric, b::numeric)';
+CREATE FUNCTION _rs.div(a bigint, b numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT _rs.div(a::numeric, b::numeric)';
 
 -- Digits of a decimal result: whether Redshift rounds or cuts the digits beyond the scale is not documented, so only what is the same is given.
 CREATE FUNCTION _rs.scaled(x numeric, digits int, what text) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS $$
@@ -167,6 +198,27 @@ CREATE FUNCTION _rs.join(xs anyarray, separator text) RETURNS text LANGUAGE sql 
   SELECT CASE WHEN cardinality(array_remove(xs, NULL)) > 0 THEN array_to_string(array_remove(xs, NULL), separator) END $$;
 CREATE FUNCTION _rs.as_text(x anyelement) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT x::text';
 CREATE FUNCTION _rs.as_text(x text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT x';
+CREATE FUNCTION _rs.as_text(x boolean) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RAISE EXCEPTION 'cannot cast type boolean to character varying' USING ERRCODE = '42846';
+END $$;
+-- What a CAST to BOOLEAN is given, if it is no literal.
+CREATE FUNCTION _rs.as_boolean(x boolean) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT x';
+CREATE FUNCTION _rs.as_boolean(x smallint) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT x <> 0';
+CREATE FUNCTION _rs.as_boolean(x int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT x <> 0';
+CREATE FUNCTION _rs.as_boolean(x bigint) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT x <> 0';
+CREATE FUNCTION _rs.as_boolean(x text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RAISE EXCEPTION 'cannot cast type character varying to boolean' USING ERRCODE = '42846';
+END $$;
+CREATE FUNCTION _rs.as_boolean(x numeric) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  PERFORM _rs.refuse('a CAST to BOOLEAN of a DECIMAL value', 'Compare it with 0');
+END $$;
+CREATE FUNCTION _rs.as_boolean(x float8) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  PERFORM _rs.refuse('a CAST to BOOLEAN of a floating-point value', 'Compare it with 0');
+END $$;
 CREATE FUNCTION _rs.as_text(x float8) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
   IF length(regexp_replace(split_part(x::text, 'e', 1), '[-.]|^-?0\.0*', '', 'g')) > 15 THEN
@@ -317,6 +369,20 @@ BEGIN
   IF wanted IS NULL THEN RAISE EXCEPTION 'Incorrect weekday: %', day USING ERRCODE = '22023'; END IF;
   ahead := (wanted - extract(dow FROM x)::int + 6) % 7 + 1;
   RETURN x::date + ahead;
+END $$;
+-- A date that does not exist: Redshift goes on counting days, how far in other fields is not documented.
+CREATE FUNCTION _rs.to_timestamp(x text, format text) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN to_timestamp(x, format);
+EXCEPTION WHEN datetime_field_overflow THEN
+  PERFORM _rs.refuse('TO_DATE or TO_TIMESTAMP of a date that does not exist, such as the 31st of June,',
+    'Redshift counts on into the next month: give TRUE as third argument to get an error, or correct the value');
+END $$;
+CREATE FUNCTION _rs.to_date(x text, format text) RETURNS date LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN to_date(x, format);
+EXCEPTION WHEN datetime_field_overflow THEN
+  RETURN _rs.to_timestamp(x, format)::date;
 END $$;
 CREATE FUNCTION _rs.convert_timezone(source text, target text, x timestamp) RETURNS timestamp LANGUAGE plpgsql STABLE AS $$
 BEGIN

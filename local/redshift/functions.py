@@ -148,6 +148,10 @@ def _date_part(arguments: Arguments) -> exp.Expr:
     return as_type(exp.Extract(this=exp.var(part), expression=_moment(arguments[1])), "float8")
 
 
+def _year(arguments: Arguments) -> exp.Expr:
+    return as_type(exp.Extract(this=exp.var("year"), expression=_moment(arguments[0])), "int")
+
+
 def _moment(argument: exp.Expr) -> exp.Expr:
     return as_type(argument, "timestamp") if isinstance(argument, exp.Literal) else argument
 
@@ -196,13 +200,17 @@ _PLAIN_FORMAT = re.compile(
 def _formatted(name: str, *, value: str) -> Build:
     def build(arguments: Arguments) -> exp.Expr:
         given = arguments[1]
+        is_strict = arguments[2] if len(arguments) == 3 else exp.false()
+        if not isinstance(is_strict, exp.Boolean):
+            raise RefusedError(f"{name.upper()} with a third argument that is not TRUE or FALSE", instead="Write TRUE or FALSE")
         if not isinstance(given, exp.Literal) or not given.is_string or _PLAIN_FORMAT.sub("", given.name):
             raise RefusedError(
                 f"{name.upper()} with the format {given.name or given.sql()!r}",
                 instead="Served are YYYY MM DD HH24 HH12 MI SS MS US Q MON MONTH DY DAY AM PM and signs between them",
             )
         fitting = re.sub(r"T(?=HH24)", '"T"', given.name)
-        return call(name, as_type(arguments[0], value) if value else arguments[0], text(fitting))
+        called = name if value or is_strict.this else f"_rs.{name}"
+        return call(called, as_type(arguments[0], value) if value else arguments[0], text(fitting))
 
     return build
 
@@ -270,6 +278,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "ratio_to_report": _f(_native("ratio_to_report"), 1),
     "row_number": _f(_native("row_number"), 0),
     # conditions
+    "grouping": _f(_native("grouping"), 1),
     "coalesce": _f(_coalesce, 1, -1),
     "decode": _f(_decode, 3, -1),
     "greatest": _f(_native("greatest"), 1, -1),
@@ -281,6 +290,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "add_months": _f(_own("add_months"), 2),
     "convert_timezone": _f(_convert_timezone, 2, 3),
     "date_part": _f(_date_part, 2),
+    "date_part_year": _f(_year, 1),
     "date_trunc": _f(_dated("date_trunc", {n: p for n, p in DATE_PARTS.items() if p in TRUNCATED}, of="DATE_TRUNC"), 2),
     "dateadd": _f(_dated("dateadd", DATE_PARTS, of="DATEADD"), 3),
     "date_add": _f(_dated("dateadd", DATE_PARTS, of="DATE_ADD"), 3),
@@ -291,8 +301,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "months_between": _f(_own("months_between"), 2),
     "next_day": _f(_own("next_day"), 2),
     "to_char": _f(_formatted("to_char", value="timestamp"), 2),
-    "to_date": _f(_formatted("to_date", value=""), 2),
-    "to_timestamp": _f(_formatted("to_timestamp", value=""), 2),
+    "to_date": _f(_formatted("to_date", value=""), 2, 3),
+    "to_timestamp": _f(_formatted("to_timestamp", value=""), 2, 3),
     # numbers
     "abs": _f(_native("abs"), 1),
     "ceil": _f(_own("ceil"), 1),

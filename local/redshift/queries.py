@@ -27,6 +27,7 @@ SYSTEM_VIEWS = frozenset({
 _SYSTEM_PREFIXES = ("pg_", "stl_", "stv_", "svl_", "svv_", "sys_", "svcs_")
 _SYSTEM_SCHEMAS = frozenset({"_rs", "pg_catalog", "pg_toast", "pg_temp", "information_schema", "pg_internal", "pg_automv"})
 _HIDDEN_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+_CONDITIONS = (exp.Where, exp.Having, exp.Join, exp.If, exp.Qualify)
 _WRITING = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 
 
@@ -66,6 +67,11 @@ def translate_tree(tree: exp.Expr, context: Context) -> exp.Expr:
         return _Translation(context).rewrite(tree)
     except RecursionError as error:
         raise SqlError("Statement is too complex: its expressions are nested too deeply") from error
+
+
+def aliases(sql: str) -> frozenset[str]:
+    """Names that a statement gives to what it selects, in lower case."""
+    return frozenset(folded(node.alias) for node in parse(sql).find_all(exp.Alias))
 
 
 def render(tree: exp.Expr) -> str:
@@ -242,6 +248,21 @@ class _Translation:
     def is_(self, node: exp.Is) -> exp.Expr:
         if not isinstance(node.expression, exp.Null | exp.Boolean):
             raise RefusedError(f"IS {node.expression.sql()}", instead="Served are IS NULL, IS TRUE and IS FALSE")
+        if isinstance(node.expression, exp.Boolean) and not isinstance(node.find_ancestor(*_CONDITIONS, exp.Select), _CONDITIONS):
+            raise SqlError(
+                "IS TRUE and IS FALSE are for conditions, such as those of WHERE and CASE: compare with = TRUE in the SELECT list"
+            )
+        return node
+
+    def with_(self, node: exp.With) -> exp.Expr:
+        for common in node.expressions if node.args.get("recursive") else ():
+            name = common.alias.lower()
+            if not any(table.name.lower() == name and not table.db for table in common.this.find_all(exp.Table)):
+                continue
+            if not common.args["alias"].columns:
+                raise SqlError(f"syntax error: the recursive common table expression {name} needs a list of columns: {name} (column, ...)")
+            if not isinstance(common.this, exp.Union) or common.this.args.get("distinct"):
+                raise SqlError(f"syntax error: the recursive common table expression {name} needs UNION ALL between its two parts")
         return node
 
     def matches(self, node: exp.RegexpLike) -> exp.Expr:
@@ -371,6 +392,7 @@ _HANDLERS: Mapping[type[exp.Expr], Callable[[_Translation, Any], exp.Expr]] = {
     exp.Select: _Translation.select,
     **dict.fromkeys((exp.Union, exp.Intersect, exp.Except), _Translation.set_operation),
     exp.Join: _Translation.join,
+    exp.With: _Translation.with_,
     exp.Limit: _Translation.limit,
     **dict.fromkeys((exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between), _Translation.comparison),
     exp.In: _Translation.membership,

@@ -14,7 +14,7 @@ import psycopg
 
 from local.redshift.errors import RefusedError, SqlError
 from local.redshift.lake import postgres_type
-from local.redshift.queries import Context
+from local.redshift.queries import Context, aliases
 from local.redshift.statements import Plan, plan
 from local.redshift.tables import quoted
 
@@ -136,7 +136,7 @@ class Session:
             self._note(sql, kind, "canceled", began, query_id, message="Query cancelled on user's request")
             raise
         except psycopg.Error as error:
-            told = told_error(error)
+            told = _told_alias(error, sql) or told_error(error)
             self._note(sql, kind, "failed", began, query_id, message=str(told))
             raise told from error
         except SqlError as error:
@@ -260,6 +260,17 @@ class Session:
                     message, sql[:4000],
                 ),
             )  # fmt: skip
+
+
+def _told_alias(error: psycopg.Error, sql: str) -> SqlError | None:
+    """The refusal of a query that names an alias beside which it stands: Redshift lets later expressions of a SELECT list name it."""
+    found = re.match(r'column "([^"]+)" does not exist', error.diag.message_primary or "")
+    if found is None or not isinstance(error, psycopg.errors.UndefinedColumn):
+        return None
+    with contextlib.suppress(SqlError):
+        if found[1] in aliases(sql):
+            return RefusedError(f"the alias {found[1]} in the query that gives it", instead="Give it in a subquery, and name it outside")
+    return None
 
 
 def told_error(error: psycopg.Error) -> SqlError:

@@ -16,9 +16,10 @@ _NO_TEXT = (
 )  # fmt: skip
 _INTEGERS = {exp.DataType.Type.SMALLINT: "smallint", exp.DataType.Type.INT: "int", exp.DataType.Type.BIGINT: "bigint"}
 _PLAIN_TYPES = {
-    exp.DataType.Type.BOOLEAN: "boolean", exp.DataType.Type.DATE: "date", exp.DataType.Type.DOUBLE: "float8",
+    exp.DataType.Type.DATE: "date", exp.DataType.Type.DOUBLE: "float8",
     exp.DataType.Type.FLOAT: "float4", exp.DataType.Type.TIMESTAMP: "timestamp", exp.DataType.Type.TIMESTAMPTZ: "timestamptz",
 }  # fmt: skip
+_BOOLEANS = frozenset({"true", "t", "yes", "y", "1", "false", "f", "no", "n", "0"})
 _POSTGRES_WORDS = frozenset({"now", "today", "tomorrow", "yesterday", "epoch", "infinity", "-infinity", "allballs"})
 _WITHOUT_WORDS = frozenset({exp.DataType.Type.DATE, exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPTZ})
 TYPES = (
@@ -71,7 +72,10 @@ def cast(node: exp.Cast) -> exp.Expr:
         as_text = as_type(value, "text") if isinstance(value, exp.Literal) else call("_rs.as_text", value)
         return call("_rs.cut", as_text, functions.number(sizes[0])) if sizes else call("_rs.short", as_text)
     if kind in {types.CHAR, types.NCHAR}:
-        return as_type(call("_rs.single_bytes", as_type(value, "text")), f"char({sizes[0] if sizes else 1})")
+        as_text = as_type(value, "text") if isinstance(value, exp.Literal | exp.Null) else call("_rs.as_text", value)
+        return as_type(call("_rs.single_bytes", as_text), f"char({sizes[0] if sizes else 1})")
+    if kind == types.BOOLEAN and not sizes:
+        return _as_boolean(value)
     if kind == types.DECIMAL:
         precision, scale = (*sizes, 18, 0)[:2] if not sizes else (sizes[0], sizes[1] if len(sizes) > 1 else 0)
         return as_type(value, f"numeric({precision},{scale})")
@@ -80,6 +84,17 @@ def cast(node: exp.Cast) -> exp.Expr:
     if kind in _PLAIN_TYPES and not sizes:
         return as_type(value, _PLAIN_TYPES[kind])
     raise RefusedError(f"the type {node.to.sql(dialect='redshift')}", instead=f"Served are {', '.join(TYPES)}")
+
+
+def _as_boolean(value: exp.Expr) -> exp.Expr:
+    """A cast to BOOLEAN: of text only literals, of those only the documented ones."""
+    if isinstance(value, exp.Null | exp.Boolean):
+        return as_type(value, "boolean")
+    if not isinstance(value, exp.Literal):
+        return call("_rs.as_boolean", value)
+    if value.is_string and value.name.strip().lower() not in _BOOLEANS:
+        raise SqlError(f'invalid input syntax for type boolean: "{value.name}"')
+    return as_type(value, "boolean")
 
 
 def listagg(node: exp.Anonymous, order: exp.Expr | None) -> exp.Expr:
