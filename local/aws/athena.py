@@ -175,7 +175,8 @@ def _accept(data: Mapping[str, Any]) -> dict[str, Any]:
     query_id = str(uuid.uuid4())
     resolved = athena_prepared.resolve(sql, workgroup=name)
     kind, first = kind_of(resolved), first_word(resolved)
-    suffix = "" if first in WRITES | {"UNLOAD", "CREATE"} else ".csv" if kind == "DML" else ".txt"
+    has_no_rows = first in WRITES | {"UNLOAD"} or (first, kind) == ("CREATE", "DML")
+    suffix = "" if has_no_rows else ".csv" if kind == "DML" else ".txt"
     record: dict[str, Any] = {
         "QueryExecutionId": query_id,
         "Query": sql,

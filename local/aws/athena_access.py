@@ -72,6 +72,15 @@ class Caller:
         for database in sorted(listed):
             self._ask_glue("GetTables", {"DatabaseName": database})
 
+    def ask_glue(self, asked: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Ask for operations of Glue.
+
+        Raises:
+            AccessRefusedError: One of them is refused.
+        """
+        for operation, body in asked:
+            self._ask_glue(operation, body)
+
     def ask_partitions(self, name: TableName, *, write: bool) -> None:
         """Ask for the partitions of a table that keeps them in the catalog.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from local.aws import athena_files, athena_metrics, athena_prepared, athena_results, athena_reuse, athena_shows, seam
+from local.aws import athena_changes, athena_files, athena_metrics, athena_prepared, athena_results, athena_reuse, athena_shows, seam
 from local.aws.athena_access import AccessRefusedError, Caller
 from local.aws.athena_outputs import Execute, Files, TableAs, iceberg_sql, prepared
 from local.aws.athena_sql import StatementError, TableName, first_word, quoted
@@ -99,9 +99,17 @@ class Execution:
             return
         statement = look_at(sql, database=database)
         self._caller.ask_catalog(statement)
+        if statement.defines:
+            self._caller.ask_glue(athena_changes.rights(statement.defines))
         self._set(RUNNING)
         statement = self._complete(statement, database)
         if self._reuse():
+            return
+        if statement.defines:
+            athena_changes.define(
+                statement.defines, caller=self._caller, call=_glue_call, run=lambda sql, session: self._defined(sql, database, session)
+            )
+            self._write(Statement(sql="", kind="DDL"), [])
             return
         self._caller.ask_data(statement.reads)
         if statement.writes:
@@ -286,6 +294,12 @@ class Execution:
                 {"DatabaseName": made.table.database, "TableName": made.table.table, "PartitionInputList": inputs},
             )
         self._manifest(written)
+
+    def _defined(self, sql: str, database: str, session: Mapping[str, str]) -> None:
+        try:
+            self._watch(self._send(sql, database, session))
+        except TrinoError as error:
+            raise _one_line_up(error) from error
 
     def _drop(self, statement: Statement, name: TableName, database: str) -> None:
         table = _glue._tables.get(f"{name.database}/{name.table}")

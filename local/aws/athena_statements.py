@@ -12,7 +12,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
-from local.aws import athena_outputs
+from local.aws import athena_definitions, athena_outputs
+from local.aws.athena_definitions import CreateView, Definition
 from local.aws.athena_outputs import Files, TableAs
 from local.aws.athena_sql import CATALOG, StatementError, TableName, first_word, quoted, table_name, tokens_of, without_comments
 
@@ -25,21 +26,27 @@ WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 LOOKS = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN"})
 """First words of statements that look at the catalog or at a plan."""
 
-OUTPUTS = frozenset({"UNLOAD", "CREATE", "DROP"})
-"""First words of statements that write files or make and remove tables."""
+OUTPUTS = frozenset({"UNLOAD", "CREATE", "DROP", "ALTER"})
+"""First words of statements that write files or define and remove tables, views and databases."""
 
 PREPARED = frozenset({"PREPARE", "EXECUTE", "DEALLOCATE"})
 """First words of statements about kept statements; they are resolved before a statement is looked at."""
 
 NOT_SERVED = frozenset(
     {
-        "ALTER", "MSCK", "VACUUM", "OPTIMIZE", "ANALYZE", "CALL", "COMMENT", "GRANT", "REVOKE", "DENY", "SET", "RESET", "USE", "REFRESH",
+        "MSCK", "VACUUM", "OPTIMIZE", "ANALYZE", "CALL", "COMMENT", "GRANT", "REVOKE", "DENY", "SET", "RESET", "USE", "REFRESH",
         "TRUNCATE", "START", "COMMIT", "ROLLBACK",
     }
 )  # fmt: skip
 """First words of statements that Athena or Trino know and that are refused here."""
 
-SERVED = ", ".join(sorted((READS | WRITES | LOOKS | PREPARED) - {"DESC"} | {"UNLOAD", "CREATE TABLE AS", "DROP TABLE"}))
+SERVED = ", ".join(
+    sorted(
+        (READS | WRITES | LOOKS | PREPARED) - {"DESC"}
+        | {"UNLOAD", "ALTER TABLE"}
+        | {f"{verb} {what}" for verb in ("CREATE", "DROP") for what in ("DATABASE", "TABLE", "VIEW")}
+    )
+)
 
 DESCRIBED = ("col_name", "data_type", "comment")
 """Columns of DESCRIBE."""
@@ -55,7 +62,7 @@ INFORMATION_SCHEMA = "information_schema"
 _EXPLAIN = re.compile(r"EXPLAIN\b\s*(?P<analyze>ANALYZE\b\s*(?:VERBOSE\b\s*)?)?(?:\(\s*(?:TYPE|FORMAT)\b[^()]*\)\s*)?", re.IGNORECASE)
 _WORD = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|[\w$]+|\S""")
 _TRINO_SCHEMAS = frozenset({"information_schema", "system"})
-_SHOWS = {"TABLES", "DATABASES", "SCHEMAS", "COLUMNS", "CREATE"}
+_SHOWS = {"TABLES", "DATABASES", "SCHEMAS", "COLUMNS", "CREATE", "VIEWS"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,7 @@ class Statement:
         makes: Table that it makes, for CREATE TABLE AS.
         drops: Table that it removes.
         if_exists: Whether a table to remove may be missing.
+        defines: View, table or database that it defines, changes or removes otherwise.
     """
 
     sql: str
@@ -95,13 +103,15 @@ class Statement:
     makes: TableAs | None = None
     drops: TableName | None = None
     if_exists: bool = False
+    defines: Definition | None = None
 
 
 def kind_of(sql: str) -> str:
     """Athena's StatementType of a statement, told before it is looked at."""
     first = first_word(sql)
     if first == "CREATE":
-        return "DML" if re.search(r"\bAS\b", without_comments(sql), re.IGNORECASE) else "DDL"
+        plain = without_comments(sql)
+        return "DML" if re.match(r"CREATE\s+TABLE\b", plain, re.IGNORECASE) and re.search(r"\bAS\b", plain, re.IGNORECASE) else "DDL"
     if first in READS | WRITES | {"UNLOAD", "EXECUTE"}:
         return "DML"
     return "UTILITY" if first in LOOKS else "DDL"
@@ -167,10 +177,13 @@ def look_at(sql: str, *, database: str) -> Statement:
 
 
 def _output(text: str, first: str, database: str) -> Statement:
+    defines = athena_definitions.definition(text, database=database) if first != "UNLOAD" else None
+    if defines is not None:
+        return _definition(text, defines, database)
     if first == "DROP":
         words = _WORD.findall(without_comments(text))
         if len(words) < 3 or words[1].upper() != "TABLE":
-            raise StatementError("NOT_SUPPORTED: of DROP the laptop platform runs DROP TABLE [IF EXISTS] in Athena")
+            raise StatementError("NOT_SUPPORTED: of DROP the laptop platform runs DROP TABLE, DROP VIEW and DROP DATABASE in Athena")
         if_exists = [word.upper() for word in words[2:4]] == ["IF", "EXISTS"]
         name = _table(_dotted(words[4 if if_exists else 2 :]), database)
         return Statement(sql=text, kind="DDL", drops=name, if_exists=if_exists)
@@ -179,6 +192,16 @@ def _output(text: str, first: str, database: str) -> Statement:
         return Statement(**_reading(files.query, database), sql=text, kind="DML", files=files)  # type: ignore[arg-type]
     made = athena_outputs.table_as(text, database=database)
     return Statement(**_reading(made.query, database), sql=text, kind="DML", makes=made)  # type: ignore[arg-type]
+
+
+def _definition(text: str, defines: Definition, database: str) -> Statement:
+    """A definition; of a view, whose query is not run, only the catalog is asked for what it reads."""
+    reads = frozenset[TableName]()
+    if isinstance(defines, CreateView):
+        if first_word(defines.query) not in READS:
+            raise StatementError(f"SYNTAX_ERROR: line 1:1: a query is expected, not {first_word(defines.query) or 'nothing'}")
+        reads = _dml(defines.query, first_word(defines.query), database).reads
+    return Statement(sql=text, kind="DDL", reads=reads, defines=defines)
 
 
 def _reading(query: str, database: str) -> dict[str, object]:
@@ -251,6 +274,13 @@ def _look(text: str, words: list[str], database: str) -> Statement:
         where = _plain(words[3]) if named else database
         only = _pattern(words[4 if named else 2 :], what=second, simple=True)
         return Statement(sql=f'SHOW TABLES FROM "{where}"', kind="UTILITY", lists_tables_of=frozenset({where.lower()}), only=only)
+    if second == "VIEWS":
+        named = len(words) > 3 and words[2].upper() in {"IN", "FROM"}
+        where = (_plain(words[3]) if named else database).lower()
+        only = _pattern(words[4 if named else 2 :], what=second, simple=True)
+        listed = where.replace("'", "''")
+        sql = f"SELECT table_name AS views FROM information_schema.views WHERE table_schema = '{listed}' ORDER BY 1"  # noqa: S608 - quoted above
+        return Statement(sql=sql, kind="UTILITY", lists_tables_of=frozenset({where}), only=only)
     if second == "COLUMNS":
         if len(words) < 4 or words[2].upper() not in {"IN", "FROM"}:
             raise StatementError("SYNTAX_ERROR: SHOW COLUMNS is followed by IN or FROM and the name of a table")

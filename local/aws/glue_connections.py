@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from local.aws import guard, seam, spark_runs
+from local.aws import glue_versions, guard, seam, spark_runs
 from local.aws.cloudformation import modelled
 from local.aws.cloudformation.modelled import ModelledType
 from local.aws.modelled_service import Answer, Call, ModelledService, Operation, ServiceError, serve
@@ -37,7 +37,7 @@ class JoinError(Exception):
 
 
 def register() -> None:
-    """Serve connections and their CloudFormation type."""
+    """Serve connections and their CloudFormation type, and what else of Glue is served from its model: versions of tables."""
     serve(
         ModelledService(
             name="glue",
@@ -47,6 +47,7 @@ def register() -> None:
                 "GetConnection": Operation(_get, on=lambda call: _arn(call, call.params["Name"])),
                 "UpdateConnection": Operation(_update, on=lambda call: _arn(call, call.params["Name"])),
                 "DeleteConnection": Operation(_delete, on=lambda call: _arn(call, call.params["ConnectionName"])),
+                **glue_versions.OPERATIONS,
             },
         )
     )

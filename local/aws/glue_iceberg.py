@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from local.aws import caller_objects, guard, seam
+from local.aws import caller_objects, glue_versions, guard, seam
 from local.aws.caller_objects import NoSuchObjectError, RefusedError
 
 if TYPE_CHECKING:
@@ -153,7 +153,10 @@ def _replace_definition(data: Mapping[str, Any]) -> Response:
     with _lock:
         if key not in _glue._tables:
             return _error("EntityNotFoundException", "Entity Not Found")
+        before = dict(_glue._tables[key])
         answer = seam.original("services.glue._update_table")({**data, "TableInput": {**defaults, **table_input}})
+        if answer[0] == 200 and not data.get("SkipArchive"):
+            glue_versions.keep(key, before)
         return _without_empty(data, answer)
 
 
