@@ -31,6 +31,7 @@ FIRST_PARTITION_FIELD = 1000
 Json = dict[str, Any]
 
 _glue = seam.module("services.glue")
+_s3 = seam.module("services.s3")
 _responses = seam.module("core.responses")
 
 _lock = threading.RLock()
@@ -174,6 +175,7 @@ def _without_empty(data: Mapping[str, Any], answer: Response, *, name: str = "")
         for member in ("Owner", "Description"):
             if not table.get(member):
                 table.pop(member, None)
+        _tell_columns(table)
     return answer
 
 
@@ -442,10 +444,10 @@ def _check(metadata: Json) -> None:
 # ---- what the catalog shows -----------------------------------------------------------------------------------------
 
 
-def _described(table_input: Mapping[str, Any], metadata: Json, place: str) -> Json:
-    """A TableInput that describes Iceberg metadata as Glue does."""
+def _columns(metadata: Json) -> list[Json]:
+    """The current columns of Iceberg metadata, as Glue describes them."""
     schema = next(found for found in metadata["schemas"] if found["schema-id"] == metadata["current-schema-id"])
-    columns = [
+    return [
         {
             "Name": field["name"],
             "Type": hive_type(field["type"]),
@@ -458,11 +460,28 @@ def _described(table_input: Mapping[str, Any], metadata: Json, place: str) -> Js
         }
         for field in schema["fields"]
     ]
+
+
+def _tell_columns(table: Json) -> None:
+    """Tell the columns of an Iceberg table whose writer left them out: Athena's engine tells them, Trino does not."""
+    place = (table.get("Parameters") or {}).get("metadata_location")
+    descriptor = table.get("StorageDescriptor") or {}
+    content = _s3._get_object_data(*caller_objects.split(place)) if place and not descriptor.get("Columns") else None
+    if content is not None:
+        table["StorageDescriptor"] = {**descriptor, "Columns": _columns(json.loads(content))}
+
+
+def _described(table_input: Mapping[str, Any], metadata: Json, place: str) -> Json:
+    """A TableInput that describes Iceberg metadata as Glue does."""
     return {
         **table_input,
         "TableType": "EXTERNAL_TABLE",
         "Parameters": {**(table_input.get("Parameters") or {}), "table_type": "ICEBERG", "metadata_location": place},
-        "StorageDescriptor": {**(table_input.get("StorageDescriptor") or {}), "Location": metadata["location"], "Columns": columns},
+        "StorageDescriptor": {
+            **(table_input.get("StorageDescriptor") or {}),
+            "Location": metadata["location"],
+            "Columns": _columns(metadata),
+        },
     }
 
 

@@ -17,7 +17,6 @@ pytestmark = pytest.mark.platform
     [
         ("glue", "start_crawler", {"Name": "c"}),
         ("glue", "create_crawler", {"Name": "c", "Role": "r", "Targets": {}}),
-        ("glue", "get_table_versions", {"DatabaseName": "d", "TableName": "t"}),
         ("glue", "batch_delete_partition", {"DatabaseName": "d", "TableName": "t", "PartitionsToDelete": []}),
         ("athena", "get_query_runtime_statistics", {"QueryExecutionId": "q"}),
         ("iam", "update_user", {"UserName": "u"}),  # let through by a pattern, unknown to MiniStack
