@@ -171,7 +171,7 @@ def test_a_query_over_the_workgroups_limit_is_cancelled(people: Lake) -> None:
         ("SELEC 1", "SYNTAX_ERROR: line 1:1"),
         ("SELECT nothing FROM people", "COLUMN_NOT_FOUND: line 1:8: Column 'nothing' cannot be resolved"),
         ("SELECT * FROM nowhere", "TABLE_NOT_FOUND: line 1:15"),
-        ("CREATE TABLE x (one int)", "does not run CREATE TABLE with columns"),
+        ("CREATE TABLE x (one int)", "either CREATE EXTERNAL TABLE, or CREATE TABLE with TBLPROPERTIES"),
         ("SELECT * FROM system.runtime.queries", "CATALOG_NOT_FOUND"),
         ("SELECT * FROM TABLE(sequence(1, 2))", "table functions"),
         ("SELECT 1; SELECT 2", "Only one sql statement is allowed"),
