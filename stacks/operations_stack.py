@@ -22,6 +22,7 @@ from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.environments.environment import Environment
+from lakehouse.naming import EVENT_LOGS
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
 from lakehouse.rows import PARTITION
 from lakehouse.saved_queries import SavedQuery
@@ -125,6 +126,9 @@ class OperationsStack(PlatformStack):
             # Logs of steps on clusters lie in S3.
             lake.grants.list(role, "logs", prefix="emr/")
             lake.grants.read(role, "logs", prefix="emr/")
+        if pipelines:
+            lake.grants.list(role, "logs", prefix=EVENT_LOGS)
+            lake.grants.read(role, "logs", prefix=EVENT_LOGS)
         queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
         if queues:
             allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])

@@ -238,6 +238,7 @@ class Lifecycle(Section):
     )
     noncurrent_days: int = Field(default=7, ge=1, description="Overwritten and deleted objects of every other zone go for good.")
     logs_expire_days: int = Field(default=365, ge=1, description="Manifests and what runs staged are deleted.")
+    event_logs_expire_days: int = Field(default=30, ge=1, description="What Spark's UI shows of runs is deleted.")
     query_results_expire_days: int = Field(default=30, ge=1, description="Results of Athena queries are deleted.")
 
     @model_validator(mode="after")
