@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from constructs_lib.arns import queue_arn
+from constructs_lib.arns import arn, queue_arn
 from constructs_lib.catalog import CatalogGrants, SavedQueries
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
 from constructs_lib.catalog.eraser import EraserGrants
@@ -126,6 +126,13 @@ class OperationsStack(PlatformStack):
             # Logs of steps on clusters lie in S3.
             lake.grants.list(role, "logs", prefix="emr/")
             lake.grants.read(role, "logs", prefix="emr/")
+        if any(spec.uses("emr-serverless") for spec in pipelines):
+            allow(
+                role,
+                actions=["emr-serverless:GetJobRun", "emr-serverless:ListApplications", "emr-serverless:ListJobRuns"],
+                resources=[arn("emr-serverless", "/*")],
+                because="Applications and their job runs are named by EMR Serverless, and listed only for whoever may see all of them.",
+            )
         if pipelines:
             lake.grants.list(role, "logs", prefix=EVENT_LOGS)
             lake.grants.read(role, "logs", prefix=EVENT_LOGS)

@@ -257,6 +257,19 @@ class Lifecycle(Section):
         return self
 
 
+class Prices(Section):
+    """What `lake costs` reckons with: list prices of us-east-1 by https://aws.amazon.com/glue/pricing and https://aws.amazon.com/emr/pricing (x86); write those of your region and contract."""
+
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="Currency of all of them.")
+    glue_dpu_hour: float = Field(default=0.44, ge=0, description="A DPU of Glue for an hour.")
+    glue_flex_dpu_hour: float = Field(default=0.29, ge=0, description="The same on spare capacity (FLEX).")
+    emr_serverless_vcpu_hour: float = Field(default=0.052624, ge=0, description="A vCPU of EMR Serverless for an hour.")
+    emr_serverless_memory_gb_hour: float = Field(default=0.0057785, ge=0, description="A GB of memory of EMR Serverless for an hour.")
+    emr_serverless_disk_gb_hour: float = Field(
+        default=0.000111, ge=0, description="A GB of disk of EMR Serverless for an hour, beyond the 20 of each worker."
+    )
+
+
 class Database(Section):
     """A relational database that is read: one that the platform makes, or, with `secret_arn` and `reader_endpoint`, one that is there."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date
 from decimal import Decimal
 
 import duckdb
-import pyarrow
+import pyarrow as pa
 import pytest
 
 from cli.results import Run
@@ -90,7 +91,7 @@ def test_what_spark_did_in_each_run_is_kept_for_the_operator(checkout: Checkout,
     logs = [str(found["Key"]) for found in listed if "/events_" in found["Key"]]
     assert len({key.split("/")[2] for key in logs}) == len([run for run in clean if run.pipeline == "orders"])
     body = s3.get_object(Bucket=bucket, Key=logs[0])["Body"].read()
-    assert "SparkListenerApplicationEnd" in pyarrow.input_stream(body, compression="zstd").read().decode()
+    assert "SparkListenerApplicationEnd" in pa.input_stream(io.BytesIO(body), compression="zstd").read().decode()
 
 
 def test_the_state_of_every_service_could_be_kept(checkout: Checkout, clean: Runs) -> None:

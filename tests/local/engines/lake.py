@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow
+import pyarrow as pa
 
 from tests.fixtures.platform import Caller, LocalAws, allow
 
@@ -44,7 +45,8 @@ def spark_events(lake: Lake, prefix: str) -> str:
     assert any("/appstatus_" in key for key in keys), keys
     logs = [key for key in keys if "/events_" in key]
     return "".join(
-        pyarrow.input_stream(s3.get_object(Bucket=lake.bucket, Key=key)["Body"].read(), compression="zstd").read().decode() for key in logs
+        pa.input_stream(io.BytesIO(s3.get_object(Bucket=lake.bucket, Key=key)["Body"].read()), compression="zstd").read().decode()
+        for key in logs
     )
 
 

@@ -53,7 +53,7 @@ def test_a_job_writes_a_table_as_its_role_and_its_log_as_well(lake: Lake, late: 
     assert str(["--JOB_NAME", job, "--JOB_RUN_ID", run_id, "--other", "default", "--table", f"{lake.database}.{table}"]) in lines
     events = spark_events(lake, f"spark-events/{run_id}/")
     assert "SparkListenerApplicationEnd" in events
-    assert f"INSERT INTO lake.{lake.database}" in events
+    assert f"{lake.database}.{table}" in events
     asked = {call["action"] for call in lake.aws.calls(role=role)}
     assert asked == {
         "s3:GetObject", "s3:PutObject", "glue:GetTable", "glue:UpdateTable", "kms:Decrypt", "kms:GenerateDataKey", "logs:CreateLogStream",
