@@ -125,9 +125,9 @@ def peek(
 def _format(key: str) -> Format | None:
     name = key.lower()
     plain = name.removesuffix(".gz")
-    for suffix, format in SUFFIXES.items():
+    for suffix, known in SUFFIXES.items():
         if plain.endswith(suffix):
-            return format if plain == name or format != "parquet" else None
+            return known if plain == name or known != "parquet" else None
     return None
 
 
