@@ -321,7 +321,7 @@ class SourceDatabase(Construct):
             deletion_protection=common.is_deletion_protected,
             enable_iam_database_authentication=common.has_iam_authentication,
             enable_cloudwatch_logs_exports=engine.logs,
-            **({"enable_http_endpoint": True} if self.has_data_api else {}),
+            enable_http_endpoint=True if self.has_data_api else None,
         )
         self._made.append(cluster)
         acknowledge(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -257,3 +259,16 @@ def test_a_refusal_says_the_fix(fixture: Fixture) -> None:
     fixture.stub.add_client_error("execute_statement", "HttpEndpointNotEnabledException", "HttpEndpoint is not enabled")
     with pytest.raises(RdsDataError, match="data_api: true"):
         fixture.data.execute("DELETE FROM t")
+
+
+def test_the_example_of_the_page_is_one_transaction(fixture: Fixture) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shown: dict[str, Any] = {}
+    exec(compile(example, "docs/sources.md", "exec"), shown)  # noqa: S102 - our own page
+    fixture.began()
+    fixture.stub.add_response("execute_statement", {"numberOfRecordsUpdated": 1})
+    turnover = {"records": [[{"stringValue": "12.50"}]], "columnMetadata": [{"name": "turnover", "typeName": "numeric"}]}
+    fixture.stub.add_response("execute_statement", turnover)
+    fixture.ended("commit")
+    assert shown["close_day"](fixture.data, date(2026, 11, 1)) == Decimal("12.50")
