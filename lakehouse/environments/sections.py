@@ -287,6 +287,9 @@ class Database(Section):
     backup_days: int = Field(default=7, ge=1, le=35, description="Days for which backups are kept, if the platform makes it.")
     deletion_protection: bool = Field(default=True, description="Whether RDS refuses to delete it.")
     iam_authentication: bool = Field(default=False, description="Whether users may log in with a token of IAM.")
+    data_api: bool = Field(
+        default=False, description="Whether an Aurora cluster that the platform makes takes SQL over HTTPS (RDS Data API)."
+    )
     parameters: dict[str, str] = Field(default_factory=dict, description="Parameters of the engine over the platform's own.")
     secret_arn: str | None = Field(
         default=None,
@@ -348,6 +351,7 @@ _MADE_ONLY = frozenset(
         "backup_days",
         "deletion_protection",
         "iam_authentication",
+        "data_api",
         "parameters",
     }
 )
