@@ -286,6 +286,29 @@ def tables(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
 
 
 @app.command()
+def costs(
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, UTC; seven days if left out.")
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, UTC; today if left out.")
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002
+    env: Env = "local",
+) -> None:
+    """Tell what the runs of jobs took on Glue and EMR Serverless, what that costs, and which jobs have more workers than they use."""
+    from cli.costs import costs as reckon
+    from cli.costs import days_asked
+
+    begin, end = (None if moment is None else moment.date() for moment in (first, last))
+    begin, end = days_asked(first=begin, last=end, today=datetime.now(UTC).date())
+    session = open_session(env)
+    with Progress(f"looking at {env}") as progress:
+        found = reckon(session, first=begin, last=end, progress=progress)
+    output(as_json).show(found)
+
+
+@app.command()
 def status(as_json: AsJson = False, env: Env = "local") -> None:  # noqa: FBT002
     """Show what is deployed, what waits, what ran and what is alarmed."""
     from cli.status import status as read

@@ -15,6 +15,7 @@ from rich.markup import escape as without_markup
 from rich.table import Table as Grid
 
 from cli.check_results import Checks
+from cli.cost_results import Costs
 from cli.erase_results import Erasure
 from cli.results import Backfill, Done, Dropped, LogLine, Quarantine, QueryResult, Run, RunDetail, Runs, Status, Step, Tables, Waited
 from cli.row_results import GroupRows
@@ -86,6 +87,7 @@ class TextOutput:
         forms: dict[type, Callable[[Any], None]] = {
             Backfill: self._backfill,
             Checks: self._checks,
+            Costs: self._costs,
             Done: self._done,
             Erasure: self._erasure,
             GroupRows: self._rows,
@@ -342,6 +344,18 @@ class TextOutput:
             ),
             numbers=("rows", "files", "bytes", "snapshots"),
         )
+
+    def _costs(self, found: Costs) -> None:
+        figures = ("runs", "failed", "seconds", "dpu_hours", "vcpu_hours", "memory_gb_hours", "price", "utilization")
+        names = ("pipeline", "step", "engine", *figures, "advice")
+        self.table(
+            [name.replace("_", " ") for name in names],
+            ([getattr(job, name) for name in names] for job in found.jobs),
+            numbers=[name.replace("_", " ") for name in figures],
+        )
+        self._line(f"{found.first} to {found.last}: {found.price:g} {found.currency} at the prices of config/")
+        if found.message:
+            self._line(found.message)
 
     def _checks(self, found: Checks) -> None:
         self.table(

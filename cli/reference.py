@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import typer
 
-from cli import check_results, erase_results, results, row_results, statement_results, stop_results
+from cli import check_results, cost_results, erase_results, results, row_results, statement_results, stop_results
 from cli.errors import EXIT_CODES
 from cli.main import app
 from cli.permissions import PERMISSIONS
@@ -33,6 +33,7 @@ SHAPES: dict[str, type] = {
     "erase": erase_results.Erasure,
     "status": results.Status,
     "check": check_results.Checks,
+    "costs": cost_results.Costs,
     "tables": results.Tables,
     "rows list": row_results.GroupRows,
     "statements list": statement_results.Statements,

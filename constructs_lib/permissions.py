@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -37,6 +37,15 @@ _TOKEN = re.compile(r"\$\{Token\[[^\]]*\]\}")
 MAX_STATEMENT = 2000
 """Most characters of the ARNs of one statement: the CDK spreads a large policy over several, but never one statement."""
 
+DEFAULT_POLICY = "DefaultPolicy"
+"""What the CDK calls a role's own policy."""
+
+MAX_WHOLE = 8000
+"""Most characters of a policy that is written at once; the CDK spreads over several what is above 10,000, by the same estimate."""
+
+ARN_ESTIMATE = 150
+"""What the CDK takes an ARN for whose partition, account or name only the deployment knows."""
+
 
 class _Pending:
     """A permission that its role will have; stands for the grant until then."""
@@ -46,10 +55,19 @@ class _Pending:
     def __init__(self, statement: _Statement) -> None:
         self.statement = statement
         self.dependents: list[IConstruct] = []
+        self.waited_for: list[Callable[..., None]] = []
 
     def apply_before(self, *constructs: IConstruct) -> None:
         """Have the constructs wait for the permission."""
         self.dependents += constructs
+        for wait in self.waited_for:
+            wait(*constructs)
+
+    def given(self, wait: Callable[..., None]) -> None:
+        """It is in a policy of which *wait* has constructs wait."""
+        self.waited_for.append(wait)
+        if self.dependents:
+            wait(*self.dependents)
 
     def assert_success(self) -> None:
         """A role of the stack's own always takes a permission."""
@@ -83,12 +101,17 @@ def gathered() -> Iterator[None]:
     finally:
         _gathering.clear()
     for role, found in roles.items():
-        grants = {statement: _add(role, statement) for statement in merged(pending.statement for pending in found.pending)}
-        for pending in found.pending:
-            if pending.dependents:
+        statements = merged(pending.statement for pending in found.pending)
+        policy = _policy(role, statements)
+        if policy is not None:
+            for pending in found.pending:
+                pending.given(partial(_wait_for, policy))
+        else:
+            grants = {statement: _add(role, statement) for statement in statements}
+            for pending in found.pending:
                 for statement, grant in grants.items():
                     if _is_part(pending.statement, statement):
-                        grant.apply_before(*pending.dependents)
+                        pending.given(grant.apply_before)
         _explain(role, found.findings)
 
 
@@ -198,6 +221,40 @@ def _parts(resources: Sequence[str]) -> Iterator[tuple[str, ...]]:
 def _is_part(some: _Statement, whole: _Statement) -> bool:
     """Whether a merged statement holds something of another."""
     return some[2] == whole[2] and set(some[0]) <= set(whole[0]) and not set(some[1]).isdisjoint(whole[1])
+
+
+def _estimated(statement: _Statement) -> int:
+    """Characters of a statement, as the CDK estimates them, and of its conditions, which it leaves out."""
+    actions, resources, conditions = statement
+    return sum(map(len, actions)) + sum(max(ARN_ESTIMATE, len(resource)) for resource in resources) + len(conditions)
+
+
+def _policy(role: iam.Role, statements: Sequence[_Statement]) -> iam.Policy | None:
+    """The role's own policy, all of it in two calls, where the CDK would put it; None for a role that has one already, or needs more than one."""
+    if sum(map(_estimated, statements)) > MAX_WHOLE:
+        return None
+    document = {
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": list(actions),
+                "Resource": list(resources),
+                **({"Condition": found} if (found := json.loads(conditions)) else {}),
+            }
+            for actions, resources, conditions in statements
+        ]
+    }
+    try:
+        return iam.Policy(role, DEFAULT_POLICY, document=iam.PolicyDocument.from_json(document), roles=[cast("iam.IRole", role)])
+    except RuntimeError:  # asked for only now, for looking first costs every role two calls more
+        if role.node.try_find_child(DEFAULT_POLICY) is None:
+            raise
+        return None
+
+
+def _wait_for(policy: iam.Policy, *constructs: IConstruct) -> None:
+    for construct in constructs:
+        construct.node.add_dependency(policy)
 
 
 def _add(grantee: iam.IGrantable, statement: _Statement) -> iam.Grant:

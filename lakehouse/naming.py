@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+EVENT_LOGS = "spark-events/"
+"""Folder of the logs bucket that holds what Spark's UI shows of runs, a folder a job; a lifecycle rule of its own empties it."""
+
 ZONES = ("raw", "bronze", "silver", "gold", "quarantine", "logs", "query-results")
 """Zones of the lake; each is a bucket."""
 

@@ -42,6 +42,7 @@ class FoundationStack(PlatformStack):
             noncurrent_days=environment.lifecycle.noncurrent_days,
             query_results_days=environment.lifecycle.query_results_expire_days,
             logs_days=environment.lifecycle.logs_expire_days,
+            event_logs_days=environment.lifecycle.event_logs_expire_days,
             removal_policy=self.removal_policy,
         )
         workgroup = AthenaWorkgroup(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from constructs_lib.arns import queue_arn
+from constructs_lib.arns import arn, queue_arn
 from constructs_lib.catalog import CatalogGrants, SavedQueries
 from constructs_lib.catalog.athena_workgroup import AthenaWorkgroupGrants
 from constructs_lib.catalog.eraser import EraserGrants
@@ -22,6 +22,7 @@ from constructs_lib.storage import LakeBuckets
 from lakehouse.contracts.model import CompiledContract
 from lakehouse.contracts.tables import tables_of
 from lakehouse.environments.environment import Environment
+from lakehouse.naming import EVENT_LOGS
 from lakehouse.pipelines.spec import Arrival, PipelineSpec
 from lakehouse.rows import PARTITION
 from lakehouse.saved_queries import SavedQuery
@@ -125,6 +126,16 @@ class OperationsStack(PlatformStack):
             # Logs of steps on clusters lie in S3.
             lake.grants.list(role, "logs", prefix="emr/")
             lake.grants.read(role, "logs", prefix="emr/")
+        if any(spec.uses("emr-serverless") for spec in pipelines):
+            allow(
+                role,
+                actions=["emr-serverless:GetJobRun", "emr-serverless:ListApplications", "emr-serverless:ListJobRuns"],
+                resources=[arn("emr-serverless", "/*")],
+                because="Applications and their job runs are named by EMR Serverless, and listed only for whoever may see all of them.",
+            )
+        if pipelines:
+            lake.grants.list(role, "logs", prefix=EVENT_LOGS)
+            lake.grants.read(role, "logs", prefix=EVENT_LOGS)
         queues = [queue for spec in pipelines for queue in (names.arrivals_queue(spec.name), names.dead_letter_queue(spec.name))]
         if queues:
             allow(role, actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], resources=[queue_arn(queue) for queue in queues])

@@ -206,6 +206,7 @@ class PipelinesStack(PlatformStack):
             max_concurrent_runs=rows.concurrency + 1,
             connections=(connection.glue_name,),
             extra_jars=job_jars(),
+            event_logs=self._lake,
         )
         role = job.role
         connection.grants.read_secret(role)
@@ -250,6 +251,7 @@ class PipelinesStack(PlatformStack):
                 timeout_minutes=min(emr.timeout_minutes, spec.timeout_minutes),
                 queue_minutes=emr.queue_minutes,
                 tags={**self._cost_tags(spec), "step": step.name},
+                event_logs=self._lake,
             )
             self._allow(serverless.role, spec, step)
             return serverless.step(step.name)
@@ -269,6 +271,7 @@ class PipelinesStack(PlatformStack):
             timeout_minutes=timeout_minutes,
             connections=() if connection is None else (connection.glue_name,),
             extra_jars=() if connection is None else job_jars(),
+            event_logs=self._lake,
         )
         self._allow(job.role, spec, step)
         return GlueStep(name=step.name, job_name=job.job_name, timeout_minutes=timeout_minutes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_ssm as ssm
@@ -33,8 +35,7 @@ class SourcesStack(PlatformStack):
         for name, database in sorted(environment.databases.items()):
             # What people name begins with a small letter, every other id of the stack with a capital: the two never meet.
             part = Construct(self, name)
-            connection = self._existing(part, name, database) if database.is_existing else self._made(part, name, database)
-            for key, value in connection.reference.parameters.items():
+            for key, value in (self._existing(part, name, database) if database.is_existing else self._made(part, name, database)).items():
                 ssm.CfnParameter(
                     part,
                     "".join(map(str.capitalize, key.removeprefix(f"{name}-").split("-"))),
@@ -44,7 +45,8 @@ class SourcesStack(PlatformStack):
                     value=value,
                 )
 
-    def _made(self, scope: Construct, name: str, database: Database) -> DatabaseConnection:
+    def _made(self, scope: Construct, name: str, database: Database) -> Mapping[str, str]:
+        """A database, the connection to it, and what Parameter Store says of them."""
         key = self._secrets_key
         made = SourceDatabase(
             scope,
@@ -63,9 +65,10 @@ class SourcesStack(PlatformStack):
             backup_days=database.backup_days,
             is_deletion_protected=database.deletion_protection,
             has_iam_authentication=database.iam_authentication,
+            has_data_api=database.data_api,
             removal_policy=self.removal_policy,
         )
-        return DatabaseConnection(
+        connection = DatabaseConnection(
             scope,
             "Connection",
             names=self.names,
@@ -80,8 +83,11 @@ class SourcesStack(PlatformStack):
             network=self._network,
             reads_writer_because=database.reads_writer_because,
         )
+        data_api = {f"{name}-cluster-arn": made.cluster_arn} if made.has_data_api and made.cluster_arn else {}
+        return {**connection.reference.parameters, **data_api}
 
-    def _existing(self, scope: Construct, name: str, database: Database) -> DatabaseConnection:
+    def _existing(self, scope: Construct, name: str, database: Database) -> Mapping[str, str]:
+        """A connection to a database that is there, and what Parameter Store says of it."""
         assert database.secret_arn is not None
         assert database.secret_key_arn is not None
         return DatabaseConnection(
@@ -98,4 +104,4 @@ class SourcesStack(PlatformStack):
             secret_key=kms.Key.from_key_arn(scope, "SecretKey", database.secret_key_arn),
             network=self._network,
             reads_writer_because=database.reads_writer_because,
-        )
+        ).reference.parameters

@@ -20,6 +20,7 @@ from constructs_lib.checks import require, require_one_of, require_range
 from constructs_lib.ingestion.database_connection import NAME
 from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.permissions import acknowledge, allow, service_principal, service_principal_conditions
+from constructs_lib.security.data_keys import READ, through
 from lakehouse.databases import ENGINES, PORTS
 from lakehouse.naming import Names
 
@@ -33,6 +34,15 @@ MONITORING_SECONDS = 60
 
 MASTER_USER = "lakehouse_owner"
 """Master user of every database; its password is RDS's own affair, in Secrets Manager."""
+
+DATA_API_ACTIONS = (
+    "rds-data:BatchExecuteStatement",
+    "rds-data:BeginTransaction",
+    "rds-data:CommitTransaction",
+    "rds-data:ExecuteStatement",
+    "rds-data:RollbackTransaction",
+)
+"""What SQL by the RDS Data API needs on the cluster."""
 
 _CLASS = re.compile(r"db\.[a-z0-9-]+\.[a-z0-9]+")
 _VERSION = re.compile(r"[0-9]+(\.[0-9a-z_]+)*")
@@ -127,6 +137,8 @@ class SourceDatabase(Construct):
         engine: Engine.
         secret_arn: Secret that RDS made for the master user: `username` and `password`.
         security_group_id: Its security group.
+        cluster_arn: ARN of the cluster, which the RDS Data API is asked by; None if it is no Aurora.
+        grants: Permissions on it.
     """
 
     def __init__(
@@ -148,6 +160,7 @@ class SourceDatabase(Construct):
         backup_days: int = 7,
         is_deletion_protected: bool = True,
         has_iam_authentication: bool = False,
+        has_data_api: bool = False,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         """
@@ -166,6 +179,7 @@ class SourceDatabase(Construct):
             backup_days: Days for which backups are kept, 1-35; a read replica needs them.
             is_deletion_protected: Whether RDS refuses to delete it.
             has_iam_authentication: Whether users may log in with a token of IAM.
+            has_data_api: Whether it takes SQL over HTTPS (RDS Data API), from outside of the network too, by who has `grants.use_data_api`; Aurora alone.
             removal_policy: What happens to it when the stack goes.
         """
         super().__init__(scope, id)
@@ -186,7 +200,9 @@ class SourceDatabase(Construct):
         require_range(
             backup_days, name="backup_days", at_least=MIN_BACKUP_DAYS, at_most=MAX_BACKUP_DAYS, why="a read replica needs backups"
         )
+        _check_data_api(engine, instance_class, is_wanted=has_data_api)
         self.engine, self.dbname = engine, dbname
+        self.has_data_api = has_data_api
         self._identifier = f"{names.prefix}-{name.replace('_', '-')}"
         self.security_group_id = _security_group(self, self._identifier, network, engine)
         subnets = rds.CfnDBSubnetGroup(
@@ -202,10 +218,13 @@ class SourceDatabase(Construct):
             secret_key=key_arn(secret_key), backup_days=backup_days, is_deletion_protected=is_deletion_protected,
             has_iam_authentication=has_iam_authentication,
         )  # fmt: skip
+        self.cluster_arn: str | None = None
         if engine.is_cluster:
+            self.cluster_arn = arn("rds", f"cluster:{self._identifier}")
             self._cluster(common, readers=readers)
         else:
             self._instances(common, readers=readers, storage_gb=storage_gb, is_multi_az=is_multi_az)
+        self.grants = SourceDatabaseGrants(self, secret_key_arn=common.secret_key)
         for made in self._made:
             made.apply_removal_policy(removal_policy)
             self._explain(
@@ -302,6 +321,7 @@ class SourceDatabase(Construct):
             deletion_protection=common.is_deletion_protected,
             enable_iam_database_authentication=common.has_iam_authentication,
             enable_cloudwatch_logs_exports=engine.logs,
+            enable_http_endpoint=True if self.has_data_api else None,
         )
         self._made.append(cluster)
         acknowledge(
@@ -343,6 +363,28 @@ class SourceDatabase(Construct):
             acknowledge(made, "AwsSolutions-RDS10", reason="This environment may be removed as a whole.")
 
 
+class SourceDatabaseGrants:
+    """Permissions on a database."""
+
+    def __init__(self, database: SourceDatabase, *, secret_key_arn: str) -> None:
+        self._database = database
+        self._secret_key_arn = secret_key_arn
+
+    def use_data_api(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let it run SQL by the RDS Data API, as the master user: on this cluster, with this secret, decrypted through Secrets Manager alone.
+
+        Raises:
+            InvalidProps: The database has no Data API.
+        """
+        database = self._database
+        require(database.has_data_api, "the database has no Data API: make it with has_data_api=True")
+        assert database.cluster_arn is not None
+        grant = allow(grantee, actions=DATA_API_ACTIONS, resources=[database.cluster_arn])
+        allow(grantee, actions=["secretsmanager:GetSecretValue"], resources=[database.secret_arn])
+        allow(grantee, actions=READ, resources=[self._secret_key_arn], conditions=through("secretsmanager"))
+        return grant
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Common:
     """What writer and readers have in common."""
@@ -356,6 +398,24 @@ class _Common:
     backup_days: int
     is_deletion_protected: bool
     has_iam_authentication: bool
+
+
+def _check_data_api(engine: DatabaseEngine, instance_class: str, *, is_wanted: bool) -> None:
+    """Refuse a Data API where RDS has none.
+
+    Raises:
+        InvalidProps: The engine is no Aurora, or the class is of those that share their processor.
+    """
+    if not is_wanted:
+        return
+    require(
+        engine.is_cluster,
+        f"has_data_api: RDS has a Data API for Aurora alone, got the engine {engine.name}: make it aurora-postgresql or aurora-mysql, or leave it off",
+    )
+    require(
+        not instance_class.startswith("db.t"),
+        f"has_data_api: the Data API is not there on T classes, got instance_class {instance_class}: take one such as db.r7g.large",
+    )
 
 
 def _shared(common: _Common, engine: DatabaseEngine) -> dict[str, Any]:

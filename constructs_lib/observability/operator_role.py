@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from constructs_lib.arns import arn, execution_arn
+from constructs_lib.arns import arn, execution_arn, job_arn
 from constructs_lib.log_group import STREAMS
 from constructs_lib.permissions import account_principal, allow
 from lakehouse.naming import Names
@@ -47,6 +47,18 @@ class OperatorRole(Construct):
             because="Stacks end in an id that CloudFormation gives; the environment's prefix is the limit.",
         )
         if pipelines:
+            allow(
+                self.role,
+                actions=["glue:GetJobRuns"],
+                resources=[job_arn(f"{names.prefix}-*")],
+                because="A policy has no room for every job; the environment's prefix is the limit.",
+            )
+            allow(
+                self.role,
+                actions=["cloudwatch:GetMetricData"],
+                resources=["*"],
+                because="CloudWatch knows no resource for reading metrics.",
+            )
             allow(
                 self.role,
                 actions=["states:StopExecution"],

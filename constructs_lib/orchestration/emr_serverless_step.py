@@ -65,6 +65,8 @@ class EmrServerlessStep(MachineStep):
         log_group: Log group of driver and executors; the names of their streams begin with that of the job.
         queue_minutes: Longest that a run waits for its turn.
         tags: Tags of every run.
+        event_logs: S3 folder of Spark's event logs; None keeps none.
+        event_log_key: ARN of the key that encrypts them.
     """
 
     job_name: str
@@ -76,6 +78,8 @@ class EmrServerlessStep(MachineStep):
     arguments: Mapping[str, str] = field(default_factory=dict[str, str])
     queue_minutes: int = 0
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    event_logs: str | None = None
+    event_log_key: str | None = None
 
     def __post_init__(self) -> None:
         """
@@ -144,6 +148,11 @@ class EmrServerlessStep(MachineStep):
                     "MonitoringConfiguration": {
                         "CloudWatchLoggingConfiguration": logs,
                         "ManagedPersistenceMonitoringConfiguration": {"Enabled": False},
+                        **(
+                            {"S3MonitoringConfiguration": {"EncryptionKeyArn": self.event_log_key, "LogUri": self.event_logs}}
+                            if self.event_logs is not None
+                            else {}
+                        ),
                     }
                 },
                 "ExecutionRoleArn": self.role_arn,

@@ -13,11 +13,13 @@ from constructs_lib.checks import require, require_one_of, require_range
 from constructs_lib.orchestration.emr_serverless_step import EmrServerlessStep
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from constructs_lib.processing.emr_serverless_application import RELEASES
+from constructs_lib.processing.event_logs import event_log_address
 from constructs_lib.processing.job_arguments import check_arguments
 from constructs_lib.processing.job_code import CodeAssets, JobCode
 from constructs_lib.processing.job_logs import JobLogs
 from constructs_lib.processing.serverless_size import ServerlessSize, check_heaps
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, submit_parameters
+from constructs_lib.storage.data_lake import LakeBuckets
 
 MAX_TIMEOUT_MINUTES = 7 * 24 * 60
 PACKAGES = "packages"
@@ -55,6 +57,7 @@ class EmrServerlessJob(Construct):
         settings: Mapping[str, str] | None = None,
         extra_jars: Sequence[Path] = (),
         tags: Mapping[str, str] | None = None,
+        event_logs: LakeBuckets | None = None,
     ) -> None:
         """
         Args:
@@ -70,6 +73,7 @@ class EmrServerlessJob(Construct):
             settings: Spark settings besides those that Iceberg needs; they win.
             extra_jars: Java archives, such as a JDBC driver.
             tags: Tags of every run, by which its cost is told.
+            event_logs: Lake whose logs bucket keeps what Spark's UI shows of each run, and with it what driver and executors print; None keeps nothing there.
         """
         super().__init__(scope, id)
         require_one_of(release, RELEASES, name="release")
@@ -120,6 +124,8 @@ class EmrServerlessJob(Construct):
             log_group=logs.output.log_group_name,
             queue_minutes=queue_minutes,
             tags=dict(tags or {}),
+            event_logs=None if event_logs is None else event_log_address(self.role, event_logs, job=name),
+            event_log_key=None if event_logs is None else event_logs.key_arn,
         )
 
     def step(self, name: str) -> EmrServerlessStep:

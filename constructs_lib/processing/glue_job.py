@@ -35,10 +35,12 @@ _OWNED = {
     "--custom-logGroup-prefix": "`logs`",
     "--datalake-formats": "Iceberg, which every Spark job has,",
     "--enable-auto-scaling": "`auto_scaling`",
+    "--enable-spark-ui": "`event_logs`",
     "--extra-jars": "`extra_jars`",
     "--extra-py-files": "`code`",
     "--job-bookmark-option": "`bookmark`",
     "--job-language": "Python, which every job is written in,",
+    "--spark-event-logs-path": "`event_logs`",
 }
 _GLUE_S_OWN = ("--JOB_ID", "--JOB_NAME", "--JOB_RUN_ID", "--debug", "--endpoint", "--mode")
 """Arguments that Glue sets by itself and asks everybody else never to set."""

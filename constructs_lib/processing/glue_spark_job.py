@@ -16,6 +16,7 @@ from constructs_lib.arns import job_arn
 from constructs_lib.checks import require, require_one_of, require_range
 from constructs_lib.permissions import acknowledge
 from constructs_lib.processing.bookmarks import check_bookmarked
+from constructs_lib.processing.event_logs import event_log_arguments
 from constructs_lib.processing.glue_job import (
     LOGS_ENCRYPTED,
     MAX_TIMEOUT_MINUTES,
@@ -31,6 +32,7 @@ from constructs_lib.processing.job_logs import JobLogs
 from constructs_lib.processing.security_configuration import SecurityConfiguration
 from constructs_lib.processing.serverless_size import GLUE_MEMORY_GB, check_heaps
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument
+from constructs_lib.storage.data_lake import LakeBuckets
 
 GLUE_VERSIONS = ("5.0", "5.1", "6.0")
 """Releases that run Spark on Python 3.11 or later."""
@@ -108,6 +110,7 @@ class GlueSparkJob(Construct):
         auto_scaling: bool = False,
         connections: Sequence[str] = (),
         extra_jars: Sequence[Path] = (),
+        event_logs: LakeBuckets | None = None,
     ) -> None:
         """
         Args:
@@ -128,6 +131,8 @@ class GlueSparkJob(Construct):
             auto_scaling: Whether Glue takes workers away that a run does not need; `size` is then the most.
             connections: Names of Glue connections, whose network the job runs in.
             extra_jars: Java archives, such as a JDBC driver.
+            event_logs: Lake whose logs bucket keeps what Spark's UI shows of each run; None keeps nothing of it. Plans hold literals of statements, so a job that
+                must leave no trace of what it looked for has none.
         """
         super().__init__(scope, id)
         require_one_of(glue_version, GLUE_VERSIONS, name="glue_version")
@@ -160,6 +165,8 @@ class GlueSparkJob(Construct):
                 "--job-language": "python",
                 "--datalake-formats": "iceberg",
                 "--enable-metrics": "true",
+                "--enable-observability-metrics": "true",
+                **event_log_arguments(self.role, event_logs, job=name),
                 "--job-bookmark-option": bookmark_argument,
                 "--custom-logGroup-prefix": logs.prefix,
                 **files,

@@ -11,6 +11,7 @@ from constructs import Construct
 from constructs_lib.arns import job_arn
 from constructs_lib.checks import require, require_one_of, require_range
 from constructs_lib.permissions import acknowledge
+from constructs_lib.processing.event_logs import event_log_arguments
 from constructs_lib.processing.glue_job import (
     BOOKMARKS,
     LOGS_ENCRYPTED,
@@ -27,6 +28,7 @@ from constructs_lib.processing.job_logs import JobLogs
 from constructs_lib.processing.security_configuration import SecurityConfiguration
 from constructs_lib.processing.serverless_size import GLUE_MEMORY_GB, check_heaps
 from constructs_lib.processing.spark_settings import ICEBERG_SETTINGS, conf_argument
+from constructs_lib.storage.data_lake import LakeBuckets
 
 STREAMING_WORKER_TYPES = ("G.025X", "G.1X", "G.2X", "G.4X", "G.8X")
 """Worker types of streaming jobs; G.025X, a quarter of a DPU, is for them alone."""
@@ -64,6 +66,7 @@ class GlueStreamingJob(Construct):
         auto_scaling: bool = False,
         connections: Sequence[str] = (),
         extra_jars: Sequence[Path] = (),
+        event_logs: LakeBuckets | None = None,
     ) -> None:
         """
         Args:
@@ -81,6 +84,7 @@ class GlueStreamingJob(Construct):
             auto_scaling: Whether Glue takes workers away that the stream does not need; `workers` is then the most.
             connections: Names of Glue connections, whose network the job runs in.
             extra_jars: Java archives, such as a connector.
+            event_logs: Lake whose logs bucket keeps what Spark's UI shows of each run; None keeps nothing of it.
         """
         super().__init__(scope, id)
         require_one_of(glue_version, GLUE_VERSIONS, name="glue_version")
@@ -107,6 +111,8 @@ class GlueStreamingJob(Construct):
                 "--job-language": "python",
                 "--datalake-formats": "iceberg",
                 "--enable-metrics": "true",
+                "--enable-observability-metrics": "true",
+                **event_log_arguments(self.role, event_logs, job=name),
                 "--job-bookmark-option": BOOKMARKS["disable"],
                 "--custom-logGroup-prefix": logs.prefix,
                 **files,

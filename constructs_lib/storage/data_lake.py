@@ -16,7 +16,7 @@ from constructs_lib.arns import ACCOUNT, bucket_arn, key_arn
 from constructs_lib.checks import require, require_one_of, require_range
 from constructs_lib.permissions import acknowledge, allow, service_principal, service_principal_conditions
 from constructs_lib.security.data_keys import READ, USE
-from constructs_lib.storage.lifecycle import NONCURRENT_DAYS, RawLifecycle, raw_rules, scratch_rules, table_rules
+from constructs_lib.storage.lifecycle import NONCURRENT_DAYS, RawLifecycle, event_log_rule, raw_rules, scratch_rules, table_rules
 from constructs_lib.storage.outside_reader import OutsideReader
 from lakehouse.naming import TABLE_ZONES, ZONES, Names
 
@@ -85,6 +85,7 @@ class DataLake(Construct):
         noncurrent_days: int = NONCURRENT_DAYS,
         query_results_days: int = 7,
         logs_days: int = 90,
+        event_logs_days: int = 30,
         access_logs: s3.IBucket | None = None,
         outside_readers: Sequence[OutsideReader] = (),
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
@@ -97,6 +98,7 @@ class DataLake(Construct):
             noncurrent_days: Days for which overwritten and deleted objects of the other zones are kept.
             query_results_days: Days for which results of queries are kept.
             logs_days: Days for which manifests and what runs staged are kept.
+            event_logs_days: Days for which Spark's event logs are kept.
             access_logs: Bucket that receives server access logs; S3 delivers them only to a bucket under its own key (SSE-S3), so none of the lake's can serve.
                 One that this app makes is given the policy for it; one that it only names must have it.
             outside_readers: Roles and users of other accounts that read folders of it.
@@ -112,7 +114,7 @@ class DataLake(Construct):
         self.buckets: dict[str, s3.IBucket] = {}
         rules = {
             "raw": raw_rules(raw_lifecycle if raw_lifecycle is not None else RawLifecycle()),
-            "logs": scratch_rules(logs_days, noncurrent_days=noncurrent_days),
+            "logs": [*scratch_rules(logs_days, noncurrent_days=noncurrent_days), event_log_rule(event_logs_days)],
             "query-results": scratch_rules(query_results_days, noncurrent_days=noncurrent_days),
             **{zone: table_rules(noncurrent_days=noncurrent_days) for zone in TABLE_ZONES},
         }

@@ -8,6 +8,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_s3 as s3
 
 from constructs_lib.checks import require, require_one_of, require_range
+from lakehouse.naming import EVENT_LOGS
 
 STORAGE_CLASSES = {
     "STANDARD_IA": s3.StorageClass.INFREQUENT_ACCESS,
@@ -124,6 +125,16 @@ def scratch_rules(expire_after_days: int, *, noncurrent_days: int = NONCURRENT_D
         ),
         *_housekeeping(expired_markers=False),
     ]
+
+
+def event_log_rule(expire_after_days: int) -> s3.LifecycleRule:
+    """Rule of the folder of event logs, whose plans hold literals of statements: they go sooner than what lies beside them."""
+    require_range(expire_after_days, name="event_logs_days", at_least=1)
+    return s3.LifecycleRule(
+        id="expire-event-logs",
+        prefix=EVENT_LOGS,
+        expiration=Duration.days(expire_after_days),
+    )
 
 
 def _housekeeping(*, expired_markers: bool = True) -> list[s3.LifecycleRule]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from lakehouse.contracts.plain import plain
 
 FORMAT = "lakehouse.contract/1"
 """Version of the canonical JSON; readers refuse any other."""
@@ -375,7 +377,7 @@ class CompiledContract:
 
     def to_dict(self) -> dict[str, Any]:
         """The canonical document as plain Python."""
-        document: dict[str, Any] = {"format": FORMAT, **asdict(self)}
+        document: dict[str, Any] = {"format": FORMAT, **plain(self)}
         if self.warehouse is None:
             # Absent, not null: a contract that says nothing of the warehouse keeps its bytes.
             del document["warehouse"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from lakehouse.contracts.model import CompiledContract, PartitionField, SortField
+from lakehouse.contracts.plain import plain
 from lakehouse.naming import DatasetName
 
 SILVER_PLATFORM_COLUMNS: tuple[tuple[int, str, str], ...] = (
@@ -139,7 +140,7 @@ class TableDefinition:
 
     def to_dict(self) -> dict[str, Any]:
         """The definition as plain Python, for a custom resource."""
-        return asdict(self)
+        return dict(plain(self))
 
     def to_json(self) -> str:
         """The definition as JSON with sorted keys: equal definitions give equal text."""

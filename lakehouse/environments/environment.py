@@ -17,6 +17,7 @@ from lakehouse.environments.sections import (
     Glue,
     Lifecycle,
     Network,
+    Prices,
     Schedules,
     Section,
     Warehouse,
@@ -65,6 +66,7 @@ class Environment(Section):
     athena: Athena = Field(default_factory=Athena)
     warehouse: Warehouse = Field(default_factory=Warehouse)
     lifecycle: Lifecycle = Field(default_factory=Lifecycle)
+    prices: Prices = Field(default_factory=Prices)
     databases: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,23}$")], Database] = Field(
         default_factory=dict[str, Database], description="Relational databases that are read, by the name of their connection."
     )

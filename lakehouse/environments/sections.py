@@ -238,6 +238,7 @@ class Lifecycle(Section):
     )
     noncurrent_days: int = Field(default=7, ge=1, description="Overwritten and deleted objects of every other zone go for good.")
     logs_expire_days: int = Field(default=365, ge=1, description="Manifests and what runs staged are deleted.")
+    event_logs_expire_days: int = Field(default=30, ge=1, description="What Spark's UI shows of runs is deleted.")
     query_results_expire_days: int = Field(default=30, ge=1, description="Results of Athena queries are deleted.")
 
     @model_validator(mode="after")
@@ -254,6 +255,19 @@ class Lifecycle(Section):
         if self.expire_days <= self.deep_archive_days:
             raise ValueError(f"expire_days must be more than deep_archive_days = {self.deep_archive_days}, got {self.expire_days}")
         return self
+
+
+class Prices(Section):
+    """What `lake costs` reckons with: list prices of us-east-1 by https://aws.amazon.com/glue/pricing and https://aws.amazon.com/emr/pricing (x86); write those of your region and contract."""
+
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="Currency of all of them.")
+    glue_dpu_hour: float = Field(default=0.44, ge=0, description="A DPU of Glue for an hour.")
+    glue_flex_dpu_hour: float = Field(default=0.29, ge=0, description="The same on spare capacity (FLEX).")
+    emr_serverless_vcpu_hour: float = Field(default=0.052624, ge=0, description="A vCPU of EMR Serverless for an hour.")
+    emr_serverless_memory_gb_hour: float = Field(default=0.0057785, ge=0, description="A GB of memory of EMR Serverless for an hour.")
+    emr_serverless_disk_gb_hour: float = Field(
+        default=0.000111, ge=0, description="A GB of disk of EMR Serverless for an hour, beyond the 20 of each worker."
+    )
 
 
 class Database(Section):
@@ -273,6 +287,9 @@ class Database(Section):
     backup_days: int = Field(default=7, ge=1, le=35, description="Days for which backups are kept, if the platform makes it.")
     deletion_protection: bool = Field(default=True, description="Whether RDS refuses to delete it.")
     iam_authentication: bool = Field(default=False, description="Whether users may log in with a token of IAM.")
+    data_api: bool = Field(
+        default=False, description="Whether an Aurora cluster that the platform makes takes SQL over HTTPS (RDS Data API)."
+    )
     parameters: dict[str, str] = Field(default_factory=dict, description="Parameters of the engine over the platform's own.")
     secret_arn: str | None = Field(
         default=None,
@@ -334,6 +351,7 @@ _MADE_ONLY = frozenset(
         "backup_days",
         "deletion_protection",
         "iam_authentication",
+        "data_api",
         "parameters",
     }
 )

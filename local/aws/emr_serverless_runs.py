@@ -8,12 +8,13 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws import emr_serverless_capacity as capacity
-from local.aws import guard, seam, spark_runs
+from local.aws import event_logs, guard, seam, spark_runs
 from local.aws.emr_serverless_capacity import Capacity
 from local.aws.run_logs import RunLog
 from local.aws.spark_runs import FetchError, RunRole
@@ -210,14 +211,18 @@ class Run:
     def _launch(self, session: boto3.Session) -> tuple[str, str]:
         task = SparkTask(
             submission=self._submission, series=self._series, role=self._role, mark=self.record["jobRunId"],
-            application_id=self.record["jobRunId"],
+            application_id=self.record["jobRunId"], has_event_logs=bool(self._monitoring("s3MonitoringConfiguration")),
         )  # fmt: skip
         logs = self._logs(session)
         try:
             with task.running(session, stdout=logs["stdout"], stderr=logs["stderr"]) as driver:
                 self._set(RUNNING, unless=CANCELLING)
                 self.record.setdefault("startedAt", time.time())
-                return self._wait(driver)
+                try:
+                    return self._wait(driver)
+                finally:
+                    driver.stop()
+                    self._ship_events(session, driver.folder)
         except ToolMissingError as missing:
             raise _EndedError(FAILED, str(missing)) from missing
         except TaskError as broken:
@@ -295,6 +300,15 @@ class Run:
                 session.client("s3", config=spark_runs.CONFIG).put_object(Bucket=bucket, Key=key, Body=gzip.compress(written.text()))
             except (ClientError, BotoCoreError) as error:
                 log.warning("the %s of job run %s did not reach %s/%s: %s", name, self.record["jobRunId"], bucket, key, error)
+
+    def _ship_events(self, session: boto3.Session, folder: Path) -> None:
+        """Put Spark's event logs beside the logs in S3."""
+        address = str(self._monitoring("s3MonitoringConfiguration").get("logUri") or "")
+        if address:
+            whole = f"{address.rstrip('/')}/{self.log_folder.removesuffix('/SPARK_DRIVER')}/sparklogs"
+            problem = event_logs.ship(session.client("s3", config=spark_runs.CONFIG), folder, whole)
+            if problem:
+                log.warning("the event logs of job run %s did not reach %s", self.record["jobRunId"], problem)
 
     # ---- its state -----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from local.aws import (
     glue_resources,
     glue_runs,
     rds,
+    rds_data,
     redshift,
     redshift_data,
     redshift_serverless,
@@ -23,6 +24,6 @@ from local.aws.cloudformation import emr_types, rds_types, redshift_cluster_type
 
 ENGINE_ADAPTERS = (
     glue_connections, glue_resources, glue_runs, glue_iceberg, athena, emr, emr_serverless, redshift_serverless, redshift, redshift_data,
-    redshift_types, redshift_cluster_types, sfn_glue_athena, sfn_emr, sfn_emr_serverless, sfn_redshift, rds, rds_types, emr_types,
+    redshift_types, redshift_cluster_types, sfn_glue_athena, sfn_emr, sfn_emr_serverless, sfn_redshift, rds, rds_data, rds_types, emr_types,
 )  # fmt: skip
 """They register before the door, which wraps what they have put in place."""

@@ -23,7 +23,7 @@ SERVED = frozenset(
         "--conf", "--extra-jars", "--extra-py-files", "--datalake-formats", "--continuous-log-logGroup", "--continuous-log-logStreamPrefix",
         "--enable-continuous-cloudwatch-log", "--enable-continuous-log-filter", "--enable-metrics", "--enable-observability-metrics",
         "--enable-job-insights", "--enable-auto-scaling", "--enable-s3-parquet-optimized-committer", "--job-language",
-        "--custom-logGroup-prefix", "--job-bookmark-option", "--TempDir",
+        "--custom-logGroup-prefix", "--job-bookmark-option", "--TempDir", "--enable-spark-ui", "--spark-event-logs-path",
     }
 )  # fmt: skip
 """Arguments that Glue reads and that mean here what they mean there, or whose effect (metrics, scaling) is on the page of known differences."""
@@ -33,8 +33,8 @@ NOT_SERVED = frozenset(
         "--additional-python-modules", "--python-modules-installer-option", "--auto-scale-within-microbatch", "--class",
         "--continuous-log-conversionPattern", "--custom-logStream-prefix", "--customer-driver-env-vars",
         "--customer-executor-env-vars", "--disable-proxy-v2", "--enable-glue-datacatalog", "--enable-lakeformation-fine-grained-access",
-        "--enable-rename-algorithm-v2", "--enable-spark-ui", "--executor-cores", "--extra-files", "--job-bookmark-from",
-        "--job-bookmark-to", "--scriptLocation", "--spark-event-logs-path", "--use-postgres-driver", "--user-jars-first",
+        "--enable-rename-algorithm-v2", "--enable-spark-ui-legacy-path", "--executor-cores", "--extra-files", "--job-bookmark-from",
+        "--job-bookmark-to", "--scriptLocation", "--use-postgres-driver", "--user-jars-first",
         "--write-shuffle-files-to-s3", "--write-shuffle-spills-to-s3", "--enable-lakeformation-permissions", "--glue-fgac-table-format",
     }
 )  # fmt: skip
@@ -67,6 +67,7 @@ class JobArguments:
         formats: `--datalake-formats`.
         log_group: Log group of the driver's log.
         log_stream_prefix: What the names of its streams start with; the run's id unless the job says otherwise.
+        event_logs: Where Spark's event logs go, an S3 folder; empty if the job keeps none.
         script: What the script gets, flat, in Glue's order.
     """
 
@@ -76,6 +77,7 @@ class JobArguments:
     formats: frozenset[str]
     log_group: str
     log_stream_prefix: str
+    event_logs: str
     script: tuple[str, ...]
 
 
@@ -106,6 +108,7 @@ def parse(arguments: Mapping[str, str], *, job_name: str, run_id: str) -> JobArg
         formats=formats,
         log_group=_log_group(arguments),
         log_stream_prefix=arguments.get("--continuous-log-logStreamPrefix") or run_id,
+        event_logs=_event_logs(arguments),
         script=tuple(part for name, value in given.items() for part in (name, value)),
     )
 
@@ -144,12 +147,21 @@ def check(arguments: Mapping[str, str]) -> None:
             if not address.startswith("s3://"):
                 raise InvalidJobError(f"{name} takes s3:// addresses, got {address!r}")
     _conf(arguments.get("--conf", ""))
+    _event_logs(arguments)
 
 
 def _log_group(arguments: Mapping[str, str]) -> str:
     """Glue 5 and later write what a job prints to `<prefix>/output`; `--continuous-log-logGroup` is of releases before."""
     prefix = arguments.get("--custom-logGroup-prefix")
     return f"{prefix}/output" if prefix else arguments.get("--continuous-log-logGroup") or DEFAULT_LOG_GROUP
+
+
+def _event_logs(arguments: Mapping[str, str]) -> str:
+    """Where the event logs go; Glue wants both arguments for them."""
+    is_wanted, address = arguments.get("--enable-spark-ui") == "true", arguments.get("--spark-event-logs-path", "")
+    if is_wanted and not address.startswith("s3://"):
+        raise InvalidJobError(f"--enable-spark-ui needs --spark-event-logs-path, an s3:// address, got {address!r}")
+    return address if is_wanted else ""
 
 
 def _conf(text: str) -> dict[str, str]:

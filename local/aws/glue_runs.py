@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from local.aws import glue_arguments, glue_connections, guard, seam, spark_runs
+from local.aws import event_logs, glue_arguments, glue_connections, guard, seam, spark_runs
 from local.aws.glue_arguments import InvalidJobError, JobArguments
 from local.aws.run_logs import RunLog
 from local.aws.spark_runs import FetchError, RunRole
@@ -325,9 +325,18 @@ class Run:
         state, message = self._wait(driver)
         driver.stop()
         follower.join(30)
+        self._ship(session, driver.folder)
         if run_log.problem:
             log.warning("the log of run %s did not reach CloudWatch Logs: %s", self._run_id, run_log.problem)
         return state, message
+
+    def _ship(self, session: boto3.Session, folder: Path) -> None:
+        """Bring the event logs to where the job wants them, a folder a run."""
+        if self._arguments.event_logs:
+            s3 = session.client("s3", config=spark_runs.CONFIG)
+            problem = event_logs.ship(s3, folder, f"{self._arguments.event_logs.rstrip('/')}/{self._run_id}")
+            if problem:
+                log.warning("the event logs of run %s did not reach %s", self._run_id, problem)
 
     def _wait(self, driver: SparkDriver) -> tuple[str, str]:
         deadline = time.time() + 60 * self._record["Timeout"]  # what waiting for a free driver took does not count
@@ -352,7 +361,10 @@ class Run:
             script=script,
             arguments=self._arguments.script,
             python_path=spark_runs.on_python_path(archives),
-            conf=spark_runs.with_local_addressing(self._arguments.conf),
+            conf={
+                **spark_runs.with_local_addressing(self._arguments.conf),
+                **(event_logs.settings(folder) if self._arguments.event_logs else {}),
+            },
         )
 
     def _set(self, state: str, *, unless: str = "") -> None:

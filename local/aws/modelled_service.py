@@ -197,8 +197,8 @@ def serve(service: ModelledService) -> None:
     if unknown:
         raise ValueError(f"{service.name} has no operations {', '.join(unknown)}: botocore's model names them otherwise")
     _served[service.name] = service
-    # not `get`: it has an answer to every name, so that services nobody serves are refused by theirs
-    before = _app.SERVICE_HANDLERS[service.name] if service.name in _app.SERVICE_HANDLERS else None
+    # `get` has an answer to every name, so that services that nobody serves are refused by theirs.
+    before = dict(_app.SERVICE_HANDLERS).get(service.name)
     _app.SERVICE_HANDLERS[service.name] = _handler(service, otherwise=before)
     if before is None:
         _router.SERVICE_PATTERNS[service.name] = service.api.pattern(service.name)

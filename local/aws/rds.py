@@ -1,28 +1,25 @@
 """RDS: a database instance is a real PostgreSQL on loopback, a read replica a server that streams from it.
 
-Not here, and refused by name: other engines than PostgreSQL, Aurora clusters, restores, option groups, IAM authentication of database users,
-domains. Kept and without effect: storage, class, zones, windows, backups, performance insights, log exports. The minor version is the
+Aurora clusters are in rds_clusters. Not here, and refused by name: other engines than PostgreSQL, restores, option groups, IAM
+authentication of database users, domains. Kept and without effect: storage, class, zones, windows, backups, performance insights, log exports. The minor version is the
 server's own whatever the template says, and the port of an endpoint is a free one of the laptop: read the endpoint, as one does anyway.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from local.aws import key_use, rds_groups, rds_servers, seam, secrets
+from local.aws import key_use, rds_clusters, rds_groups, rds_records, rds_servers, seam, secrets
 from local.aws.modelled_service import Answer, Call, ModelledService, Operation, ServiceError, in_background, paginated, serve, store
-from local.aws.rds_groups import arn
+from local.aws.rds_groups import CLUSTER_PARAMETERS, INSTANCE_PARAMETERS, MAJORS, arn
+from local.aws.rds_records import instances as _instances
 from local.engines.postgres import PostgresError
 
 log = logging.getLogger("lake.rds")
-
-MAJORS = tuple(family.removeprefix("postgres") for family in rds_groups.FAMILIES)
-"""Major versions that are taken."""
 
 SERVER_MAJOR = "18"
 """Major version of the server that really runs."""
@@ -52,16 +49,9 @@ _DEFAULTS = {
     "PreferredBackupWindow": "03:00-03:30", "PreferredMaintenanceWindow": "sun:04:00-sun:04:30", "PubliclyAccessible": False,
     "StorageType": "gp2",
 }  # fmt: skip
-_IDENTIFIER = re.compile(r"[a-z](-?[a-z0-9])*")
-_USER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-_DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-_RESERVED_USERS = frozenset({"admin", "user", "rdsadmin", "postgres_admin", "platform", "public"})
-_BAD_PASSWORD = re.compile(r"[/\"@ ]|[^\x20-\x7e]")
+_LOGS = frozenset({"postgresql", "upgrade", "iam-db-auth-error"})
 
-_instances: Any = store()
 _snapshots: Any = store()
-
-_ec2 = seam.module("services.ec2")
 
 
 def register() -> None:
@@ -71,12 +61,14 @@ def register() -> None:
             name="rds",
             state={
                 "instances": _instances, "snapshots": _snapshots, "subnet_groups": rds_groups.subnet_groups,
-                "parameter_groups": rds_groups.parameter_groups,
+                "parameter_groups": rds_groups.parameter_groups, "clusters": rds_records.clusters,
+                "cluster_parameter_groups": rds_groups.cluster_parameter_groups,
             },
             restored=_restored,
             invalid="InvalidParameterValue",
             operations={
                 **rds_groups.OPERATIONS,
+                **rds_clusters.OPERATIONS,
                 "DeleteDBSubnetGroup": Operation(_delete_subnet_group, on=rds_groups.OPERATIONS["CreateDBSubnetGroup"].on),
                 "ModifyDBParameterGroup": Operation(_modify_parameter_group, on=rds_groups.OPERATIONS["CreateDBParameterGroup"].on),
                 "DeleteDBParameterGroup": Operation(_delete_parameter_group, on=rds_groups.OPERATIONS["CreateDBParameterGroup"].on),
@@ -105,42 +97,37 @@ def _instance_arn(call: Call) -> str:
 
 def _create(call: Call) -> Answer:
     params = call.params
-    _refuse_untaken(call, _TAKEN)
+    if params.get("DBClusterIdentifier"):
+        return {"DBInstance": _shown(rds_clusters.create_member(call))}
+    rds_records.refuse_untaken(call, _TAKEN)
     if params["Engine"] != "postgres":
         raise ServiceError(
             "InvalidParameterValue",
-            f"the engine {params['Engine']} is not implemented on the laptop platform: its RDS is PostgreSQL. Write engine postgres in config/local.yaml",
+            f"the engine {params['Engine']} is not implemented on the laptop platform: its RDS is PostgreSQL. Write engine postgres, or aurora-postgresql for an instance of a cluster",
         )
     major = str(params.get("EngineVersion", SERVER_MAJOR)).split(".")[0]
     if major not in MAJORS:
         raise ServiceError("InvalidParameterCombination", f"Cannot find version {params['EngineVersion']} for postgres")
     user, database = str(params.get("MasterUsername", "")), str(params.get("DBName", ""))
-    if not _USER.fullmatch(user) or user.lower() in _RESERVED_USERS or user.startswith(("rds_", "pg_")):
-        raise ServiceError(
-            "InvalidParameterValue", f"MasterUsername {user} cannot be used as it is a reserved word used by the engine, or is no name"
-        )
-    if database and not _DATABASE.fullmatch(database):
-        raise ServiceError(
-            "InvalidParameterValue", f"DBName must begin with a letter and contain only alphanumeric characters, got {database!r}"
-        )
+    rds_records.check_master(user, database)
     if int(params.get("AllocatedStorage", 0)) < 20:
         raise ServiceError(
             "InvalidParameterValue",
             f"Invalid storage size for engine name postgres: {params.get('AllocatedStorage', 'none')}; the least is 20",
         )
-    password = _first_password(call)
+    password = rds_records.first_password(call)
     record = _record(call, engine_version=str(params.get("EngineVersion", SERVER_MAJOR)), major=major)
     record |= {"MasterUsername": user, **({"DBName": database} if database else {})}
     if params.get("ManageMasterUserPassword"):
-        record["MasterUserSecret"] = _managed_secret(call, record, password)
+        record["MasterUserSecret"] = rds_records.managed_secret(call, record, password)
     _instances[record["DBInstanceIdentifier"]] = record
     in_background(_bring_up, record, password, name=f"rds-{record['DBInstanceIdentifier']}")
     return {"DBInstance": _shown(record)}
 
 
 def _create_replica(call: Call) -> Answer:
-    _refuse_untaken(call, _TAKEN_OF_REPLICA)
-    source = _instance(str(call.params.get("SourceDBInstanceIdentifier", "")).rsplit(":", 1)[-1])
+    rds_records.refuse_untaken(call, _TAKEN_OF_REPLICA)
+    source = rds_records.instance(str(call.params.get("SourceDBInstanceIdentifier", "")).rsplit(":", 1)[-1])
     call.require("rds:CreateDBInstanceReadReplica", source["DBInstanceArn"])
     if source["DBInstanceStatus"] != "available":
         raise ServiceError(
@@ -167,17 +154,12 @@ def _record(call: Call, *, engine_version: str, major: str, source: Mapping[str,
         ServiceError: The name is taken or none, or a group, key or security group is not there.
     """
     params, base = call.params, source or {}
-    name = str(params["DBInstanceIdentifier"]).lower()
-    if not _IDENTIFIER.fullmatch(name) or len(name) > 63:
-        raise ServiceError(
-            "InvalidParameterValue",
-            f"The parameter DBInstanceIdentifier is not a valid identifier, got {name!r}: letters, digits and single hyphens, a letter first",
-        )
+    name = rds_records.checked_name(call, "DBInstanceIdentifier")
     if name in _instances:
         raise ServiceError("DBInstanceAlreadyExistsFault", "DB instance already exists")
     default_subnets = base.get("DBSubnetGroup", {}).get("DBSubnetGroupName", "")
     subnets = rds_groups.subnet_group(str(params.get("DBSubnetGroupName") or default_subnets or "default"))
-    parameters = rds_groups.parameter_group(str(params.get("DBParameterGroupName") or f"default.postgres{major}"))
+    parameters = INSTANCE_PARAMETERS.group(str(params.get("DBParameterGroupName") or f"default.postgres{major}"))
     if parameters["DBParameterGroupFamily"] != f"postgres{major}":
         raise ServiceError(
             "InvalidParameterCombination",
@@ -188,10 +170,7 @@ def _record(call: Call, *, engine_version: str, major: str, source: Mapping[str,
         call.require(f"rds:{call.operation}", arn(call, kind, group))
     is_encrypted = bool(params.get("StorageEncrypted", base.get("StorageEncrypted", False)))
     key = str(params.get("KmsKeyId") or base.get("KmsKeyId") or "")
-    if params.get("KmsKeyId"):
-        if not is_encrypted:
-            raise ServiceError("InvalidParameterCombination", "KmsKeyId was given, but StorageEncrypted is not true")
-        _ask_key(call, key, ("kms:DescribeKey", "kms:CreateGrant"), via="rds")
+    rds_records.checked_storage_key(call, str(params.get("KmsKeyId") or ""), is_encrypted=is_encrypted)
     insights = bool(params.get("EnablePerformanceInsights"))
     return {
         **_DEFAULTS,
@@ -203,84 +182,15 @@ def _record(call: Call, *, engine_version: str, major: str, source: Mapping[str,
         "Endpoint": {"Address": rds_servers.ADDRESS, "Port": rds_servers.new_port(), "HostedZoneId": "Z2R2ITUGPM61AM"}, "DbInstancePort": 0,
         "DBSubnetGroup": {key: value for key, value in subnets.items() if not key.startswith("_")},
         "DBParameterGroups": [{"DBParameterGroupName": parameters["DBParameterGroupName"], "ParameterApplyStatus": "in-sync"}],
-        "VpcSecurityGroups": _security_groups(params.get("VpcSecurityGroupIds") or (), vpc=subnets["VpcId"]),
+        "VpcSecurityGroups": rds_records.security_groups(params.get("VpcSecurityGroupIds") or (), vpc=subnets["VpcId"]),
         "StorageEncrypted": is_encrypted, **({"KmsKeyId": key_use.key_arn(key) or key} if key else {}),
         "PerformanceInsightsEnabled": insights, "EnabledCloudwatchLogsExports": _log_exports(params.get("EnableCloudwatchLogsExports") or ()),
         "IAMDatabaseAuthenticationEnabled": False, "ReadReplicaDBInstanceIdentifiers": [], "PendingModifiedValues": {}, "_tags": call.tags,
     }  # fmt: skip
 
 
-def _refuse_untaken(call: Call, taken: frozenset[str] | set[str]) -> None:
-    for name, value in call.params.items():
-        if name not in taken and value not in (None, False, "", [], 0):
-            raise ServiceError(
-                "InvalidParameterCombination",
-                f"{name} of {call.operation} is not implemented on the laptop platform: docs/known-differences.md says more",
-            )
-
-
-def _log_exports(names: Any) -> list[str]:
-    unknown = sorted(set(names) - {"postgresql", "upgrade", "iam-db-auth-error"})
-    if unknown:
-        message = f"You cannot use the log types '{', '.join(unknown)}' with engine version postgres {SERVER_MAJOR}. For supported log types, see the documentation."
-        raise ServiceError("InvalidParameterCombination", message)
-    return sorted(names)
-
-
-def _security_groups(ids: Any, *, vpc: str) -> list[dict[str, str]]:
-    for group in ids:
-        found = _ec2._security_groups.get(group)
-        if found is None or found.get("VpcId") != vpc:
-            raise ServiceError(
-                "InvalidParameterValue",
-                f"Invalid security group , groupId= {group}, groupName=. It must be of {vpc}, as the subnet group is",
-            )
-    return [{"VpcSecurityGroupId": group, "Status": "active"} for group in ids]
-
-
-def _ask_key(call: Call, key: str, actions: tuple[str, ...], *, via: str) -> None:
-    found = key_use.key_arn(key)
-    if not key_use.is_usable(key):
-        raise ServiceError(
-            "KMSKeyNotAccessibleFault",
-            f"The specified KMS key [{key}] does not exist, is not enabled or you do not have permissions to access it.",
-        )
-    for action in actions if found else ():
-        call.require(action, found, context=key_use.for_resource(via))
-
-
-def _first_password(call: Call) -> str:
-    params = call.params
-    if bool(params.get("ManageMasterUserPassword")) == bool(params.get("MasterUserPassword")):
-        raise ServiceError(
-            "InvalidParameterCombination", "You must specify either MasterUserPassword or ManageMasterUserPassword, and not both."
-        )
-    if params.get("ManageMasterUserPassword"):
-        return secrets.new_password()
-    return _checked_password(str(params["MasterUserPassword"]))
-
-
-def _checked_password(password: str) -> str:
-    if not 8 <= len(password) <= 128 or _BAD_PASSWORD.search(password):
-        raise ServiceError(
-            "InvalidParameterValue",
-            "The parameter MasterUserPassword is not a valid password: 8-128 printable ASCII characters besides '/', '@', '\"', ' ' may be used.",
-        )
-    return password
-
-
-def _managed_secret(call: Call, record: Mapping[str, Any], password: str) -> dict[str, str]:
-    """The secret that RDS makes and owns: user and password, nothing else."""
-    name, key = f"rds!{record['DbiResourceId'].lower()}", str(call.params.get("MasterUserSecretKmsKeyId") or "")
-    for action in ("secretsmanager:CreateSecret", "secretsmanager:TagResource"):
-        call.require(action, secrets.arn_pattern(f"{name}-??????".replace("?", "x")))
-    if key:
-        _ask_key(call, key, ("kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt"), via="secretsmanager")
-    made = secrets.create_managed(
-        name, {"username": record["MasterUsername"] if "MasterUsername" in record else call.params["MasterUsername"], "password": password},
-        service="rds", key_id=key_use.key_arn(key) or key, tags={"aws:rds:primaryDBInstanceArn": record["DBInstanceArn"]},
-    )  # fmt: skip
-    return {"SecretArn": made, "SecretStatus": "active", "KmsKeyId": key_use.key_arn(key) or "alias/aws/secretsmanager"}
+def _log_exports(names: Iterable[str]) -> list[str]:
+    return rds_records.log_exports(names, known=_LOGS, version=f"postgres {SERVER_MAJOR}")
 
 
 def _bring_up(record: dict[str, Any], password: str | None) -> None:
@@ -299,7 +209,7 @@ def _bring_up(record: dict[str, Any], password: str | None) -> None:
 def _start(record: dict[str, Any]) -> None:
     """Start an instance's server with the settings of now, and its replicas after it."""
     source = record.get("ReadReplicaSourceDBInstanceIdentifier")
-    rds_servers.start(record, source=_instance(source) if source else None)
+    rds_servers.start(record, source=rds_records.instance(source) if source else None)
     for name in record["ReadReplicaDBInstanceIdentifiers"]:
         replica = _instances.get(name)
         if replica is not None and replica["DBInstanceStatus"] != "creating":
@@ -309,22 +219,18 @@ def _start(record: dict[str, Any]) -> None:
 def _restored() -> None:
     """Start what ran when the platform ended; a creation that was cut short is failed."""
     for record in _instances.all_values():
+        if "DBClusterIdentifier" in record:
+            continue
         if record["DBInstanceStatus"] == "creating":
             record["DBInstanceStatus"] = "failed"
         elif record["DBInstanceStatus"] != "failed" and "ReadReplicaSourceDBInstanceIdentifier" not in record:
             _, _, _, region, account, *_ = record["DBInstanceArn"].split(":")
             with seam.module("core.responses").request_scope(account, region):
                 in_background(_bring_up, record, None, name=f"rds-{record['DBInstanceIdentifier']}")
+    rds_clusters.restored()
 
 
 # ---- reading, changing, ending -----------------------------------------------------------------------------------------
-
-
-def _instance(name: str) -> dict[str, Any]:
-    found = _instances.get(name.lower())
-    if found is None:
-        raise ServiceError("DBInstanceNotFoundFault", f"DBInstance {name} not found.")
-    return found
 
 
 def _shown(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -339,12 +245,16 @@ def _describe(call: Call) -> Answer:
     name = call.params.get("DBInstanceIdentifier")
     for given in call.params.get("Filters") or []:
         raise ServiceError("InvalidParameterValue", f"the filter {given.get('Name')} is not implemented on the laptop platform")
-    return paginated(call, [_shown(record) for record in ([_instance(str(name).rsplit(":", 1)[-1])] if name else _instances.values())])
+    return paginated(
+        call, [_shown(record) for record in ([rds_records.instance(str(name).rsplit(":", 1)[-1])] if name else _instances.values())]
+    )
 
 
 def _modify(call: Call) -> Answer:
-    params, record = call.params, _instance(call.params["DBInstanceIdentifier"])
-    _refuse_untaken(call, _TAKEN_OF_CHANGE)
+    params, record = call.params, rds_records.instance(call.params["DBInstanceIdentifier"])
+    if "DBClusterIdentifier" in record:
+        return {"DBInstance": _shown(rds_clusters.modify_member(call, record))}
+    rds_records.refuse_untaken(call, _TAKEN_OF_CHANGE)
     if record["DBInstanceStatus"] != "available":
         raise ServiceError(
             "InvalidDBInstanceStateFault", f"Instance {record['DBInstanceIdentifier']} is {record['DBInstanceStatus']}, not available"
@@ -355,18 +265,14 @@ def _modify(call: Call) -> Answer:
         raise ServiceError("InvalidParameterCombination", "moving an instance to other subnets is not implemented on the laptop platform")
     group = record["DBParameterGroups"][0]["DBParameterGroupName"]
     wanted = str(params.get("DBParameterGroupName") or group).lower()
-    rds_groups.parameter_group(wanted)
-    groups = (
-        _security_groups(params["VpcSecurityGroupIds"], vpc=record["DBSubnetGroup"]["VpcId"]) if "VpcSecurityGroupIds" in params else None
-    )
-    exports = params.get("CloudwatchLogsExportConfiguration") or {}
-    logs = (set(record["EnabledCloudwatchLogsExports"]) | set(exports.get("EnableLogTypes") or ())) - set(
-        exports.get("DisableLogTypes") or ()
-    )
-    password = _changed_password(call, record)
+    INSTANCE_PARAMETERS.group(wanted)
+    vpc = record["DBSubnetGroup"]["VpcId"]
+    groups = rds_records.security_groups(params["VpcSecurityGroupIds"], vpc=vpc) if "VpcSecurityGroupIds" in params else None
+    logs = _log_exports(rds_records.changed_log_exports(call, record))
+    password = rds_records.changed_password(call, record)
     record.update({name: params[name] for name in _KEPT if name in params})
     record.update({name: params[name] for name in ("EngineVersion",) if name in params})
-    record["EnabledCloudwatchLogsExports"] = _log_exports(logs)
+    record["EnabledCloudwatchLogsExports"] = logs
     record["VpcSecurityGroups"] = record["VpcSecurityGroups"] if groups is None else groups
     if "EnablePerformanceInsights" in params:
         record["PerformanceInsightsEnabled"] = bool(params["EnablePerformanceInsights"])
@@ -378,36 +284,14 @@ def _modify(call: Call) -> Answer:
     return {"DBInstance": _shown(record)}
 
 
-def _changed_password(call: Call, record: dict[str, Any]) -> str | None:
-    """A new password of the master user, None if it keeps its own."""
-    params, managed = call.params, record.get("MasterUserSecret")
-    if params.get("RotateMasterUserPassword"):
-        if managed is None or not params.get("ApplyImmediately"):
-            raise ServiceError("InvalidParameterCombination", "RotateMasterUserPassword needs a managed password, and ApplyImmediately")
-        password = secrets.new_password()
-        secrets.put_managed(managed["SecretArn"], {"username": record["MasterUsername"], "password": password})
-        return password
-    if params.get("ManageMasterUserPassword") and managed is None:
-        password = secrets.new_password()
-        record["MasterUserSecret"] = _managed_secret(call, record, password)
-        return password
-    if params.get("MasterUserPassword"):
-        if managed is not None and params.get("ManageMasterUserPassword") is not False:
-            raise ServiceError(
-                "InvalidParameterCombination", "the password is managed in Secrets Manager: rotate it, or end the management"
-            )
-        if managed is not None:
-            secrets.delete_managed(record.pop("MasterUserSecret")["SecretArn"])
-        return _checked_password(str(params["MasterUserPassword"]))
-    return None
-
-
 def _reboot(call: Call) -> Answer:
-    record = _instance(call.params["DBInstanceIdentifier"])
+    record = rds_records.instance(call.params["DBInstanceIdentifier"])
     if record["DBInstanceStatus"] != "available":
         raise ServiceError(
             "InvalidDBInstanceStateFault", f"Instance {record['DBInstanceIdentifier']} is {record['DBInstanceStatus']}, not available"
         )
+    if "DBClusterIdentifier" in record:
+        return {"DBInstance": _shown(rds_clusters.reboot_member(record))}
     record["DBInstanceStatus"] = "rebooting"
     record["DBParameterGroups"][0]["ParameterApplyStatus"] = "in-sync"
     in_background(_bring_up, record, None, name=f"rds-{record['DBInstanceIdentifier']}")
@@ -415,7 +299,9 @@ def _reboot(call: Call) -> Answer:
 
 
 def _delete(call: Call) -> Answer:
-    params, record = call.params, _instance(call.params["DBInstanceIdentifier"])
+    params, record = call.params, rds_records.instance(call.params["DBInstanceIdentifier"])
+    if "DBClusterIdentifier" in record:
+        return {"DBInstance": _shown(rds_clusters.delete_member(call, record))}
     skip, final = bool(params.get("SkipFinalSnapshot")), str(params.get("FinalDBSnapshotIdentifier") or "")
     source = record.get("ReadReplicaSourceDBInstanceIdentifier")
     if record["DeletionProtection"]:
@@ -495,6 +381,7 @@ def _delete_snapshot(call: Call) -> Answer:
 def _delete_subnet_group(call: Call) -> Answer:
     name = str(call.params["DBSubnetGroupName"]).lower()
     used = [record["DBInstanceIdentifier"] for record in _instances.values() if record["DBSubnetGroup"]["DBSubnetGroupName"] == name]
+    used += rds_clusters.in_subnet_group(name)
     return rds_groups.delete_subnet_group(call, used_by=used)
 
 
@@ -504,11 +391,11 @@ def _members(group: str) -> list[dict[str, Any]]:
 
 def _delete_parameter_group(call: Call) -> Answer:
     used = [record["DBInstanceIdentifier"] for record in _members(call.params["DBParameterGroupName"])]
-    return rds_groups.delete_parameter_group(call, used_by=used)
+    return INSTANCE_PARAMETERS.delete(call, used_by=used)
 
 
 def _modify_parameter_group(call: Call) -> Answer:
-    group = rds_groups.change_parameters(call)
+    group = INSTANCE_PARAMETERS.change(call)
     at_once = any(parameter.get("ApplyMethod") == "immediate" for parameter in call.params["Parameters"])
     for record in _members(group["DBParameterGroupName"]):
         if at_once and record["DBInstanceStatus"] == "available":
@@ -527,11 +414,15 @@ def _tags(call: Call) -> list[dict[str, str]]:
     kind, _, name = str(call.params["ResourceName"]).rpartition(":")
     match kind.rsplit(":", 1)[-1]:
         case "db":
-            return _instance(name)["_tags"]
+            return rds_records.instance(name)["_tags"]
         case "subgrp":
             return rds_groups.subnet_group(name)["_tags"]
         case "pg":
-            return rds_groups.parameter_group(name).get("_tags", [])
+            return INSTANCE_PARAMETERS.group(name).get("_tags", [])
+        case "cluster":
+            return rds_records.cluster(name)["_tags"]
+        case "cluster-pg":
+            return CLUSTER_PARAMETERS.group(name).get("_tags", [])
         case other:
             raise ServiceError("InvalidParameterValue", f"tags of {other} are not implemented on the laptop platform")
 

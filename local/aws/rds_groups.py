@@ -1,10 +1,11 @@
-"""Subnet groups and parameter groups of RDS: where instances live, and how their PostgreSQL is set."""
+"""Subnet groups and parameter groups of RDS: where databases live, and how the PostgreSQL of instances and of Aurora clusters is set."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,8 +13,8 @@ from local.aws import seam
 from local.aws.modelled_service import Answer, Call, Operation, ServiceError, paginated, store
 from local.engines.postgres import binaries
 
-FAMILIES = tuple(f"postgres{major}" for major in range(13, 19))
-"""Families of parameters that are known; the server itself is of one version."""
+MAJORS = tuple(str(major) for major in range(13, 19))
+"""Major versions that are taken; the server itself is of one version."""
 
 RDS_PARAMETERS: Mapping[str, tuple[str, str]] = {
     "rds.force_ssl": ("1", "dynamic"),
@@ -26,6 +27,7 @@ IN_USE = "One or more database instances are still members of this parameter gro
 
 subnet_groups: Any = store()
 parameter_groups: Any = store()
+cluster_parameter_groups: Any = store()
 
 _ec2 = seam.module("services.ec2")
 
@@ -33,7 +35,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 def arn(call: Call, kind: str, name: str) -> str:
-    """ARN of something of RDS: kind is `db`, `subgrp`, `pg` or `snapshot`."""
+    """ARN of something of RDS: kind is `db`, `cluster`, `subgrp`, `pg`, `cluster-pg` or `snapshot`."""
     return f"arn:aws:rds:{call.region}:{call.account}:{kind}:{name}"
 
 
@@ -124,101 +126,140 @@ def delete_subnet_group(call: Call, *, used_by: list[str]) -> Answer:
 # ---- parameter groups ------------------------------------------------------------------------------------------------
 
 
-def _parameter_group_arn(call: Call) -> str:
-    return arn(call, "pg", str(call.params.get("DBParameterGroupName", "*")).lower())
+@dataclass(frozen=True, kw_only=True)
+class ParameterGroups:
+    """Parameter groups of a kind: those of instances, or those of clusters; the API has both, and calls them differently.
 
-
-def parameter_group(name: str) -> dict[str, Any]:
-    """A parameter group; the default ones of each family exist always.
-
-    Raises:
-        ServiceError: There is none of that name.
+    Attributes:
+        word: What its operations and members are called by: `DB` or `DBCluster`.
+        kind: Kind in ARNs.
+        engine: Engine that families begin with.
+        groups: The groups by their names.
     """
-    family = name.removeprefix("default.")
-    if name.startswith("default.") and family in FAMILIES:
-        return {
-            "DBParameterGroupName": name,
-            "DBParameterGroupFamily": family,
-            "Description": f"Default parameter group for {family}",
-            "_values": {},
+
+    word: str
+    kind: str
+    engine: str
+    groups: Any
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Families of parameters that are known."""
+        return tuple(f"{self.engine}{major}" for major in MAJORS)
+
+    @property
+    def name_member(self) -> str:
+        """Member that names a group."""
+        return f"{self.word}ParameterGroupName"
+
+    def operations(self) -> dict[str, Operation]:
+        """Operations that concern groups alone."""
+        found = {
+            f"Create{self.word}ParameterGroup": self._create,
+            f"Describe{self.word}ParameterGroups": self._describe,
+            f"Describe{self.word}Parameters": self._describe_parameters,
         }
-    found = parameter_groups.get(name.lower())
-    if found is None:
-        raise ServiceError("DBParameterGroupNotFoundFault", f"DBParameterGroup not found: {name}")
-    return found
+        return {name: Operation(run, on=self.arn_of) for name, run in found.items()}
+
+    def arn_of(self, call: Call) -> str:
+        """ARN of the group that a request names."""
+        return arn(call, self.kind, str(call.params.get(self.name_member, "*")).lower())
+
+    def group(self, name: str) -> dict[str, Any]:
+        """A parameter group; the default ones of each family exist always.
+
+        Raises:
+            ServiceError: There is none of that name.
+        """
+        family = name.removeprefix("default.")
+        if name.startswith("default.") and family in self.families:
+            return {
+                self.name_member: name, "DBParameterGroupFamily": family, "Description": f"Default parameter group for {family}", "_values": {},
+            }  # fmt: skip
+        found = self.groups.get(name.lower())
+        if found is None:
+            raise ServiceError("DBParameterGroupNotFoundFault", f"{self.word}ParameterGroup not found: {name}")
+        return found
+
+    def value_of(self, group: str, name: str) -> str:
+        """Value of one of RDS's own parameters in a group."""
+        default, _ = RDS_PARAMETERS[name]
+        return str(self.group(group)["_values"].get(name, default))
+
+    def settings_of(self, group: str) -> dict[str, str]:
+        """What a server is started with, by its parameter group."""
+        values = {name: str(value) for name, value in self.group(group)["_values"].items() if name not in RDS_PARAMETERS}
+        logical = self.value_of(group, "rds.logical_replication") == "1"
+        return {**values, "wal_level": "logical" if logical else "replica"}
+
+    def change(self, call: Call) -> dict[str, Any]:
+        """Take new values into a group; the group.
+
+        Raises:
+            ServiceError: A parameter is not known, or cannot be changed at once.
+        """
+        group = self.group(call.params[self.name_member])
+        if group[self.name_member].startswith("default."):
+            raise ServiceError("InvalidParameterValue", "A default parameter group cannot be modified: create one")
+        for parameter in call.params["Parameters"]:
+            name, value = str(parameter["ParameterName"]), str(parameter.get("ParameterValue", ""))
+            known = _server_parameters()
+            if name not in RDS_PARAMETERS and name not in known:
+                raise ServiceError("InvalidParameterValue", f"Could not find parameter with name: {name}")
+            if is_static(name) and parameter.get("ApplyMethod") == "immediate":
+                raise ServiceError("InvalidParameterCombination", f"cannot use immediate apply method for static parameter: {name}")
+            if name in {"rds.force_ssl", "rds.logical_replication"} and value not in {"0", "1"}:
+                raise ServiceError("InvalidParameterValue", f"Invalid parameter value: {value} for: {name} allowed values are: 0,1")
+            group["_values"][name] = value
+        return group
+
+    def delete(self, call: Call, *, used_by: list[str]) -> Answer:
+        """Remove a group that nothing uses."""
+        group = self.group(call.params[self.name_member])
+        if used_by or group[self.name_member].startswith("default."):
+            raise ServiceError("InvalidDBParameterGroupStateFault", f"{IN_USE}: {', '.join(used_by) or 'default'}")
+        self.groups.pop(group[self.name_member])
+        return None
+
+    def _create(self, call: Call) -> Answer:
+        name, family = str(call.params[self.name_member]).lower(), str(call.params["DBParameterGroupFamily"])
+        if not _NAME.fullmatch(name) or len(name) > 255:
+            raise ServiceError(
+                "InvalidParameterValue",
+                f"The parameter {self.name_member} is not a valid identifier, got {name!r}: letters, digits and single hyphens, a letter first",
+            )
+        if family not in self.families:
+            raise ServiceError(
+                "InvalidParameterValue",
+                f"the laptop platform knows parameter families {', '.join(self.families)}, got {family!r}: its databases are PostgreSQL",
+            )
+        if name in self.groups:
+            raise ServiceError("DBParameterGroupAlreadyExistsFault", f"Parameter group {name} already exists")
+        self.groups[name] = {
+            self.name_member: name, "DBParameterGroupFamily": family, "Description": call.params["Description"],
+            f"{self.word}ParameterGroupArn": arn(call, self.kind, name), "_values": {}, "_tags": call.tags,
+        }  # fmt: skip
+        return {f"{self.word}ParameterGroup": self.groups[name]}
+
+    def _describe(self, call: Call) -> Answer:
+        name = call.params.get(self.name_member)
+        return paginated(call, [self.group(name)] if name else self.groups.values())
+
+    def _describe_parameters(self, call: Call) -> Answer:
+        values, source = self.group(call.params[self.name_member])["_values"], call.params.get("Source")
+        kinds = {**RDS_PARAMETERS, **{name: ("", _kind(name)) for name in values if name not in RDS_PARAMETERS}}
+        found = [
+            {
+                "ParameterName": name, "ParameterValue": values.get(name, default), "Source": "user" if name in values else "system",
+                "ApplyType": kind, "IsModifiable": True, "ApplyMethod": "pending-reboot" if kind == "static" else "immediate",
+            }
+            for name, (default, kind) in kinds.items()
+        ]  # fmt: skip
+        return paginated(call, [parameter for parameter in found if source in (None, parameter["Source"])])
 
 
-def value_of(group: str, name: str) -> str:
-    """Value of one of RDS's own parameters in a group."""
-    default, _ = RDS_PARAMETERS[name]
-    return str(parameter_group(group)["_values"].get(name, default))
-
-
-def settings_of(group: str) -> dict[str, str]:
-    """What the server of an instance is started with, by its parameter group."""
-    values = {name: str(value) for name, value in parameter_group(group)["_values"].items() if name not in RDS_PARAMETERS}
-    logical = value_of(group, "rds.logical_replication") == "1"
-    return {**values, "wal_level": "logical" if logical else "replica"}
-
-
-def _create_parameter_group(call: Call) -> Answer:
-    name, family = str(call.params["DBParameterGroupName"]).lower(), str(call.params["DBParameterGroupFamily"])
-    if not _NAME.fullmatch(name) or len(name) > 255:
-        raise ServiceError(
-            "InvalidParameterValue",
-            f"The parameter DBParameterGroupName is not a valid identifier, got {name!r}: letters, digits and single hyphens, a letter first",
-        )
-    if family not in FAMILIES:
-        raise ServiceError(
-            "InvalidParameterValue",
-            f"the laptop platform knows parameter families {', '.join(FAMILIES)}, got {family!r}: its databases are PostgreSQL",
-        )
-    if name in parameter_groups:
-        raise ServiceError("DBParameterGroupAlreadyExistsFault", f"Parameter group {name} already exists")
-    parameter_groups[name] = {
-        "DBParameterGroupName": name, "DBParameterGroupFamily": family, "Description": call.params["Description"],
-        "DBParameterGroupArn": arn(call, "pg", name), "_values": {}, "_tags": call.tags,
-    }  # fmt: skip
-    return {"DBParameterGroup": parameter_groups[name]}
-
-
-def _describe_parameter_groups(call: Call) -> Answer:
-    name = call.params.get("DBParameterGroupName")
-    return paginated(call, [parameter_group(name)] if name else parameter_groups.values())
-
-
-def change_parameters(call: Call) -> dict[str, Any]:
-    """Take new values into a group; the group.
-
-    Raises:
-        ServiceError: A parameter is not known, or cannot be changed at once.
-    """
-    group = parameter_group(call.params["DBParameterGroupName"])
-    if group["DBParameterGroupName"].startswith("default."):
-        raise ServiceError("InvalidParameterValue", "A default parameter group cannot be modified: create one")
-    for parameter in call.params["Parameters"]:
-        name, value = str(parameter["ParameterName"]), str(parameter.get("ParameterValue", ""))
-        known = _server_parameters()
-        if name not in RDS_PARAMETERS and name not in known:
-            raise ServiceError("InvalidParameterValue", f"Could not find parameter with name: {name}")
-        if is_static(name) and parameter.get("ApplyMethod") == "immediate":
-            raise ServiceError("InvalidParameterCombination", f"cannot use immediate apply method for static parameter: {name}")
-        if name in {"rds.force_ssl", "rds.logical_replication"} and value not in {"0", "1"}:
-            raise ServiceError("InvalidParameterValue", f"Invalid parameter value: {value} for: {name} allowed values are: 0,1")
-        group["_values"][name] = value
-    return group
-
-
-def _describe_parameters(call: Call) -> Answer:
-    values, source = parameter_group(call.params["DBParameterGroupName"])["_values"], call.params.get("Source")
-    found = [
-        {
-            "ParameterName": name, "ParameterValue": values.get(name, default), "Source": "user" if name in values else "system",
-            "ApplyType": kind, "IsModifiable": True, "ApplyMethod": "pending-reboot" if kind == "static" else "immediate",
-        }
-        for name, (default, kind) in {**RDS_PARAMETERS, **{name: ("", _kind(name)) for name in values if name not in RDS_PARAMETERS}}.items()
-    ]  # fmt: skip
-    return paginated(call, [parameter for parameter in found if source in (None, parameter["Source"])])
+INSTANCE_PARAMETERS = ParameterGroups(word="DB", kind="pg", engine="postgres", groups=parameter_groups)
+CLUSTER_PARAMETERS = ParameterGroups(word="DBCluster", kind="cluster-pg", engine="aurora-postgresql", groups=cluster_parameter_groups)
 
 
 def _kind(name: str) -> str:
@@ -228,15 +269,6 @@ def _kind(name: str) -> str:
 def is_static(name: str) -> bool:
     """Whether a parameter takes effect with the next reboot only."""
     return RDS_PARAMETERS[name][1] == "static" if name in RDS_PARAMETERS else _server_parameters().get(name) == "postmaster"
-
-
-def delete_parameter_group(call: Call, *, used_by: list[str]) -> Answer:
-    """Remove a group that nothing uses."""
-    group = parameter_group(call.params["DBParameterGroupName"])
-    if used_by or group["DBParameterGroupName"].startswith("default."):
-        raise ServiceError("InvalidDBParameterGroupStateFault", f"{IN_USE}: {', '.join(used_by) or 'default'}")
-    parameter_groups.pop(group["DBParameterGroupName"])
-    return None
 
 
 @cache
@@ -253,8 +285,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "CreateDBSubnetGroup": Operation(_create_subnet_group, on=_subnet_group_arn),
     "DescribeDBSubnetGroups": Operation(_describe_subnet_groups, on=_subnet_group_arn),
     "ModifyDBSubnetGroup": Operation(_modify_subnet_group, on=_subnet_group_arn),
-    "CreateDBParameterGroup": Operation(_create_parameter_group, on=_parameter_group_arn),
-    "DescribeDBParameterGroups": Operation(_describe_parameter_groups, on=_parameter_group_arn),
-    "DescribeDBParameters": Operation(_describe_parameters, on=_parameter_group_arn),
+    **INSTANCE_PARAMETERS.operations(),
+    **CLUSTER_PARAMETERS.operations(),
 }
 """Operations that concern groups alone."""

@@ -1,4 +1,4 @@
-"""The PostgreSQL server behind each instance of the local RDS: made once, found again after a restart, its replicas after it."""
+"""The PostgreSQL server behind each instance and cluster of the local RDS: made once, found again after a restart, its replicas after it."""
 
 from __future__ import annotations
 
@@ -88,6 +88,7 @@ def set_up(instance: Mapping[str, Any], *, password: str) -> None:
         connection.execute(sql.SQL("GRANT rds_superuser TO {}").format(sql.Identifier(user)))
         # RDS gives replication by membership of rds_replication; PostgreSQL itself asks for the attribute.
         connection.execute(sql.SQL("ALTER ROLE {} REPLICATION").format(sql.Identifier(user)))
+        connection.execute(sql.SQL("ALTER DATABASE postgres OWNER TO {}").format(sql.Identifier(user)))
         if database and database != "postgres":
             _make(connection, sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), sql.Identifier(user)))
     set_password(instance, password)
@@ -120,14 +121,22 @@ def _running(instance: Mapping[str, Any]) -> PostgresServer:
 
 
 def _server(instance: Mapping[str, Any], source: PostgresServer | None) -> PostgresServer:
-    group = instance["DBParameterGroups"][0]["DBParameterGroupName"]
+    groups, group = _parameters(instance)
     made: dict[str, Any] = {
         "folder": _folder(instance),
         "port": int(instance["Endpoint"]["Port"]),
-        "settings": rds_groups.settings_of(group),
-        "tls": replace(_tls(), is_required=rds_groups.value_of(group, "rds.force_ssl") == "1"),
+        "settings": groups.settings_of(group),
+        "tls": replace(_tls(), is_required=groups.value_of(group, "rds.force_ssl") == "1"),
     }
     return PostgresServer(**made) if source is None else PostgresReplica(source=source, **made)
+
+
+def _parameters(instance: Mapping[str, Any]) -> tuple[rds_groups.ParameterGroups, str]:
+    """The parameter group that says how a server is set: its own, or that of the cluster that it belongs to."""
+    group = instance.get("DBClusterParameterGroup")
+    if group:
+        return rds_groups.CLUSTER_PARAMETERS, str(group)
+    return rds_groups.INSTANCE_PARAMETERS, str(instance["DBParameterGroups"][0]["DBParameterGroupName"])
 
 
 def _folder(instance: Mapping[str, Any]) -> Path:

@@ -7,16 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-
-from local.aws import guard, redshift_cluster, redshift_serverless, seam
+from local.aws import guard, redshift_cluster, redshift_serverless
+from local.aws.caller_clients import caller_client
 from local.aws.modelled_service import Call, ServiceError
 from local.aws.redshift_engine import PRINCIPALS, Endpoint
-from local.engines import host
 from local.redshift.errors import SqlError
 from local.redshift.warehouse import Warehouse
-
-_responses = seam.module("core.responses")
 
 
 @dataclass(kw_only=True)
@@ -64,7 +60,7 @@ class Target:
             except guard.Denied as denied:
                 refused = denied
                 continue
-            return boto3.client(service, **_credentials(key))
+            return caller_client(service, key)
         raise SqlError(f"User arn:aws:redshift-serverless is not authorized to assume IAM Role {role}: {refused}")
 
 
@@ -134,7 +130,7 @@ def _user(call: Call, endpoint: Endpoint, database: str, given: Mapping[str, Any
 
 
 def _secret_user(call: Call, endpoint: Endpoint, arn: str) -> str:
-    client = boto3.client("secretsmanager", **_credentials(call.key))
+    client = caller_client("secretsmanager", call.key)
     try:
         value = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
         user = str(value["username"])
@@ -154,13 +150,3 @@ def _identity(arn: str) -> str:
     if ":assumed-role/" in arn:
         return f"IAMR:{arn.split('/')[1]}"
     return f"IAM:{arn.rsplit('/', maxsplit=1)[-1]}" if ":user/" in arn else "IAM:root"
-
-
-def _credentials(key: str) -> dict[str, str]:
-    """Arguments of a client that works as the holder of an access key."""
-    found = guard.credentials(key) if not guard.is_root(key) else host.engine_credentials()
-    arguments = {
-        "aws_access_key_id": found["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": found["AWS_SECRET_ACCESS_KEY"],
-        "endpoint_url": host.aws_url(), "region_name": _responses.get_region(),
-    }  # fmt: skip
-    return {**arguments, "aws_session_token": found["AWS_SESSION_TOKEN"]} if found.get("AWS_SESSION_TOKEN") else arguments

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from local.aws import spark_runs
+from local.aws import event_logs, spark_runs
 from local.engines import host
 from local.engines.spark import SparkWork
 
@@ -61,6 +61,7 @@ class SparkTask:
         application_id: What the job sees as its application's id.
         has_iceberg: Whether Iceberg is on the class path.
         environment: Variables of the driver beside those of the submission.
+        has_event_logs: Whether the driver writes event logs below its working folder.
     """
 
     submission: Submission
@@ -70,6 +71,7 @@ class SparkTask:
     application_id: str
     has_iceberg: bool = True
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    has_event_logs: bool = False
 
     @contextmanager
     def running(self, session: boto3.Session, *, stdout: RunLog, stderr: RunLog) -> Iterator[SparkDriver]:
@@ -121,7 +123,11 @@ class SparkTask:
                 raise TaskError(f"the archive {address} cannot be unpacked: {broken}") from broken
         return SparkWork(
             script=script, arguments=submission.arguments, python_path=spark_runs.on_python_path(modules),
-            conf={**spark_runs.with_local_addressing(submission.conf), APPLICATION_ID: self.application_id},
+            conf={
+                **spark_runs.with_local_addressing(submission.conf),
+                **(event_logs.settings(folder) if self.has_event_logs else {}),
+                APPLICATION_ID: self.application_id,
+            },
         )  # fmt: skip
 
 

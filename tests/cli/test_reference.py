@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from cli import check_results, results, row_results, statement_results, stop_results
+from cli import check_results, cost_results, results, row_results, statement_results, stop_results
 from cli.main import app
 from cli.reasons import REASON_CODES
 from cli.reference import PAGE, SHAPES, commands, meanings_of, page
@@ -31,6 +31,7 @@ INTERFACE = {
     "erase": ["DATASET", "COLUMN=VALUE...", "--yes", "--timeout", "--json", "--env"],
     "check": ["[DATASET...]", "--json", "--env"],
     "tables": ["--json", "--env"],
+    "costs": ["--from", "--to", "--json", "--env"],
     "rows list": ["[GROUP]", "--json", "--env"],
     "rows put": ["GROUP", "FILE", "--env"],
     "rows enable": ["GROUP", "ROW", "--env"],
@@ -68,7 +69,7 @@ def test_every_verb_with_json_has_a_described_shape() -> None:
     "shape",
     [
         value
-        for room in (results, check_results, row_results, statement_results, stop_results)
+        for room in (results, check_results, cost_results, row_results, statement_results, stop_results)
         for _, value in inspect.getmembers(room, is_dataclass)
     ],
     ids=lambda shape: shape.__name__,

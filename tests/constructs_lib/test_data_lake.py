@@ -49,6 +49,14 @@ def test_what_can_be_made_again_goes_as_the_caller_says(stack: Stack, names: Nam
         assert rules["abort-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
 
 
+def test_event_logs_go_before_what_lies_beside_them(stack: Stack, names: Names, key: kms.IKey, synth: Synth) -> None:
+    DataLake(stack, "Lake", names=names, key=key, logs_days=365, event_logs_days=14)
+    rule = rules_of(synth, "logs")["expire-event-logs"]
+    assert (rule["Prefix"], rule["ExpirationInDays"]) == ("spark-events/", 14)
+    with pytest.raises(InvalidProps, match="event_logs_days must be at least 1"):
+        DataLake(stack, "Bad", names=names, key=key, event_logs_days=0)
+
+
 READER = "arn:aws:iam::222222222222:role/reader"
 
 

@@ -183,6 +183,52 @@ class TestDatabase:
             made = database(stack, names, key, engine=DatabaseEngine(name="aurora-postgresql", version="17.5"), readers=readers)
             assert (made.reader_host is None) is (readers == 0)
 
+    def test_an_aurora_with_the_data_api_gives_exactly_the_rights_to_use_it(
+        self, stack: Stack, names: Names, key: kms.IKey, synth: Synth
+    ) -> None:
+        engine = DatabaseEngine(name="aurora-postgresql", version="17.5")
+        made = database(stack, names, key, engine=engine, instance_class="db.r7g.large", has_data_api=True)
+        role = iam.Role(stack, "Caller", assumed_by=service_principal("lambda.amazonaws.com"))
+        made.grants.use_data_api(role)
+        resources = synth()
+        (cluster,) = of_type(resources, "AWS::RDS::DBCluster")
+        assert (cluster["EnableHttpEndpoint"], cluster["ManageMasterUserPassword"]) == (True, True)
+        policies = json.dumps(of_type(resources, "AWS::IAM::Policy"))
+        (policy,) = [p for p in of_type(resources, "AWS::IAM::Policy") if "rds-data" in json.dumps(p)]
+        sql, read, decrypt = policy["PolicyDocument"]["Statement"]
+        assert sql["Action"] == [
+            "rds-data:BatchExecuteStatement", "rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:ExecuteStatement",
+            "rds-data:RollbackTransaction",
+        ]  # fmt: skip
+        assert json.dumps(sql["Resource"]).endswith(':cluster:lakehouse-test-shop"]]}')
+        assert (read["Action"], read["Resource"]["Fn::GetAtt"][1]) == ("secretsmanager:GetSecretValue", "MasterUserSecret.SecretArn")
+        assert (decrypt["Action"], decrypt["Resource"]) == ("kms:Decrypt", key.key_arn)
+        assert "secretsmanager." in json.dumps(decrypt["Condition"]["StringEquals"]["kms:ViaService"])
+        assert "*" not in policies.replace("log-stream:*", "")
+
+    def test_without_the_data_api_nobody_is_let_to_it(self, stack: Stack, names: Names, key: kms.IKey, synth: Synth) -> None:
+        made = database(stack, names, key, engine=DatabaseEngine(name="aurora-postgresql", version="17.5"))
+        with pytest.raises(InvalidProps, match="has_data_api=True"):
+            made.grants.use_data_api(iam.Role(stack, "Caller", assumed_by=service_principal("lambda.amazonaws.com")))
+        (cluster,) = of_type(synth(), "AWS::RDS::DBCluster")
+        assert "EnableHttpEndpoint" not in cluster
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({}, "for Aurora alone, got the engine postgres"),
+            (
+                {"engine": DatabaseEngine(name="aurora-postgresql", version="17.5")},
+                "not there on T classes, got instance_class db.t4g.medium",
+            ),
+        ],
+    )
+    def test_a_data_api_is_refused_where_rds_has_none(
+        self, stack: Stack, names: Names, key: kms.IKey, options: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(InvalidProps, match=message):
+            database(stack, names, key, has_data_api=True, **options)
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [

@@ -33,6 +33,7 @@ from constructs_lib.processing import (
     WarmWorkers,
 )
 from constructs_lib.processing.serverless_size import GLUE_MEMORY_GB, check_heaps, largest_heap_mb
+from constructs_lib.storage import LakeBuckets
 from lakehouse.naming import Names
 from lakehouse.worker_sizes import SERVERLESS_MEMORY_GB
 from tests.constructs_lib.conftest import Synth, of_type
@@ -213,7 +214,14 @@ def test_a_job_writes_its_log_to_the_group_of_its_pipeline_and_nowhere_else(job:
     assert monitoring["CloudWatchLoggingConfiguration"]["LogGroupName"] == f"{names.log_group('jobs', 'orders')}/output"
     assert monitoring["CloudWatchLoggingConfiguration"]["LogStreamNamePrefix"] == "load"
     assert monitoring["ManagedPersistenceMonitoringConfiguration"] == {"Enabled": False}
+    assert "S3MonitoringConfiguration" not in monitoring
     assert state["Parameters"]["Tags"] == {"team": "shop"}
+
+
+def test_event_logs_lie_in_the_folder_of_the_job_under_the_lake_s_key(job: Callable[..., EmrServerlessJob], lake: LakeBuckets) -> None:
+    state = job(event_logs=lake).step("load").states(PLACE)["Step load"]
+    kept = state["Parameters"]["ConfigurationOverrides"]["MonitoringConfiguration"]["S3MonitoringConfiguration"]
+    assert kept == {"EncryptionKeyArn": lake.key_arn, "LogUri": f"s3://{lake.bucket_name('logs')}/spark-events/load/"}
 
 
 @pytest.mark.parametrize(("release", "python", "jars"), [

@@ -57,6 +57,12 @@ def where(found: list[dict[str, Any]], action: str) -> set[str]:
     }
 
 
+def test_an_erasure_leaves_no_plan_that_shows_the_key(eraser: Eraser, synth: Synth) -> None:
+    """Event logs hold plans, plans hold literals, and what an erasure looks for is one."""
+    (job,) = of_type(synth(), "AWS::Glue::Job")
+    assert not {"--enable-spark-ui", "--spark-event-logs-path"} & job["DefaultArguments"].keys()
+
+
 def test_versions_are_deleted_in_the_domain_s_folders_and_nowhere_else(eraser: Eraser, synth: Synth) -> None:
     found = statements(synth)
     folders = {"raw/tpch/*", "bronze/tpch/*", "silver/tpch/*", "quarantine/tpch/*"}

@@ -103,6 +103,27 @@ def test_a_role_may_do_the_same_and_what_needs_it_waits_for_the_right_policy(
         assert holds <= set(listed(after["DependsOn"]))
 
 
+def test_a_role_with_a_policy_of_its_own_keeps_it_and_gains_what_is_gathered(stack: Stack, synth: Synth) -> None:
+    role = iam.Role(stack, "Role", assumed_by=service_principal("glue.amazonaws.com"), role_name="Role")
+    role.add_to_principal_policy(iam.PolicyStatement(actions=["glue:GetJob"], resources=["arn:aws:glue:eu-west-1:111122223333:job/a"]))
+    with gathered():
+        allow(role, actions=["s3:GetObject"], resources=["arn:aws:s3:::bucket/key"])
+    allowed = {(action, resource) for action, resource, _ in given_to(synth())}
+    assert allowed == {("glue:GetJob", "arn:aws:glue:eu-west-1:111122223333:job/a"), ("s3:GetObject", "arn:aws:s3:::bucket/key")}
+
+
+@pytest.mark.parametrize("more", [0, MANY])
+def test_what_asks_after_all_is_gathered_waits_too(stack: Stack, synth: Synth, more: int) -> None:
+    role = iam.Role(stack, "Role", assumed_by=service_principal("glue.amazonaws.com"), role_name="Role")
+    with gathered():
+        grant = allow(role, actions=["s3:GetObject"], resources=["arn:aws:s3:::bucket/key"])
+        for number in range(more):
+            allow(role, actions=["s3:GetObject"], resources=[f"arn:aws:s3:::bucket/{number}/{'k' * 100}"])
+    grant.apply_before(CfnResource(stack, "After", type="Test::Thing"))
+    resources = synth()
+    assert {resources[id_]["Type"] for id_ in listed(resources["After"]["DependsOn"])} & {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}
+
+
 def _id(resources: dict[str, dict[str, Any]], name: str) -> str:
     return next(
         id_ for id_, resource in resources.items() if resource["Type"] == "AWS::IAM::Role" and resource["Properties"]["RoleName"] == name

@@ -36,6 +36,7 @@ from constructs_lib.storage import STORAGE_CLASSES, DataLake, LakeBuckets, RawLi
 from lakehouse.naming import Names
 from lambdas.arrival_starter.judging import FileJudge
 from tests.constructs_lib.conftest import Synth, of_type
+from tests.stacks.conftest import flat, listed
 
 
 @pytest.mark.parametrize(("option", "good", "bad"), [("rotation_days", (90, 2560), (89, 2561)), ("deletion_days", (7, 30), (6, 31))])
@@ -229,6 +230,35 @@ def test_a_reference_to_a_secret_and_what_only_sounds_like_one_are_welcome(job: 
 def test_a_job_is_what_glue_can_run(job: Callable[..., GlueSparkJob], options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidProps, match=message):
         job("Bad", **options)
+
+
+def test_what_spark_s_ui_shows_of_a_run_is_kept_below_the_job_s_own_folder(
+    job: Callable[..., GlueSparkJob], lake: LakeBuckets, synth: Synth
+) -> None:
+    job("Load", event_logs=lake)
+    job("Erase")
+    template = synth()
+    jobs = {made["Name"]: made["DefaultArguments"] for made in of_type(template, "AWS::Glue::Job")}
+    assert flat(jobs["Load"]["--spark-event-logs-path"]).startswith("s3://lakehouse-test-logs-")
+    assert flat(jobs["Load"]["--spark-event-logs-path"]).endswith("/spark-events/Load/")
+    assert jobs["Load"]["--enable-spark-ui"] == "true"
+    assert not {"--enable-spark-ui", "--spark-event-logs-path"} & jobs["Erase"].keys()
+    for arguments in jobs.values():
+        assert arguments["--enable-metrics"] == arguments["--enable-observability-metrics"] == "true"
+    writes = [
+        flat(resource)
+        for policy in of_type(template, "AWS::IAM::Policy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "s3:PutObject" in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    ]
+    assert [address.partition("/")[2] for address in writes] == ["spark-events/Load/*"]
+
+
+@pytest.mark.parametrize("name", ["--enable-spark-ui", "--spark-event-logs-path"])
+def test_event_logs_have_one_way_in(job: Callable[..., GlueSparkJob], name: str) -> None:
+    with pytest.raises(InvalidProps, match="use `event_logs`"):
+        job("Bad", arguments={name: "true"})
 
 
 def test_a_flex_job_a_bookmark_and_connections_are_written_as_glue_reads_them(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date
 from decimal import Decimal
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from cli.results import Run
@@ -80,6 +82,16 @@ def test_what_follows_them_runs_once_when_the_last_has_ended(clean: Runs) -> Non
     (gold,) = [run for run in clean if run.pipeline == "daily_revenue"]
     assert gold.trigger == "after"
     assert gold.started_at > max(run.ended_at or "" for run in clean if run.pipeline != "daily_revenue")
+
+
+@pytest.mark.parametrize("step", ["ingest", "refine"])
+def test_what_spark_did_in_each_run_is_kept_for_the_operator(checkout: Checkout, clean: Runs, step: str) -> None:
+    s3, bucket = checkout.session.client("s3"), checkout.names.bucket("logs")
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"spark-events/{checkout.names.job('orders', step)}/")["Contents"]
+    logs = [str(found["Key"]) for found in listed if "/events_" in found["Key"]]
+    assert len({key.split("/")[2] for key in logs}) == len([run for run in clean if run.pipeline == "orders"])
+    body = s3.get_object(Bucket=bucket, Key=logs[0])["Body"].read()
+    assert "SparkListenerApplicationEnd" in pa.input_stream(io.BytesIO(body), compression="zstd").read().decode()
 
 
 def test_the_state_of_every_service_could_be_kept(checkout: Checkout, clean: Runs) -> None:

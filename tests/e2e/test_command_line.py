@@ -21,6 +21,7 @@ ARGUMENTS = {
     "quarantine": ["tpch.orders"],
     "status": [],
     "check": ["tpch.customer"],
+    "costs": [],
     "tables": [],
     "rows list": [],
     "statements list": [],

@@ -99,6 +99,18 @@ def test_the_twin_ran_on_emr_serverless_and_its_audit_says_where_its_log_is(twin
         assert any("lakehouse" in event["message"] for event in events), step
 
 
+def test_what_the_twin_on_emr_serverless_cost_is_what_it_was_billed_for(twins: Checkout) -> None:
+    found = twins.lake("costs", "--json").json
+    jobs = {job["step"]: job for job in found["jobs"] if job["pipeline"] == SERVERLESS}
+    assert {job["engine"] for job in jobs.values()} == {"emr-serverless"}
+    assert sum(job["runs"] for job in jobs.values()) == sum(len(twins.show(run).steps) for run in twins.runs(SERVERLESS))
+    assert all(job["vcpu_hours"] > 0 and job["memory_gb_hours"] > 0 and job["price"] > 0 for job in jobs.values())
+    s3, bucket = twins.session.client("s3"), twins.names.bucket("logs")
+    for step in jobs:
+        kept = s3.list_objects_v2(Bucket=bucket, Prefix=f"spark-events/{twins.names.job(SERVERLESS, step)}/")["Contents"]
+        assert any("/sparklogs/eventlog_v2_" in found["Key"] for found in kept)
+
+
 def test_the_twin_ran_on_a_cluster_of_its_run_that_has_ended_and_its_log_is_read(twins: Checkout) -> None:
     emr, runs = twins.client("emr"), [run for run in twins.runs(CLUSTER) if run.status != "SKIPPED"]
     steps = [step for run in runs for step in twins.show(run).steps]

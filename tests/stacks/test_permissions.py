@@ -27,7 +27,11 @@ def test_only_what_knows_no_resource_is_given_on_everything(assembly: Assembly) 
     assert all(action.startswith("ec2:Describe") for action in actions if action.startswith("ec2:"))
     clusters = {"elasticmapreduce:ListClusters", "elasticmapreduce:RunJobFlow"}
     assert {action for action in actions if action.startswith("elasticmapreduce:")} <= clusters
-    assert {action for action in actions if action.startswith("cloudwatch:")} <= {"cloudwatch:PutMetricData", "cloudwatch:DescribeAlarms"}
+    assert {action for action in actions if action.startswith("cloudwatch:")} <= {
+        "cloudwatch:PutMetricData",
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:GetMetricData",
+    }
 
 
 def test_metrics_of_runs_come_from_the_recorder_alone_and_those_of_jobs_are_glue_s(assembly: Assembly) -> None:

@@ -89,6 +89,20 @@ def test_a_database_that_is_there_is_only_connected_to(tmp_path: Path) -> None:
     assert where["Value"] == "aurora-postgresql://shop.cluster-ro-c1.eu-west-1.rds.amazonaws.com:5432/shop"
 
 
+def test_an_aurora_with_the_data_api_tells_which_cluster_to_ask(tmp_path: Path) -> None:
+    ledger = Database(engine="aurora-postgresql", version="17.5", dbname="ledger", instance_class="db.r7g.large", data_api=True)
+    template = sources(tmp_path, ledger=ledger)
+    told = {
+        resource["Properties"]["Name"]: resource["Properties"]["Value"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::SSM::Parameter"
+    }
+    assert json.dumps(told["/lakehouse/prod/databases/ledger-cluster-arn"]).endswith(':cluster:lakehouse-prod-ledger"]]}')
+    assert told["/lakehouse/prod/databases/ledger-secret-arn"]["Fn::GetAtt"][1] == "MasterUserSecret.SecretArn"
+    (cluster,) = [resource for resource in template["Resources"].values() if resource["Type"] == "AWS::RDS::DBCluster"]
+    assert cluster["Properties"]["EnableHttpEndpoint"] is True
+
+
 def test_an_ingest_from_a_database_runs_in_its_network_reads_its_secret_and_no_files(tmp_path: Path) -> None:
     template = reading(tmp_path, orders())["Resources"]
     jobs = {

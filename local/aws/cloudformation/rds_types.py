@@ -1,4 +1,4 @@
-"""Resource types of RDS: AWS::RDS::DBInstance, a read replica too, AWS::RDS::DBSubnetGroup and AWS::RDS::DBParameterGroup."""
+"""Resource types of RDS: AWS::RDS::DBInstance, a read replica too, AWS::RDS::DBCluster, AWS::RDS::DBSubnetGroup, and both kinds of parameter groups."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from local.aws.cloudformation import modelled
 from local.aws.cloudformation.modelled import Answer, ModelledType, Properties
 
 INSTANCE = "AWS::RDS::DBInstance"
+CLUSTER = "AWS::RDS::DBCluster"
 INSTANCE_SECONDS = 120.0
-"""Longest that an instance may take to come up or to go."""
+"""Longest that an instance or a cluster may take to come up or to go."""
 
 _LATER = frozenset({"AllowMajorVersionUpgrade", "ApplyImmediately", "DeleteAutomatedBackups", "CertificateRotationRestart"})
 """Properties of changes and removals, which say nothing when an instance is made."""
@@ -36,6 +37,15 @@ _LEFT_OUT = {
     "ProcessorFeatures": "processors are the laptop's",
 }  # fmt: skip
 
+_LEFT_OUT_OF_CLUSTER = {
+    **dict.fromkeys(
+        ("RestoreToTime", "RestoreType", "SnapshotIdentifier", "SourceDBClusterIdentifier", "SourceDbClusterResourceId", "UseLatestRestorableTime"),
+        "restores are not there",
+    ),
+    **dict.fromkeys(("SourceRegion", "ReplicationSourceIdentifier", "GlobalClusterIdentifier"), "there is one region"),
+    **dict.fromkeys(("AssociatedRoles", "DBInstanceParameterGroupName"), "PostgreSQL has no use for it here"),
+}  # fmt: skip
+
 
 def register() -> None:
     """Make the types known to CloudFormation."""
@@ -53,24 +63,41 @@ def register() -> None:
             identify=_lower("DBSubnetGroupName"), longest_name=255, tagger=_tagger("subgrp"),
         )
     )  # fmt: skip
-    modelled.add(
-        _ParameterGroupType(
-            resource_type="AWS::RDS::DBParameterGroup", service="rds", create="CreateDBParameterGroup", read="DescribeDBParameterGroups",
-            update="ModifyDBParameterGroup", delete="DeleteDBParameterGroup", record=_first("DBParameterGroups"),
-            members={"Family": "DBParameterGroupFamily"}, carried=frozenset({"Parameters"}), automatic_name="DBParameterGroupName",
-            identify=_lower("DBParameterGroupName"), longest_name=255, change=_changed_parameters, request=_without_parameters, tagger=_tagger("pg"),
-        )
-    )  # fmt: skip
+    for groups in (rds_groups.INSTANCE_PARAMETERS, rds_groups.CLUSTER_PARAMETERS):
+        modelled.add(_parameter_group_type(groups))
+    modelled.add(_cluster_type())
 
 
 def _instance_type(*, create: str) -> ModelledType:
     return ModelledType(
         resource_type=INSTANCE, service="rds", create=create, read="DescribeDBInstances", update="ModifyDBInstance",
         delete="DeleteDBInstance", record=_first("DBInstances"), members={"VPCSecurityGroups": "VpcSecurityGroupIds"},
-        key=lambda physical_id, _: {"DBInstanceIdentifier": physical_id, "SkipFinalSnapshot": True}, request=_instance_request,
+        key=lambda physical_id, _: {"DBInstanceIdentifier": physical_id, "SkipFinalSnapshot": True}, request=_made_request,
         carried=_LATER | {"MasterUserSecret", "SourceDBInstanceIdentifier", "SourceRegion"}, left_out=_LEFT_OUT,
         automatic_name="DBInstanceIdentifier", identify=_lower("DBInstanceIdentifier"), longest_name=63, change=_changed_instance,
         attributes=_instance_attributes, tagger=_tagger("db"), ready=_is_available, gone=_is_gone,
+    )  # fmt: skip
+
+
+def _cluster_type() -> ModelledType:
+    return _ClusterType(
+        resource_type=CLUSTER, service="rds", create="CreateDBCluster", read="DescribeDBClusters", update="ModifyDBCluster",
+        delete="DeleteDBCluster", record=_first("DBClusters"), members={"PerformanceInsightsEnabled": "EnablePerformanceInsights"},
+        key=lambda physical_id, _: {"DBClusterIdentifier": physical_id, "SkipFinalSnapshot": True}, request=_made_request,
+        carried=_LATER | {"MasterUserSecret"}, left_out=_LEFT_OUT_OF_CLUSTER, automatic_name="DBClusterIdentifier",
+        identify=_lower("DBClusterIdentifier"), longest_name=63, change=_changed_cluster, attributes=_cluster_attributes,
+        tagger=_tagger("cluster"), ready=_is_cluster_available, gone=_is_cluster_gone,
+    )  # fmt: skip
+
+
+def _parameter_group_type(groups: rds_groups.ParameterGroups) -> ModelledType:
+    word, name = groups.word, groups.name_member
+    return _ParameterGroupType(
+        resource_type=f"AWS::RDS::{word}ParameterGroup", service="rds", create=f"Create{word}ParameterGroup",
+        read=f"Describe{word}ParameterGroups", update=f"Modify{word}ParameterGroup", delete=f"Delete{word}ParameterGroup",
+        record=_first(f"{word}ParameterGroups"), members={"Family": "DBParameterGroupFamily"}, carried=frozenset({"Parameters"}),
+        automatic_name=name, identify=_lower(name), longest_name=255, change=_changed_parameters(name), request=_without_parameters,
+        tagger=_tagger(groups.kind),
     )  # fmt: skip
 
 
@@ -98,8 +125,8 @@ def _tagger(kind: str) -> modelled.Tagger:
 # ---- instances ---------------------------------------------------------------------------------------------------------
 
 
-def _instance_request(operation: str, request: Properties) -> Properties:
-    if operation == "ModifyDBInstance":
+def _made_request(operation: str, request: Properties) -> Properties:
+    if operation.startswith("Modify"):
         return request
     secret = request.get("MasterUserSecret") or {}
     key = {"MasterUserSecretKmsKeyId": secret["KmsKeyId"]} if secret.get("KmsKeyId") else {}
@@ -107,7 +134,11 @@ def _instance_request(operation: str, request: Properties) -> Properties:
 
 
 def _changed_instance(physical_id: str, old: Properties, new: Properties) -> Properties:
-    """What a change asks of ModifyDBInstance; log exports are told as a difference there."""
+    return {**_changed(INSTANCE, old, new), "DBInstanceIdentifier": physical_id}
+
+
+def _changed(resource_type: str, old: Properties, new: Properties) -> Properties:
+    """What a change asks of ModifyDBInstance or ModifyDBCluster; log exports are told as a difference there."""
     changed = {name: value for name, value in new.items() if value != old.get(name) and name not in {"Tags", *_LATER}}
     before, after = set(old.get("EnableCloudwatchLogsExports") or ()), set(changed.pop("EnableCloudwatchLogsExports", None) or ())
     if before != after and "EnableCloudwatchLogsExports" in new:
@@ -121,9 +152,9 @@ def _changed_instance(physical_id: str, old: Properties, new: Properties) -> Pro
     taken_away = sorted(old.keys() - new.keys() - {"Tags", *_LATER})
     if taken_away:
         raise ValueError(
-            f"{', '.join(taken_away)} of {INSTANCE} cannot be taken away on the laptop platform: write the default that is meant"
+            f"{', '.join(taken_away)} of {resource_type} cannot be taken away on the laptop platform: write the default that is meant"
         )
-    return {**changed, "DBInstanceIdentifier": physical_id, "ApplyImmediately": True}
+    return {**changed, "ApplyImmediately": True}
 
 
 def _instance_attributes(_: str, record: Answer) -> Properties:
@@ -162,6 +193,68 @@ def _is_gone(client: Any, physical_id: str) -> None:
     raise ValueError(f"DB instance {physical_id} is still being deleted after {INSTANCE_SECONDS:.0f} s")
 
 
+# ---- clusters ----------------------------------------------------------------------------------------------------------
+
+
+class _ClusterType(ModelledType):
+    """A cluster, whose Data API is switched by calls of its own."""
+
+    def update_resource(
+        self, physical_id: str, before: Properties, properties: Properties, stack: str, logical_id: str | None = None
+    ) -> tuple[str, Properties]:
+        was_on, is_on = _has_data_api(before), _has_data_api(properties)
+        if was_on != is_on:
+            responses = seam.module("core.responses")
+            where = f"arn:aws:rds:{responses.get_region()}:{responses.get_account_id()}:cluster:{physical_id}"
+            self._call(self._client(), "EnableHttpEndpoint" if is_on else "DisableHttpEndpoint", {"ResourceArn": where})
+        old, new = ({name: value for name, value in each.items() if name != "EnableHttpEndpoint"} for each in (before, properties))
+        return super().update_resource(physical_id, old, new, stack, logical_id)
+
+
+def _has_data_api(properties: Properties) -> bool:
+    return str(properties.get("EnableHttpEndpoint", False)).lower() == "true"
+
+
+def _changed_cluster(physical_id: str, old: Properties, new: Properties) -> Properties:
+    return {**_changed(CLUSTER, old, new), "DBClusterIdentifier": physical_id}
+
+
+def _cluster_attributes(_: str, record: Answer) -> Properties:
+    return {
+        "Endpoint.Address": record["Endpoint"], "Endpoint.Port": str(record["Port"]), "ReadEndpoint.Address": record["ReaderEndpoint"],
+    }  # fmt: skip
+
+
+def _is_cluster_available(client: Any, physical_id: str) -> None:
+    """Wait for the cluster.
+
+    Raises:
+        ValueError: It failed, or takes too long.
+    """
+    deadline, status = time.monotonic() + INSTANCE_SECONDS, ""
+    while time.monotonic() < deadline:
+        status = client.describe_db_clusters(DBClusterIdentifier=physical_id)["DBClusters"][0]["Status"]
+        if status == "available":
+            return
+        if status == "failed":
+            raise ValueError(f"DB cluster {physical_id} failed: the platform's log says why")
+        time.sleep(0.1)
+    raise ValueError(f"DB cluster {physical_id} is still {status} after {INSTANCE_SECONDS:.0f} s")
+
+
+def _is_cluster_gone(client: Any, physical_id: str) -> None:
+    deadline = time.monotonic() + INSTANCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            client.describe_db_clusters(DBClusterIdentifier=physical_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "DBClusterNotFoundFault":
+                return
+            raise
+        time.sleep(0.1)
+    raise ValueError(f"DB cluster {physical_id} is still being deleted after {INSTANCE_SECONDS:.0f} s")
+
+
 # ---- parameter groups ----------------------------------------------------------------------------------------------------
 
 
@@ -173,7 +266,7 @@ class _ParameterGroupType(ModelledType):
         parameters = _parameters(properties.get("Parameters") or {})
         if parameters:
             try:
-                self._call(self._client(), "ModifyDBParameterGroup", {"DBParameterGroupName": physical_id, "Parameters": parameters})
+                self._call(self._client(), self.update, {self.automatic_name: physical_id, "Parameters": parameters})
             except ValueError:
                 self.delete_resource(physical_id, properties)
                 raise
@@ -184,15 +277,20 @@ def _without_parameters(_: str, request: Properties) -> Properties:
     return {name: value for name, value in request.items() if name != "Parameters"}
 
 
-def _changed_parameters(physical_id: str, old: Properties, new: Properties) -> Properties:
-    before, after = old.get("Parameters") or {}, new.get("Parameters") or {}
-    taken_away = sorted(before.keys() - after.keys())
-    if taken_away:
-        raise ValueError(
-            f"{', '.join(taken_away)} cannot be taken out of a parameter group on the laptop platform: write the default that is meant"
-        )
-    changed = {name: value for name, value in after.items() if value != before.get(name)}
-    return {"DBParameterGroupName": physical_id, "Parameters": _parameters(changed)}
+def _changed_parameters(name_member: str) -> Callable[[str, Properties, Properties], Properties]:
+    """What a change asks of a group; the member names it."""
+
+    def changed(physical_id: str, old: Properties, new: Properties) -> Properties:
+        before, after = old.get("Parameters") or {}, new.get("Parameters") or {}
+        taken_away = sorted(before.keys() - after.keys())
+        if taken_away:
+            raise ValueError(
+                f"{', '.join(taken_away)} cannot be taken out of a parameter group on the laptop platform: write the default that is meant"
+            )
+        differing = {name: value for name, value in after.items() if value != before.get(name)}
+        return {name_member: physical_id, "Parameters": _parameters(differing)}
+
+    return changed
 
 
 def _parameters(values: Properties) -> list[dict[str, str]]:

@@ -25,8 +25,8 @@ def test_the_examples_of_the_page_run_in_their_order(
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "orders.csv").write_text("1,2\n")
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 4
-    writing, deleting, lending, waiting = blocks
+    assert len(blocks) == 5
+    writing, looking, deleting, lending, waiting = blocks
     with mock_aws():
         platform_client.cache_clear()
         make_bucket(boto3.client("s3"), "team-exports")
@@ -36,9 +36,10 @@ def test_the_examples_of_the_page_run_in_their_order(
         )
         state_manager.set_transition("glue::job_run", {"progression": "immediate"})
         names: dict[str, object] = {}
-        for block in (writing, writing, lending, waiting, deleting):
+        for block in (writing, writing, looking, lending, waiting, deleting):
             exec(compile(block, str(PAGE), "exec"), names)  # noqa: S102 - the page is the project's own
         platform_client.cache_clear()
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "somebody else has published this export"
+    assert said[1] == "('1', '2') () True 4 of 4 bytes"
     assert said[-1].startswith("2 objects (")

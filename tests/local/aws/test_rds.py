@@ -227,7 +227,7 @@ def test_a_managed_secret_is_rds_s_alone_and_under_the_key_that_was_named(databa
     ("change", "message"),
     [
         ({"Engine": "mysql"}, "the engine mysql is not implemented"),
-        ({"Engine": "aurora-postgresql"}, "the engine aurora-postgresql is not implemented"),
+        ({"Engine": "aurora-postgresql"}, "aurora-postgresql for an instance of a cluster"),
         ({"EnableIAMDatabaseAuthentication": True}, "EnableIAMDatabaseAuthentication of CreateDBInstance is not implemented"),
         ({"MasterUserPassword": "long-enough"}, "either MasterUserPassword or ManageMasterUserPassword"),
         ({"MasterUsername": "admin"}, "reserved word"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from tests.fixtures.platform import Caller, LocalAws, allow
 
@@ -33,6 +36,18 @@ def iceberg_input(location: str, *fields: Mapping[str, Any], **more: Any) -> dic
             "CreateIcebergTableInput": {"Location": location, "Schema": schema(*(fields or FIELDS)), **more},
         }
     }  # fmt: skip
+
+
+def spark_events(lake: Lake, prefix: str) -> str:
+    """Spark's event logs below a folder, as a history server reads them."""
+    s3 = lake.aws.client("s3")
+    keys = [str(found["Key"]) for found in s3.list_objects_v2(Bucket=lake.bucket, Prefix=prefix).get("Contents", ())]
+    assert any("/appstatus_" in key for key in keys), keys
+    logs = [key for key in keys if "/events_" in key]
+    return "".join(
+        pa.input_stream(io.BytesIO(s3.get_object(Bucket=lake.bucket, Key=key)["Body"].read()), compression="zstd").read().decode()
+        for key in logs
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

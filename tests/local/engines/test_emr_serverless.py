@@ -13,7 +13,7 @@ import pytest
 
 from tests.fixtures.platform import wait_for
 from tests.local.engines.emr import ICEBERG, RIGHTS, SMALL, Emr
-from tests.local.engines.lake import metadata
+from tests.local.engines.lake import metadata, spark_events
 from tests.local.engines.test_glue_runs import SESSION, SLEEP
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(600)]
@@ -45,6 +45,8 @@ def test_a_job_writes_a_table_as_its_role_on_the_spark_of_its_release(emr: Emr, 
     shipped = f"emr-logs/applications/{application}/jobs/{run}/SPARK_DRIVER/stdout.gz"
     stored = emr.lake.aws.client("s3").get_object(Bucket=emr.lake.bucket, Key=shipped)["Body"].read()
     assert b"written on 4.0.2" in gzip.decompress(stored)
+    events = spark_events(emr.lake, f"emr-logs/applications/{application}/jobs/{run}/sparklogs/")
+    assert "SparkListenerApplicationEnd" in events
     assert {call["action"] for call in emr.lake.aws.calls(role=role)} == set(RIGHTS)
     assert found["billedResourceUtilization"]["vCPUHour"] > 0
 

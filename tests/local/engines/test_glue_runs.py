@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.fixtures.platform import allow, wait_for
-from tests.local.engines.lake import Lake, metadata
+from tests.local.engines.lake import Lake, metadata, spark_events
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(600)]
 
@@ -41,7 +41,8 @@ def late(lake: Lake) -> tuple[str, str]:
 def test_a_job_writes_a_table_as_its_role_and_its_log_as_well(lake: Lake, late: tuple[str, str]) -> None:
     role = lake.job_role()
     table = lake.table("appended")
-    job = lake.job(APPEND + "print(sys.argv[1:])\n", role=role, arguments={"--other": "default", "--table": "overridden"})
+    ui = {"--enable-spark-ui": "true", "--spark-event-logs-path": f"s3://{lake.bucket}/spark-events/"}
+    job = lake.job(APPEND + "print(sys.argv[1:])\n", role=role, arguments={"--other": "default", "--table": "overridden", **ui})
     run_id = lake.start(job, Arguments={"--table": f"{lake.database}.{table}"})
     found = lake.end(job, run_id)
     assert found["JobRunState"] == "SUCCEEDED", found.get("ErrorMessage")
@@ -50,6 +51,9 @@ def test_a_job_writes_a_table_as_its_role_and_its_log_as_well(lake: Lake, late: 
     lines = lake.log(run_id)
     assert "appended" in lines
     assert str(["--JOB_NAME", job, "--JOB_RUN_ID", run_id, "--other", "default", "--table", f"{lake.database}.{table}"]) in lines
+    events = spark_events(lake, f"spark-events/{run_id}/")
+    assert "SparkListenerApplicationEnd" in events
+    assert f"{lake.database}.{table}" in events
     asked = {call["action"] for call in lake.aws.calls(role=role)}
     assert asked == {
         "s3:GetObject", "s3:PutObject", "glue:GetTable", "glue:UpdateTable", "kms:Decrypt", "kms:GenerateDataKey", "logs:CreateLogStream",
