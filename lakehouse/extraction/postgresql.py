@@ -48,9 +48,10 @@ COLUMNS = (
 )
 """Columns of a table (parameters: schema, table): name, type as SQL writes it, kind (`int8`, `bytea`, `array`, …)."""
 
+# Of the sessions of others a reader sees the database and the user, and nothing of their kind.
 CAPACITY = (
     "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int "
-    "- (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int"
+    "- (SELECT count(*) FROM pg_stat_activity WHERE datid IS NOT NULL AND usesysid IS NOT NULL)::int"
 )
 """Connections that the database has left."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contracts.model import SourcePartitions, WatermarkColumn
 from lakehouse.errors import RunFailed
+from lakehouse.extraction import postgresql
+from lakehouse.spark.source_session import SourceSession
 from tests.lakehouse.spark.small_contract import contract
 from tests.source_database import Extractions, Secrets, SourceDatabase, fed_by, source_database
 from tests.spark_lake import Lake
@@ -156,3 +159,30 @@ def test_rows_without_a_partition_value_are_read_like_the_others(spark: SparkSes
         "INSERT INTO things SELECT i, 'n', CASE WHEN i % 3 > 0 THEN now() + i * interval '1 day' END FROM generate_series(1, 90) i"
     )
     assert world.run().counts["silver"] == 90
+
+
+def test_a_table_is_read_by_no_more_connections_than_the_database_has_left(
+    spark: SparkSession, source: SourceDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(spark, source, tmp_path, partitions=SourcePartitions(column="id", type="long", count=9))
+    source.execute("CREATE TABLE things (id bigint, name text, changed timestamptz)")
+    source.execute("INSERT INTO things SELECT i, 'n', now() FROM generate_series(1, 90) i")
+    read = SourceSession.read
+    counts: list[int] = []
+
+    def counted(session: SourceSession, query: str, predicates: Sequence[str] = ()) -> DataFrame:
+        counts.append(len(predicates))
+        return read(session, query, predicates)
+
+    monkeypatch.setattr(SourceSession, "read", counted)
+    assert world.run().counts["silver"] == 90
+    whole = max(counts)
+    counts.clear()
+    source.execute("UPDATE things SET name = 'm'")
+    with ExitStack() as held:
+        ((left,),) = source.rows(postgresql.CAPACITY)
+        # The session of the extraction takes one of those that are left, and its own look another while it lasts.
+        for _ in range(left - 3):
+            held.enter_context(source.server.connect("shop", is_autocommit=True))
+        assert world.run().counts["silver"] == 90
+    assert 0 < max(counts) < 5 < whole
