@@ -5,21 +5,24 @@ from __future__ import annotations
 import io
 import zlib
 
+import pyarrow as pa
 from pyarrow import parquet
 
-_MAGIC, _PARQUET = b"Obj\x01", b"PAR1"
+_MAGIC, _PARQUET, _ZSTANDARD = b"Obj\x01", b"PAR1", b"\x28\xb5\x2f\xfd"
 _SYNC = 16
 
 
 def unpacked(content: bytes) -> bytes:
     """Bytes in which every value of a file stands plainly.
 
-    Of Parquet the rows and the statistics of its footer; of Avro the blocks as they are after inflating; anything else as it is.
+    Of Parquet the rows and the statistics of its footer; of Avro the blocks as they are after inflating; of Spark's event logs the text; anything else as it is.
     """
     if content.startswith(_PARQUET):
         return _parquet(content)
     if content.startswith(_MAGIC):
         return _avro(content)
+    if content.startswith(_ZSTANDARD):
+        return pa.input_stream(io.BytesIO(content), compression="zstd").read()
     return content
 
 
