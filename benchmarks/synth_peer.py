@@ -193,6 +193,7 @@ def bucket(place: Place, id: str, given: Json) -> Construct:
 def _lifecycle(rule: Json) -> s3.LifecycleRule:
     return s3.LifecycleRule(
         id=rule["Id"],
+        prefix=rule.get("Prefix"),
         expiration=Duration.days(rule["ExpirationInDays"]) if "ExpirationInDays" in rule else None,
         noncurrent_version_expiration=Duration.days(rule["NoncurrentVersionExpiration"]["NoncurrentDays"])
         if "NoncurrentVersionExpiration" in rule
