@@ -63,12 +63,6 @@ class _Pending:
         for wait in self.waited_for:
             wait(*constructs)
 
-    def given(self, wait: Callable[..., None]) -> None:
-        """It is in a policy of which *wait* has constructs wait."""
-        self.waited_for.append(wait)
-        if self.dependents:
-            wait(*self.dependents)
-
     def assert_success(self) -> None:
         """A role of the stack's own always takes a permission."""
 
@@ -104,14 +98,11 @@ def gathered() -> Iterator[None]:
         statements = merged(pending.statement for pending in found.pending)
         policy = _policy(role, statements)
         if policy is not None:
-            for pending in found.pending:
-                pending.given(partial(_wait_for, policy))
+            _give(found.pending, partial(_wait_for, policy))
         else:
-            grants = {statement: _add(role, statement) for statement in statements}
-            for pending in found.pending:
-                for statement, grant in grants.items():
-                    if _is_part(pending.statement, statement):
-                        pending.given(grant.apply_before)
+            for statement in statements:
+                grant = _add(role, statement)
+                _give([pending for pending in found.pending if _is_part(pending.statement, statement)], grant.apply_before)
         _explain(role, found.findings)
 
 
@@ -146,21 +137,21 @@ def allow(
         InvalidProps: An action holds a wildcard, or a resource does and nobody said why; a resource is the alias of a key; the grantee has no policy
             that this stack could add to.
     """
+    given = _GIVEN.setdefault(grantee, {})
+    statement = (tuple(actions), tuple(resources), json.dumps(conditions, sort_keys=True))
+    patterns = [resource for resource in resources if "*" in resource]
+    if statement in given and (because is not None or not patterns):
+        return given[statement]
     for action in actions:
         require("*" not in action, f"name the actions one by one: {action!r} holds a wildcard")
     for resource in resources:
         refuse_alias(resource)
-    patterns = [resource for resource in resources if "*" in resource]
     findings: dict[str, str] = {}
     if patterns:
         require(because is not None, f"{readable(patterns[0])!r} is a pattern: name the resource, or say `because` why nobody can")
         assert because is not None
         if _explains.get():
             findings = {f"AwsSolutions-IAM5[Resource::{_printed(grantee, pattern)}]": because for pattern in patterns}
-    given = _GIVEN.setdefault(grantee, {})
-    statement = (tuple(actions), tuple(resources), json.dumps(conditions, sort_keys=True))
-    if statement in given:
-        return given[statement]
     if _gathering and isinstance(grantee, iam.Role):
         role = _gathering[0].setdefault(grantee, _Role())
         pending = _Pending(statement)
@@ -227,6 +218,16 @@ def _estimated(statement: _Statement) -> int:
     """Characters of a statement, as the CDK estimates them, and of its conditions, which it leaves out."""
     actions, resources, conditions = statement
     return sum(map(len, actions)) + sum(max(ARN_ESTIMATE, len(resource)) for resource in resources) + len(conditions)
+
+
+def _give(pendings: Iterable[_Pending], wait: Callable[..., None]) -> None:
+    """They are in a policy of which *wait* has constructs wait: each construct once, however many of them it waits for."""
+    dependents: dict[IConstruct, None] = {}
+    for pending in pendings:
+        pending.waited_for.append(wait)
+        dependents.update(dict.fromkeys(pending.dependents))
+    if dependents:
+        wait(*dependents)
 
 
 def _policy(role: iam.Role, statements: Sequence[_Statement]) -> iam.Policy | None:
