@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 
 from aws_cdk import Aws
 from aws_cdk import aws_kms as kms
+from constructs import Construct
 
 from constructs_lib.checks import require
 
@@ -93,6 +94,22 @@ def key_arn(key: kms.IKey) -> str:
     if key not in _KEYS:
         _KEYS[key] = refuse_alias(key.key_arn)
     return _KEYS[key]
+
+
+def imported_key(scope: Construct, id: str, arn: str) -> kms.IKey:
+    """A key that is not of this stack, by its ARN.
+
+    Args:
+        scope: What it belongs to.
+        id: Construct id.
+        arn: Its ARN, of the key itself.
+
+    Raises:
+        InvalidProps: It is an alias.
+    """
+    key = kms.Key.from_key_arn(scope, id, refuse_alias(arn))
+    _KEYS[key] = arn
+    return key
 
 
 def refuse_alias(arn: str) -> str:

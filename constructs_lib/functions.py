@@ -15,6 +15,7 @@ from constructs import Construct
 from constructs_lib.arns import arn
 from constructs_lib.checks import require, require_range
 from constructs_lib.log_group import LogGroup
+from constructs_lib.order import after
 from constructs_lib.packaging import function_bundle
 from constructs_lib.permissions import acknowledge, allow, service_principal
 
@@ -107,7 +108,7 @@ class PlatformFunction(Construct):
         )
         acknowledge(self.resource, "AwsSolutions-L1", reason=_RUNTIME)
         grant.apply_before(self.resource)
-        self.resource.add_resource_dependency(log_group.resource)
+        after(self.resource, log_group.resource)
         self.function_name = name
         self.function_arn = function_arn(name)
         self.grants = PlatformFunctionGrants(self.function_arn)

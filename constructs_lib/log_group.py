@@ -12,18 +12,43 @@ from constructs_lib.arns import arn, key_arn
 from constructs_lib.checks import require, shown
 from constructs_lib.permissions import allow
 
-RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-"""Retentions that CloudWatch Logs knows."""
+RETENTION = {
+    1: logs.RetentionDays.ONE_DAY,
+    3: logs.RetentionDays.THREE_DAYS,
+    5: logs.RetentionDays.FIVE_DAYS,
+    7: logs.RetentionDays.ONE_WEEK,
+    14: logs.RetentionDays.TWO_WEEKS,
+    30: logs.RetentionDays.ONE_MONTH,
+    60: logs.RetentionDays.TWO_MONTHS,
+    90: logs.RetentionDays.THREE_MONTHS,
+    120: logs.RetentionDays.FOUR_MONTHS,
+    150: logs.RetentionDays.FIVE_MONTHS,
+    180: logs.RetentionDays.SIX_MONTHS,
+    365: logs.RetentionDays.ONE_YEAR,
+    400: logs.RetentionDays.THIRTEEN_MONTHS,
+    545: logs.RetentionDays.EIGHTEEN_MONTHS,
+    731: logs.RetentionDays.TWO_YEARS,
+    1096: logs.RetentionDays.THREE_YEARS,
+    1827: logs.RetentionDays.FIVE_YEARS,
+    2192: logs.RetentionDays.SIX_YEARS,
+    2557: logs.RetentionDays.SEVEN_YEARS,
+    2922: logs.RetentionDays.EIGHT_YEARS,
+    3288: logs.RetentionDays.NINE_YEARS,
+    3653: logs.RetentionDays.TEN_YEARS,
+}
+"""Retentions that CloudWatch Logs knows, by their days."""
 
 STREAMS = "Streams are named by the service that writes them; the log group is the limit."
 """Why permissions on log groups end in a star."""
 
 
-class LogGroup(Construct):
+class LogGroup:
     """Encrypted log group with a retention.
 
+    It is no construct: the L2 log group has the id, as every construct around it would cost each synth one call into the CDK more.
+
     Attributes:
-        resource: The CloudFormation resource, for what has to come after it.
+        resource: The CDK's log group, for what has to come after it.
         log_group_name: Its name.
         log_group_arn: Its ARN, without the `:*` of its streams.
         grants: Permissions on it.
@@ -41,18 +66,26 @@ class LogGroup(Construct):
     ) -> None:
         """
         Args:
+            scope: What it belongs to.
+            id: Construct id of the log group.
             name: Name of the log group.
             key: Customer key; its policy must let CloudWatch Logs use it for this name.
             retention_days: Days for which events are kept, one of those that CloudWatch Logs knows.
             removal_policy: What happens to it when the stack goes.
         """
-        super().__init__(scope, id)
         require(
-            retention_days in RETENTION_DAYS,
-            f"retention_days must be one of {', '.join(map(str, RETENTION_DAYS))} (CloudWatch Logs knows no other), got {shown(retention_days)}",
+            retention_days in RETENTION,
+            f"retention_days must be one of {', '.join(map(str, RETENTION))} (CloudWatch Logs knows no other), got {shown(retention_days)}",
         )
-        self.resource = logs.CfnLogGroup(self, "Resource", log_group_name=name, kms_key_id=key_arn(key), retention_in_days=retention_days)
-        self.resource.apply_removal_policy(removal_policy)
+        key_arn(key)
+        self.resource = logs.LogGroup(
+            scope,
+            id,
+            log_group_name=name,
+            encryption_key=key,
+            retention=RETENTION[retention_days],
+            removal_policy=removal_policy,
+        )
         self.log_group_name = name
         self.log_group_arn = log_group_arn(name)
         self.grants = LogGroupGrants(name)

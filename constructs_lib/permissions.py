@@ -17,6 +17,7 @@ from constructs import Construct, IConstruct
 
 from constructs_lib.arns import readable, refuse_alias
 from constructs_lib.checks import require
+from constructs_lib.order import after, gathered_order
 
 NO_METRIC_RESOURCE = "CloudWatch knows no resource for putting metrics; the condition on the namespace is the limit."
 """Why cloudwatch:PutMetricData is given on everything."""
@@ -89,21 +90,27 @@ def gathered() -> Iterator[None]:
         yield
         return
     roles: dict[iam.Role, _Role] = {}
-    _gathering.append(roles)
-    try:
-        yield
-    finally:
-        _gathering.clear()
-    for role, found in roles.items():
-        statements = merged(pending.statement for pending in found.pending)
-        policy = _policy(role, statements)
-        if policy is not None:
-            _give(found.pending, partial(_wait_for, policy))
-        else:
-            for statement in statements:
-                grant = _add(role, statement)
-                _give([pending for pending in found.pending if _is_part(pending.statement, statement)], grant.apply_before)
-        _explain(role, found.findings)
+    with gathered_order():
+        _gathering.append(roles)
+        try:
+            yield
+        finally:
+            _gathering.clear()
+        for role, found in roles.items():
+            _write(role, found)
+
+
+def _write(role: iam.Role, found: _Role) -> None:
+    """Add what was gathered for a role."""
+    statements = merged(pending.statement for pending in found.pending)
+    policy = _policy(role, statements)
+    if policy is not None:
+        _give(found.pending, partial(_wait_for, policy))
+    else:
+        for statement in statements:
+            grant = _add(role, statement)
+            _give([pending for pending in found.pending if _is_part(pending.statement, statement)], grant.apply_before)
+    _explain(role, found.findings)
 
 
 @contextmanager
@@ -255,7 +262,7 @@ def _policy(role: iam.Role, statements: Sequence[_Statement]) -> iam.Policy | No
 
 def _wait_for(policy: iam.Policy, *constructs: IConstruct) -> None:
     for construct in constructs:
-        construct.node.add_dependency(policy)
+        after(construct, policy)
 
 
 def _add(grantee: iam.IGrantable, statement: _Statement) -> iam.Grant:

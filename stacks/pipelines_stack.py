@@ -16,6 +16,7 @@ from constructs_lib.ingestion.file_arrival import Trigger
 from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.observability import AlertTopicNames, PipelineAlarms
 from constructs_lib.orchestration import GlueStep, MachineStep, Pipeline, RowsStep, RunTableNames
+from constructs_lib.order import after
 from constructs_lib.processing import (
     CodeAssets,
     EmrJob,
@@ -147,7 +148,7 @@ class PipelinesStack(PlatformStack):
                 readers=[names.operator_role],
                 removal_policy=self.removal_policy,
             )
-            machine.resource.node.add_dependency(table.resource)
+            after(machine.resource, table.resource)
         arrival = FileArrival(
             scope,
             "Arrival",

@@ -11,7 +11,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from constructs_lib.arns import ACCOUNT, REGION
+from constructs_lib.arns import ACCOUNT, REGION, imported_key
 from lakehouse.environments.environment import Environment
 from lakehouse.naming import Names
 
@@ -52,6 +52,7 @@ class PlatformStack(Stack):
         )
         self.environment_config = environment
         self.names: Names = environment.names(account=ACCOUNT, region=REGION)
+        self._key_arns: dict[str, str] = {}
         self.removal_policy = removal_policy(environment, allow_destroy=allow_destroy)
         _tag(scope, self, {**environment.tags, "environment": environment.env, "project": environment.project})
         if environment.permissions_boundary is not None:
@@ -60,11 +61,13 @@ class PlatformStack(Stack):
 
     def key_arn(self, domain: str) -> str:
         """ARN of a customer key that the foundation made; read from Parameter Store at each deployment."""
-        return ssm.StringParameter.value_for_string_parameter(self, self.names.parameter("keys", domain))
+        if domain not in self._key_arns:
+            self._key_arns[domain] = ssm.StringParameter.value_for_string_parameter(self, self.names.parameter("keys", domain))
+        return self._key_arns[domain]
 
     def key(self, domain: str) -> kms.IKey:
         """A customer key that the foundation made."""
-        return kms.Key.from_key_arn(self, f"{domain.capitalize()}Key", self.key_arn(domain))
+        return imported_key(self, f"{domain.capitalize()}Key", self.key_arn(domain))
 
 
 def _tag(scope: Construct, stack: Stack, tags: dict[str, str]) -> None:

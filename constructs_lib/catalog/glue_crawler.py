@@ -16,6 +16,7 @@ from constructs_lib.catalog.crawl_targets import JdbcTarget, S3Target
 from constructs_lib.catalog.crawled_database import CrawledDatabase
 from constructs_lib.checks import InvalidProps, require, require_one_of
 from constructs_lib.log_group import STREAMS, log_group_arn
+from constructs_lib.order import after
 from constructs_lib.permissions import acknowledge, allow, service_principal, service_principal_conditions, wait_for_permissions
 from constructs_lib.processing.security_configuration import SecurityConfiguration
 from lakehouse.naming import Names
@@ -147,7 +148,7 @@ class GlueCrawler(Construct):
                 configuration=_configuration(update),
                 crawler_security_configuration=security_configuration.name,
             )
-            resource.node.add_dependency(database.resource)
+            after(resource, database.resource)
             wait_for_permissions(resource, self.role)
             acknowledge(resource, "AwsSolutions-GL1", reason=_LOGS)
             return resource

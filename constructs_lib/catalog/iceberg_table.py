@@ -9,6 +9,7 @@ from constructs_lib.catalog.catalog_database import CatalogDatabase
 from constructs_lib.catalog.table_function import TableFunction
 from constructs_lib.catalog.table_grants import CatalogTable
 from constructs_lib.checks import require
+from constructs_lib.order import after
 from constructs_lib.storage.data_lake import LakeBuckets
 from lakehouse.contracts.tables import TableDefinition
 
@@ -65,7 +66,7 @@ class IcebergTable(Construct):
                 "OnDelete": "drop" if drops else "keep",
             },
         )
-        resource.node.add_dependency(database.resource, function.resource)
+        after(resource, database.resource, function.resource)
         grant.apply_before(resource)
         self.table = table
         self.database_name = table.database

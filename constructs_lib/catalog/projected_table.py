@@ -15,6 +15,7 @@ from constructs import Construct
 from constructs_lib.arns import ACCOUNT, catalog_arn, database_arn, table_arn
 from constructs_lib.catalog.catalog_database import CatalogDatabase
 from constructs_lib.checks import InvalidProps, require, require_one_of
+from constructs_lib.order import after
 from constructs_lib.permissions import allow
 from constructs_lib.storage.data_lake import LakeBuckets
 
@@ -224,7 +225,7 @@ class ProjectedTable(Construct):
                 description=description,
             ),
         )
-        resource.node.add_dependency(database.resource)
+        after(resource, database.resource)
         resource.apply_removal_policy(removal_policy)
         self.grants = ProjectedTableGrants(database.database_name, name, lake, zone, f"{prefix.strip('/')}/")
 

@@ -13,6 +13,7 @@ from constructs_lib.catalog.iceberg_table import IcebergTable
 from constructs_lib.catalog.table_grants import CatalogTable
 from constructs_lib.checks import require, require_range
 from constructs_lib.log_group import STREAMS, log_group_arn
+from constructs_lib.order import after
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from lakehouse.contracts.tables import KEEP_SNAPSHOTS_DAYS
 
@@ -121,5 +122,5 @@ class TableOptimizers(Construct):
                 type=kind,
                 table_optimizer_configuration={"enabled": True, "roleArn": role.role_arn, **configuration},
             )
-        self.node.add_dependency(table.resource)
+        after(self, table.resource)
         role.grant.apply_before(self)

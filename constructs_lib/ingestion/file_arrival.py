@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from aws_cdk import Duration, RemovalPolicy
@@ -21,6 +22,7 @@ from constructs_lib.arns import ACCOUNT, arn, key_arn, queue_arn, rule_arn, stat
 from constructs_lib.checks import InvalidProps, require, require_one_of, require_range
 from constructs_lib.functions import PlatformFunction
 from constructs_lib.orchestration.run_tables import RunTableNames
+from constructs_lib.order import after
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from constructs_lib.security.data_keys import READ, USE
 from constructs_lib.signals import Signal
@@ -280,7 +282,7 @@ class OnSchedule:
             ),
         )
         grant.apply_before(schedule)
-        schedule.node.add_dependency(arrivals.queue, arrivals.dead_letters)
+        after(schedule, arrivals.queue, arrivals.dead_letters)
 
     def environment(self, arrivals: Arrivals) -> dict[str, str]:  # noqa: ARG002 - as in Trigger
         """Nothing besides the kind."""
@@ -351,7 +353,7 @@ class FileArrival(Construct):
             encryption=sqs.QueueEncryption.KMS,
             encryption_master_key=message_key,
             enforce_ssl=True,
-            retention_period=Duration.days(DEAD_LETTER_DAYS),
+            retention_period=_seconds(DEAD_LETTER_DAYS * 24 * 3600),
         )
         self.queue = sqs.Queue(
             self,
@@ -362,7 +364,7 @@ class FileArrival(Construct):
             encryption_master_key=message_key,
             enforce_ssl=True,
             # Lambda asks for six times the function's timeout, so that a batch is not handed out twice while it is at work.
-            visibility_timeout=Duration.seconds(6 * STARTER_TIMEOUT_SECONDS + batch_seconds),
+            visibility_timeout=_seconds(6 * STARTER_TIMEOUT_SECONDS + batch_seconds),
         )
         arrivals = Arrivals(
             queue=self.queue,
@@ -407,8 +409,7 @@ class FileArrival(Construct):
             scaling_config={"maximumConcurrency": STARTER_CONCURRENCY},
         )
         grant.apply_before(source)
-        source.add_resource_dependency(self.starter.resource)
-        source.node.add_dependency(self.queue)
+        after(source, self.starter.resource, self.queue)
         trigger.bind(self, names=names, pipeline=pipeline, arrivals=arrivals)
         self.dead_letters_signal = _of_queue(dead_letter_name, "ApproximateNumberOfMessagesVisible")
         self.oldest_arrival_signal = _of_queue(queue_name, "ApproximateAgeOfOldestMessage")
@@ -458,7 +459,7 @@ def _rule(scope: Construct, trigger: Trigger, pattern: dict[str, Any], *, names:
         queue.add_to_resource_policy(_rule_statement(queue_name, name))
     target = {"id": "queue", "arn": queue_arn(arrivals.queue_name), "deadLetterConfig": {"arn": queue_arn(arrivals.dead_letter_name)}}
     rule = events.CfnRule(scope, "Rule", name=name, description=f"What starts {pipeline}", event_pattern=pattern, targets=[target])
-    rule.node.add_dependency(arrivals.queue, arrivals.dead_letters)
+    after(rule, arrivals.queue, arrivals.dead_letters)
 
 
 def _rule_statement(queue_name: str, rule_name: str) -> iam.PolicyStatement:
@@ -469,6 +470,12 @@ def _rule_statement(queue_name: str, rule_name: str) -> iam.PolicyStatement:
         resources=[queue_arn(queue_name)],
         conditions=service_principal_conditions(account=ACCOUNT, source_arn=rule_arn(rule_name)),
     )
+
+
+@cache
+def _seconds(count: int) -> Duration:
+    # A duration belongs to no app: one serves all queues.
+    return Duration.seconds(count)
 
 
 def _of_queue(queue_name: str, metric: str) -> Signal:

@@ -18,6 +18,7 @@ from constructs_lib.log_group import STREAMS, LogGroup
 from constructs_lib.networking.endpoints import InterfaceEndpoint, gateway_policy, service_name
 from constructs_lib.networking.reference import NetworkReference
 from constructs_lib.networking.vpc_check import VpcCheck
+from constructs_lib.order import after
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from lakehouse.naming import Names
 from lakehouse.networks import GATEWAY_SERVICES, ZONES, missing_services, problem_of_range, tiers
@@ -293,15 +294,15 @@ def _way_out(
     gateway = ec2.CfnInternetGateway(scope, "InternetGateway", tags=_name(names, "internet")).ref
     attached = ec2.CfnVPCGatewayAttachment(scope, "InternetGatewayAttachment", vpc_id=vpc, internet_gateway_id=gateway)
     out = ec2.CfnRoute(scope, "PublicWayOut", route_table_id=public_routes, destination_cidr_block=_EVERYWHERE, gateway_id=gateway)
-    out.add_resource_dependency(attached)
+    after(out, attached)
     gateways: list[str] = []
     for number, subnet in enumerate(public_subnets):
         address = ec2.CfnEIP(scope, f"NatAddress{number}", domain="vpc", tags=_name(names, f"nat-{number}"))
-        address.add_resource_dependency(attached)
+        after(address, attached)
         nat = ec2.CfnNatGateway(
             scope, f"NatGateway{number}", subnet_id=subnet, allocation_id=address.attr_allocation_id, tags=_name(names, f"nat-{number}")
         )
-        nat.add_resource_dependency(out)
+        after(nat, out)
         gateways.append(nat.ref)
     for number, table in enumerate(private_routes):
         ec2.CfnRoute(
@@ -385,5 +386,5 @@ def _flow_log(scope: Construct, names: Names, vpc: str, log_group: LogGroup, tra
         max_aggregation_interval=600,
         tags=_name(names, "flow"),
     )
-    flow_log.add_resource_dependency(log_group.resource)
+    after(flow_log, log_group.resource)
     grant.apply_before(flow_log)

@@ -11,6 +11,7 @@ from constructs import Construct
 
 from constructs_lib.arns import arn
 from constructs_lib.functions import PlatformFunction
+from constructs_lib.order import after
 from constructs_lib.permissions import allow
 from lakehouse.naming import Names
 
@@ -89,7 +90,7 @@ class VpcCheck(PlatformFunction):
             service_token=self.function_arn,
             properties={"Kind": "default-security-group", "SecurityGroupId": security_group_id},
         )
-        resource.node.add_dependency(self.resource)
+        after(resource, self.resource)
         for grant in grants:
             grant.apply_before(resource)
 
@@ -109,7 +110,7 @@ class VpcCheck(PlatformFunction):
                 "IsolatedSubnetIds": ",".join(isolated),
             },
         )
-        resource.node.add_dependency(self.resource)
+        after(resource, self.resource)
         grant.apply_before(resource)
 
         def texts(attribute: str) -> Sequence[str]:

@@ -20,6 +20,7 @@ from constructs_lib.log_group import LogGroup
 from constructs_lib.orchestration.definition import definition
 from constructs_lib.orchestration.run_functions import NOTIFIER, RECORDER
 from constructs_lib.orchestration.steps import MachineFunctions, MachineStep, Permission
+from constructs_lib.order import after
 from constructs_lib.permissions import allow, service_principal, service_principal_conditions
 from lakehouse.naming import Names
 
@@ -143,7 +144,7 @@ class Pipeline(Construct):
             tracing_configuration={"enabled": True},
         )
         grant.apply_before(self.resource)
-        self.resource.add_resource_dependency(log_group.resource)
+        after(self.resource, log_group.resource)
         self.machine_name = machine
         self.machine_arn = state_machine_arn(machine)
         self.grants = PipelineGrants(machine)

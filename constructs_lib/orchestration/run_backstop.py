@@ -10,6 +10,7 @@ from constructs import Construct
 
 from constructs_lib.arns import rule_arn, state_machine_arn
 from constructs_lib.functions import PlatformFunction
+from constructs_lib.order import after
 from lakehouse.naming import Names
 
 RULE = "run-backstop"
@@ -52,5 +53,5 @@ class RunBackstop(Construct):
                 principal="events.amazonaws.com",
                 source_arn=rule_arn(name),
             )
-            permission.add_resource_dependency(function.resource)
-            rule.add_resource_dependency(function.resource)
+            after(permission, function.resource)
+            after(rule, function.resource)

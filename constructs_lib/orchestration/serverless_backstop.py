@@ -8,6 +8,7 @@ from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, PARTITION, rule_arn
 from constructs_lib.functions import PlatformFunction
+from constructs_lib.order import after
 from lakehouse.naming import Names
 
 RULE = "serverless-backstop"
@@ -54,5 +55,5 @@ class ServerlessBackstop(Construct):
             principal="events.amazonaws.com",
             source_arn=rule_arn(name),
         )
-        permission.add_resource_dependency(notifier.resource)
-        rule.add_resource_dependency(notifier.resource)
+        after(permission, notifier.resource)
+        after(rule, notifier.resource)

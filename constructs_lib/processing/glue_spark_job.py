@@ -151,7 +151,7 @@ class GlueSparkJob(Construct):
         if bookmark != "disable":
             check_bookmarked(code.script)
         self.role = glue_role(self, name)
-        script, files = stage_code(self.role, code, extra_jars)
+        script, files = stage_code(scope, self.role, code, extra_jars)
         report(self.role, logs)
         connect(self.role, connections)
         self.resource = glue.CfnJob(
@@ -200,10 +200,11 @@ class GlueSparkJob(Construct):
         )
 
 
-def stage_code(role: iam.Role, code: JobCode, extra_jars: Sequence[Path]) -> tuple[str, dict[str, str]]:
+def stage_code(scope: Construct, role: iam.Role, code: JobCode, extra_jars: Sequence[Path]) -> tuple[str, dict[str, str]]:
     """Stage the code of a Spark job and let its role read it.
 
     Args:
+        scope: What the job belongs to.
         role: Role of the job.
         code: Its script and bundle.
         extra_jars: Java archives that it needs besides.
@@ -219,7 +220,7 @@ def stage_code(role: iam.Role, code: JobCode, extra_jars: Sequence[Path]) -> tup
             jar.is_file() and jar.suffix == ".jar",
             f"{jar} is no Java archive: give the path of a .jar that exists when the stack is synthesized",
         )
-    assets = CodeAssets.of(role)
+    assets = CodeAssets.of(scope)
     script, bundle = assets.file(code.script), assets.file(code.bundle, code.bundle_hash)
     jars = [assets.file(jar) for jar in extra_jars]
     assets.grants.read(role, [script, bundle, *jars])

@@ -97,7 +97,7 @@ class GlueStreamingJob(Construct):
         arguments = arguments if arguments is not None else {}
         check_glue_arguments(arguments)
         self.role = glue_role(self, name)
-        script, files = stage_code(self.role, code, extra_jars)
+        script, files = stage_code(scope, self.role, code, extra_jars)
         report(self.role, logs)
         connect(self.role, connections)
         self.resource = glue.CfnJob(

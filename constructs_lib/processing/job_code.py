@@ -80,13 +80,17 @@ class CodeAssets(Construct):
     @classmethod
     def of(cls, scope: Construct) -> CodeAssets:
         """The one of the stack that a construct belongs to."""
+        known = _OF_SCOPE.get(scope)
+        if known is not None:
+            return known
         stack = Stack.of(scope)
-        existing = _OF_STACK.get(stack)
+        existing = _OF_SCOPE.get(stack)
         if existing is None:
             require(
                 stack.node.try_find_child(_ID) is None, f"the id {_ID!r} belongs to the code of jobs: give your own construct another id"
             )
-            existing = _OF_STACK[stack] = cls(stack, _ID)
+            existing = _OF_SCOPE[stack] = cls(stack, _ID)
+        _OF_SCOPE[scope] = existing
         return existing
 
     def __init__(self, scope: Construct, id: str) -> None:
@@ -94,6 +98,7 @@ class CodeAssets(Construct):
         super().__init__(scope, id)
         self._addresses: dict[str, str] = {}
         self._arns: dict[str, str] = {}
+        self._bucket: str | None = None
         self.folder: str | None = None
         self.grants = CodeAssetsGrants(self)
 
@@ -108,13 +113,13 @@ class CodeAssets(Construct):
         address = self._addresses.get(key)
         if address is None:
             asset = assets.Asset(self, f"File{key[:16]}", path=str(path.resolve()), asset_hash=key)
-            bucket = asset.s3_bucket_name
             object_key = asset.s3_object_key
-            if not self._addresses:
-                self.folder = _folder(Stack.of(self), bucket, object_key)
-            address = f"s3://{bucket}/{object_key}"
+            if self._bucket is None:  # the files of a stack lie in one bucket
+                self._bucket = asset.s3_bucket_name
+                self.folder = _folder(Stack.of(self), self._bucket, object_key)
+            address = f"s3://{self._bucket}/{object_key}"
             self._addresses[key] = address
-            self._arns[address] = f"{bucket_arn(bucket)}/{object_key}"
+            self._arns[address] = f"{bucket_arn(self._bucket)}/{object_key}"
         return address
 
     def text(self, name: str, content: str) -> str:
@@ -132,8 +137,8 @@ class CodeAssets(Construct):
         return self._arns[address]
 
 
-_OF_STACK: WeakKeyDictionary[Stack, CodeAssets] = WeakKeyDictionary()
-"""The code of each stack."""
+_OF_SCOPE: WeakKeyDictionary[Construct, CodeAssets] = WeakKeyDictionary()
+"""The code of each stack, and of what asked for it in that stack."""
 
 
 class CodeAssetsGrants:

@@ -14,6 +14,7 @@ from constructs import Construct
 
 from constructs_lib.arns import ACCOUNT, bucket_arn, key_arn
 from constructs_lib.checks import require, require_one_of, require_range
+from constructs_lib.order import after
 from constructs_lib.permissions import acknowledge, allow, service_principal, service_principal_conditions
 from constructs_lib.security.data_keys import READ, USE
 from constructs_lib.storage.lifecycle import NONCURRENT_DAYS, RawLifecycle, event_log_rule, raw_rules, scratch_rules, table_rules
@@ -170,7 +171,7 @@ class DataLake(Construct):
             )
         )
         if result.policy_dependable is not None:
-            bucket.node.add_dependency(result.policy_dependable)
+            after(bucket, result.policy_dependable)
 
 
 class DataLakeGrants:

@@ -6,6 +6,7 @@ from aws_cdk import CustomResource
 from constructs import Construct
 
 from constructs_lib.checks import require
+from constructs_lib.order import after
 from constructs_lib.permissions import allow
 from constructs_lib.warehouse.redshift_serverless import RedshiftServerless
 from constructs_lib.warehouse.schema_function import WarehouseSchemaFunction
@@ -46,4 +47,4 @@ class ServerlessUsageLimit(Construct):
             service_token=function.function_arn,
             properties={"RpuHours": rpu_hours, "Workgroup": warehouse.workgroup_arn},
         )
-        self.resource.node.add_dependency(function)
+        after(self.resource, function)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from aws_cdk import CustomResource
 from constructs import Construct
 
+from constructs_lib.order import after
 from constructs_lib.permissions import wait_for_permissions
 from constructs_lib.warehouse.reference import Warehouse
 from constructs_lib.warehouse.schema_function import WarehouseSchemaFunction
@@ -61,5 +62,5 @@ class WarehouseSchema(Construct):
                 "SpectrumRole": warehouse.spectrum_role.role_arn,
             },
         )
-        self.resource.node.add_dependency(function, warehouse.ready)
+        after(self.resource, function, warehouse.ready)
         wait_for_permissions(self.resource, warehouse.spectrum_role)
