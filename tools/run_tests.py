@@ -1,4 +1,4 @@
-"""`make test`: the checks, then the tests in four parts, two at a time where memory allows it."""
+"""`make test`: the checks, then the tests in five parts, two at a time where memory allows it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ LANES = (
         Part(name="units", markers="not spark and not platform and not e2e and not bulk"),
         Part(name="platform", markers="platform and not e2e"),
         Part(name="spark", markers="spark and not e2e"),
+        Part(name="engines", markers="apart"),
     ),
-    (Part(name="scenarios", markers="e2e"),),
+    (Part(name="scenarios", markers="e2e and not apart"),),
 )
 """Parts that run one after another, quickest first, so that a fault shows early; the lanes run side by side
 and take about as long as each other."""

@@ -16,7 +16,7 @@ from tests.e2e.conftest import Checkout, new_checkout
 from tests.e2e.rows import csv
 from tests.e2e.shop import strike
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.apart, pytest.mark.timeout(900)]
 
 SERVERLESS, CLUSTER = "orders_emr", "orders_cluster"
 TWINS = {SERVERLESS: "emr-serverless", CLUSTER: "emr"}

@@ -19,7 +19,7 @@ from lakehouse.clock import utc_now
 from tests.e2e.conftest import Call, Checkout, new_checkout
 from tests.e2e.rows import csv
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.apart, pytest.mark.timeout(600)]
 
 BALANCES = "balances"
 """The pipeline that loads, and the gold dataset that it makes."""

@@ -9,9 +9,10 @@ import pytest
 from tools.run_tests import LANES
 
 MARKED: list[dict[str, object]] = [
-    dict(zip(("spark", "platform", "e2e"), flags, strict=True))
-    for flags in itertools.product([False, True], repeat=3)
+    dict(zip(("spark", "platform", "e2e", "apart"), flags, strict=True))
+    for flags in itertools.product([False, True], repeat=4)
     if flags[:2] != (True, True)  # a test has one engine
+    and flags[2:] != (False, True)  # what is apart is a scenario
 ]
 
 
