@@ -14,14 +14,17 @@ from tools.console import SetupError, step
 from tools.installation import ROOT
 from tools.jars import install_jars
 from tools.packages import pip_install
+from tools.spark_classes import prepare_spark
 from tools.store import Store, default_folder, link
 
 RELEASES = {"4.0": "spark40.txt"}
 """Series of Spark -> requirements file of its Python package; its jars have the use `spark-<series>` in the Maven lock file."""
 
+_CLASSES = "classes.jsa"
+
 
 def main() -> int:
-    """Install what is not there.
+    """Install what is not there, and prepare it for fast starts.
 
     Returns:
         Exit code: 0 done, 1 something cannot be had (said in one sentence).
@@ -32,6 +35,8 @@ def main() -> int:
             if not is_installed(ROOT, series):
                 with step(f"Spark {series}"):
                     install(ROOT, store, series)
+            if not (_folder(ROOT, series) / _CLASSES).exists():
+                prepare_spark(ROOT, series)
     except SetupError as error:
         sys.stderr.write(f"\nset-up: {error}\n")
         return 1
@@ -51,7 +56,8 @@ def install(root: Path, store: Store, series: str) -> None:
         SetupError: Something cannot be had.
     """
     folder, requirements = _folder(root, series), (root / "tools" / RELEASES[series]).read_text()
-    (folder / "installed").unlink(missing_ok=True)
+    for made_of_another in ("installed", _CLASSES):
+        (folder / made_of_another).unlink(missing_ok=True)
 
     def make(to: Path) -> None:
         pip_install(Path(sys.executable), root=root, requirements=requirements, label=f"Spark {series}", options=("--target", str(to)))

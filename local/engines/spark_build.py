@@ -1,4 +1,4 @@
-"""Builds Spark's class archive: `python -m local.engines.spark_build`, a step of set-up; without it runs work and start slower.
+"""Builds a Spark's class archive: `python -m local.engines.spark_build [SERIES]`, a step of set-up; without it runs work and start slower.
 
 A throwaway platform serves a training job, whose classes make the archive. It lives in a folder of the checkout, so that whatever a killed build
 left behind is found and ended: by the next build, and by `--clean`.
@@ -18,7 +18,7 @@ from lakehouse.errors import LakehouseError
 from local.engines.spark import SparkEngine, SparkWork
 from local.engines.spark_archive import SparkArchive
 from local.platform import Platform
-from local.toolchain import Toolchain
+from local.toolchain import GLUE_SPARK, Toolchain
 
 REGION = "us-east-1"
 BUCKET = "training"
@@ -37,13 +37,14 @@ CONF = {
 
 
 def main(arguments: list[str]) -> int:
-    """Build the archive unless it is there; with `--clean` end and remove what a build left behind."""
+    """Build the archive of a Spark, Glue's without an argument, unless it is there; with `--clean` end and remove what a build left behind."""
     toolchain = Toolchain()
     folder = toolchain.cache / "training"
     if "--clean" in arguments:
         _clean(folder)
         return 0
-    archive = SparkArchive(toolchain=toolchain)
+    series = arguments[0] if arguments else GLUE_SPARK
+    archive = SparkArchive(toolchain=toolchain, series=series)
     archive.path.parent.mkdir(parents=True, exist_ok=True)
     if archive.is_built():
         return 0
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
     _clean(folder)
     folder.mkdir(parents=True)
     try:
-        problem = _train(toolchain, folder, folder / "classes.lst")
+        problem = _train(toolchain, series, folder, folder / "classes.lst")
         if problem:
             print(f"Spark was not prepared: {problem}", file=sys.stderr)  # noqa: T201
             return 1
@@ -72,7 +73,7 @@ def _clean(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _train(toolchain: Toolchain, folder: Path, class_list: Path) -> str:
+def _train(toolchain: Toolchain, series: str, folder: Path, class_list: Path) -> str:
     """Run the training job; returns what went wrong, or an empty string."""
     platform = Platform(folder)
     platform.start()
@@ -85,7 +86,7 @@ def _train(toolchain: Toolchain, folder: Path, class_list: Path) -> str:
             toolchain=toolchain, aws_url=own["AWS_ENDPOINT_URL"], authorities=Path(own["AWS_CA_BUNDLE"]), region=REGION,
             folder=folder / "spark", class_list=class_list,
         )  # fmt: skip
-        driver = engine.start_driver(iceberg=True)
+        driver = engine.start_driver(iceberg=True, series=series)
         script = Path(__file__).with_name("spark_training.py")
         work = SparkWork(script=script, arguments=(f"s3://{BUCKET}/raw", f"s3://{BUCKET}/lake"), python_path=(), conf=CONF)
         root = {"AccessKeyId": keys["aws_access_key_id"], "SecretAccessKey": keys["aws_secret_access_key"], "Token": ""}

@@ -56,7 +56,7 @@ spark.sql(
 spark.sql("ALTER TABLE lake.training.silver WRITE ORDERED BY key")
 snapshot = spark.sql("SELECT max(snapshot_id) FROM lake.training.bronze.snapshots").collect()[0][0]
 typed = spark.read.option("versionAsOf", snapshot).table("lake.training.bronze").select(
-    F.expr("try_cast(key AS bigint)").alias("key"), F.expr("try_to_date(day, 'yyyy-MM-dd')").alias("day"),
+    F.expr("try_cast(key AS bigint)").alias("key"), F.expr("CAST(try_to_timestamp(day, 'yyyy-MM-dd') AS date)").alias("day"),
     F.expr("try_cast(amount AS decimal(15,2))").alias("amount"),
     F.when(F.col("status").isin("O", "F"), F.col("status")).alias("status"), "_row",
 )  # fmt: skip
