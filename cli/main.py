@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.errors import DONE, FAILED, CommandError, explain
+from cli.errors import DONE, FAILED, CommandError, WrongUseError, explain
 from cli.options import AsJson, Dataset, Env, RunId, output
 from cli.output import TextOutput
 from cli.progress import Progress
@@ -212,6 +212,8 @@ def sql(
     else:
         from cli.sql import query as run
 
+    if not query.strip():
+        raise WrongUseError("the query is empty: write one statement of the engine's SQL")
     session = open_session(env)
     with Progress("starting the query") as progress:
         result = run(session, statement=query, progress=progress)

@@ -70,7 +70,7 @@ def specs_of(session: Session, pipelines: Sequence[str]) -> dict[str, PipelineSp
     specs = {spec.name: spec for spec in session.pipelines}
     for name in pipelines:
         if name not in specs:
-            raise WrongUseError(f"there is no pipeline {name!r}{nearest(name, specs)}")
+            raise WrongUseError(f"there is no pipeline {name!r}: {nearest(name, specs)}")
     return {name: specs[name] for name in pipelines}
 
 

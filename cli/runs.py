@@ -150,6 +150,9 @@ def _step(record: StepRecord) -> Step:
 
 
 def _find(session: Session, run: str) -> RunRecord:
+    if not run.strip():
+        # It begins every id: where there is one run only, it would be that one.
+        raise WrongUseError(f"the id of the run is empty: write one of those that `lake runs --env {session.env}` lists, or {LATEST}")
     exact = session.audit.get_run(run)
     if exact is not None:
         return exact

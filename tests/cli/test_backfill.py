@@ -322,7 +322,7 @@ def test_one_that_takes_too_long_goes_on_and_says_how_to_wait_for_it(shop: Shop,
 
 
 def test_an_unknown_pipeline_is_refused_before_anything_is_started(machines: Machines, progress: Progress) -> None:
-    with pytest.raises(WrongUseError, match=r"there is no pipeline 'daily_revenu'.*daily_revenue"):
+    with pytest.raises(WrongUseError, match=r"there is no pipeline 'daily_revenu': did you mean daily_revenue\?"):
         fill(machines, progress, "daily_revenue", "daily_revenu")
     machines.sleep(1)
     assert machines.known == {}

@@ -115,6 +115,20 @@ def test_an_unknown_run_is_wrong_use(opened: Shop, capsys: pytest.CaptureFixture
     assert "there is no run 'nope': there is none yet" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["show", "logs", "stop"])
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_id_is_no_beginning_of_the_only_run(opened: Shop, capsys: pytest.CaptureFixture[str], verb: str, empty: str) -> None:
+    opened.audit.start_run(pipeline="orders", run_id=new_run_id(), trigger="arrival")
+    assert run([verb, empty]) == 2
+    assert "the id of the run is empty: write one of those that `lake runs --env" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("engine", ["athena", "redshift"])
+def test_an_empty_query_is_wrong_use(opened: Shop, capsys: pytest.CaptureFixture[str], engine: str) -> None:
+    assert run(["sql", " ", "--engine", engine]) == 2
+    assert "the query is empty: write one statement of the engine's SQL" in capsys.readouterr().err
+
+
 def test_logs_of_a_run_without_steps_say_why(opened: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     run_id = new_run_id()
     opened.audit.skip_run(pipeline="orders", run_id=run_id, reason="empty_file", message="no bytes", source="k", source_version="v")

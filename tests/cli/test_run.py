@@ -72,5 +72,5 @@ def test_what_files_start_is_refused_with_the_way_and_nothing_is_started(shop: S
 
 
 def test_an_unknown_pipeline_is_refused_with_the_nearest_name(shop: Shop, progress: Progress) -> None:
-    with pytest.raises(WrongUseError, match=r"there is no pipeline 'daily_revenu'.*daily_revenue"):
+    with pytest.raises(WrongUseError, match=r"there is no pipeline 'daily_revenu': did you mean daily_revenue\?"):
         run(shop.session, pipelines=["daily_revenu"], timeout_seconds=1, progress=progress)
