@@ -52,6 +52,10 @@ _RETRY: list[dict[str, Any]] = [
 ]
 """EMR takes no token. A cluster that is made twice goes with the first, as both are called after the run; a step that is run twice changes nothing twice."""
 
+_CLOSING_RETRY: list[dict[str, Any]] = [{**rule, "IntervalSeconds": 2} for rule in _RETRY]
+"""A cluster that ended by itself refuses these calls for good, by the same name as EMR refuses too many: a failed run is not kept waiting for that, as
+the state behind them ends by name whatever is left."""
+
 _CANCELLED = ('*"State":"CANCELLED"*',)
 """What EMR says of a step that somebody cancelled."""
 
@@ -205,7 +209,7 @@ class EmrCluster(Surroundings):
             "Parameters": {"ClusterId.$": "$.cluster.id", **parameters},
             "ResultPath": None,
             "TimeoutSeconds": seconds,
-            "Retry": _RETRY,
+            "Retry": _CLOSING_RETRY,
             "Catch": _catch(next_),
             "Next": next_,
         }

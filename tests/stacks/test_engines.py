@@ -205,6 +205,14 @@ def test_what_fails_on_a_cluster_is_recorded_and_told_after_its_end(clustered: A
         ], name  # fmt: skip
 
 
+def test_a_cluster_that_ended_by_itself_keeps_no_run_waiting(clustered: Assembly) -> None:
+    closing = [state for name, state in machine(clustered)["States"].items() if name.startswith(("Cluster: lift", "Cluster: terminate"))]
+    assert len(closing) == 4
+    for state in closing:
+        (rule,) = state["Retry"]
+        assert sum(rule["IntervalSeconds"] * rule["BackoffRate"] ** attempt for attempt in range(rule["MaxAttempts"])) < 20
+
+
 def test_the_backstop_ends_clusters_of_runs_that_ended_badly(clustered: Assembly) -> None:
     (rule,) = [rule for rule in clustered.properties("AWS::Events::Rule") if flat(rule["Name"]).endswith("run-backstop")]
     assert any(flat(target["Arn"]).endswith("cluster-ender") for target in rule["Targets"])
